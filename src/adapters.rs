@@ -1,0 +1,8 @@
+//! One outside system per file. Each implements a port of [`crate::engine::ports`] and knows no other adapter,
+//! but for `clock` and `directory`, which the directory sources share.
+
+pub mod clock;
+pub mod directory;
+pub mod directory_watch;
+pub mod dump_dir;
+pub mod vzdump_dir;

@@ -1,0 +1,191 @@
+//! Directories of database dumps or other files whose names carry what they are and when they were made.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use walkdir::DirEntry;
+
+use super::directory::{self, Root, facts, look_error};
+use crate::domain::attempt::{Attempt, Partial, Sidecar};
+use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day};
+use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
+use crate::domain::run::{FileFacts, of_dump};
+use crate::engine::ports::Source;
+use crate::formats::dump_pattern::{DumpName, DumpPattern, NameTime};
+use crate::formats::printable::printable;
+
+/// So many odd names are remembered to be shown; the rest is counted.
+const SHOWN_ODDITIES: usize = 20;
+
+/// A source of dump files.
+pub struct DumpDir {
+    spec: Arc<SourceSpec>,
+    zone: TimeZone,
+    patterns: Vec<DumpPattern>,
+    roots: Vec<(Root, Seen)>,
+}
+
+/// What is remembered of a root between two scans.
+#[derive(Default)]
+struct Seen {
+    sizes: HashMap<Box<str>, u64>,
+    listing: Option<Arc<RootListing>>,
+}
+
+/// A file that a pattern fits, with its path below the root.
+struct Dump {
+    path: Box<str>,
+    name: DumpName,
+    entry: DirEntry,
+}
+
+impl DumpDir {
+    /// A source over `roots` in the order of the spec. The first pattern that fits a file decides.
+    pub fn new(spec: Arc<SourceSpec>, roots: Vec<Root>, zone: TimeZone, patterns: Vec<DumpPattern>) -> Self {
+        let roots = roots.into_iter().map(|root| (root, Seen::default())).collect();
+        Self { spec, zone, patterns, roots }
+    }
+}
+
+impl Source for DumpDir {
+    fn spec(&self) -> &Arc<SourceSpec> {
+        &self.spec
+    }
+
+    fn look(&mut self, now: Timestamp) -> Look {
+        let (patterns, zone) = (&self.patterns, &self.zone);
+        let roots = self.roots.iter_mut().map(|(root, seen)| RootLook {
+            listing: look_at(root, seen, patterns, zone, now),
+            capacity: root.check_mount().ok().and_then(|()| root.capacity()),
+        });
+        Look { roots: roots.collect(), guests: None }
+    }
+}
+
+fn look_at(
+    root: &Root,
+    seen: &mut Seen,
+    patterns: &[DumpPattern],
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Arc<RootListing>, LookError> {
+    root.check_mount()?;
+    let depth = patterns.iter().map(DumpPattern::depth).max().unwrap_or(1);
+    let (dumps, others) = classify(root, root.list(depth)?, patterns);
+    let mut listing = RootListing { odd_names: others.odd_names, oddities: others.oddities, ..RootListing::default() };
+    let examined = directory::parallel(&dumps, |dump| facts(dump.entry.path()));
+    let mut sizes = HashMap::with_capacity(dumps.len());
+    for (dump, facts) in dumps.iter().zip(examined) {
+        match facts {
+            Ok(Some(facts)) => {
+                let grew = seen.sizes.get(&dump.path).is_some_and(|size| *size != facts.size);
+                sizes.insert(dump.path.clone(), facts.size);
+                listing.attempts.push(attempt(dump, facts, grew, &others.sidecars, zone, now));
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(look_error("examining", dump.entry.path(), &error));
+            }
+            Err(_) => listing.unreadable += 1,
+        }
+    }
+    listing.partials = others.unfinished.iter().filter_map(unfinished).collect();
+    seen.sizes = sizes;
+    let listing = match seen.listing.take() {
+        Some(before) if *before == listing => before,
+        _ => Arc::new(listing),
+    };
+    seen.listing = Some(listing.clone());
+    Ok(listing)
+}
+
+/// What isn't a dump and matters all the same.
+#[derive(Default)]
+struct Others {
+    sidecars: HashSet<Box<str>>,
+    unfinished: Vec<DirEntry>,
+    oddities: u32,
+    odd_names: Vec<String>,
+}
+
+fn classify(root: &Root, entries: Vec<DirEntry>, patterns: &[DumpPattern]) -> (Vec<Dump>, Others) {
+    let mut dumps = Vec::with_capacity(entries.len());
+    let mut others = Others::default();
+    for entry in entries {
+        // A link such as `latest.sql.gz` would count a dump twice.
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let relative = entry.path().strip_prefix(&root.path).unwrap_or(entry.path());
+        let Some(path) = relative.to_str() else {
+            others.oddities += 1;
+            if others.odd_names.len() < SHOWN_ODDITIES {
+                let name = printable(relative.as_os_str().as_encoded_bytes());
+                others.odd_names.push(format!("{name}: its name is not UTF-8"));
+            }
+            continue;
+        };
+        let path: Box<str> = path.into();
+        if sidecar_kind(&path).is_some() {
+            others.sidecars.insert(path);
+        } else if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
+            dumps.push(Dump { path, name, entry });
+        } else if patterns.iter().any(|pattern| pattern.is_unfinished(&path)) {
+            others.unfinished.push(entry);
+        }
+    }
+    (dumps, others)
+}
+
+fn sidecar_kind(path: &str) -> Option<Sidecar> {
+    match path.rsplit_once('.')?.1 {
+        "md5" => Some(Sidecar::Md5),
+        "sha256" => Some(Sidecar::Sha256),
+        _ => None,
+    }
+}
+
+fn attempt(
+    dump: &Dump,
+    facts: FileFacts,
+    grew: bool,
+    sidecars: &HashSet<Box<str>>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Attempt {
+    let beside = |ending: &str| sidecars.contains(format!("{}.{ending}", dump.path).as_str());
+    let sidecar = if beside("sha256") { Some(Sidecar::Sha256) } else { beside("md5").then_some(Sidecar::Md5) };
+    Attempt {
+        item: dump.name.item.clone(),
+        started: started(dump.name.time, facts, zone, now),
+        outcome: of_dump(facts, grew, now),
+        file: printable(dump.path.as_bytes()).into(),
+        size: facts.size,
+        duration: None,
+        guest_name: None,
+        note: None,
+        protected: false,
+        sidecar,
+    }
+}
+
+fn started(time: NameTime, facts: FileFacts, zone: &TimeZone, now: Timestamp) -> When {
+    match time {
+        NameTime::Absolute(time) => not_after(time.min(facts.modified), now),
+        NameTime::Local(local) => resolve(local, zone, Witness { modified: Some(facts.modified), duration: None }, now),
+        NameTime::Day(day) => resolve_day(day, zone, facts.modified, now),
+        NameTime::None => not_after(facts.modified, now),
+    }
+}
+
+fn unfinished(entry: &DirEntry) -> Option<Partial> {
+    let facts = facts(entry.path()).ok()??;
+    let file = printable(entry.file_name().as_encoded_bytes()).into();
+    Some(Partial { file, last_write: facts.modified, size: facts.size })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::domain::attempt::Outcome;
+use crate::domain::look::{ErrorKind, Medium, RootSpec, SourceKind};
+use crate::domain::policy::Matcher;
+
+fn now() -> Timestamp {
+    "2026-11-01T08:00:00Z".parse().unwrap()
+}
+
+fn put(path: &Path, text: &str, modified: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    let time: Timestamp = modified.parse().unwrap();
+    fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::from(time)).unwrap();
+}
+
+fn source(root: &Path, pattern: &str) -> DumpDir {
+    let spec = SourceSpec {
+        name: "s".parse().unwrap(),
+        kind: SourceKind::Dump,
+        roots: vec![RootSpec { path: "x".into(), medium: Medium::Local, node: None }],
+        expected: Vec::new(),
+        exclude: Matcher::default(),
+        scan_interval: Duration::from_secs(60),
+        scan_timeout: Duration::from_secs(60),
+    };
+    let root = Root { path: root.to_owned(), require_mount: None };
+    DumpDir::new(Arc::new(spec), vec![root], TimeZone::UTC, vec![DumpPattern::new(pattern, None, None).unwrap()])
+}
+
+fn look(source: &mut DumpDir) -> Arc<RootListing> {
+    source.look(now()).roots.remove(0).listing.unwrap()
+}
+
+#[test]
+fn dumps_with_their_checksums_and_leftovers() {
+    let place = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str, time: &str| put(&place.path().join(name), text, time);
+    put("shop_20261101_020000.sql.gz", "dump", "2026-11-01T02:00:30Z");
+    put("shop_20261101_020000.sql.gz.sha256", "sum", "2026-11-01T02:00:31Z");
+    put("crm_20261101_020000.sql.gz", "", "2026-11-01T02:00:30Z");
+    put("wiki_20261101_075900.sql.gz", "gro", "2026-11-01T07:59:30Z");
+    put("wiki_20261101_075900.sql.gz.part", "x", "2026-11-01T07:00:00Z");
+    put("below/shop_20261101_020000.sql.gz", "not ours", "2026-11-01T02:00:30Z");
+    std::os::unix::fs::symlink("shop_20261101_020000.sql.gz", place.path().join("shop_20261102_020000.sql.gz"))
+        .unwrap();
+    let found = look(&mut source(place.path(), "{db}_{time}.sql.gz"));
+    let of = |name: &str| found.attempts.iter().find(|it| it.item.to_string() == format!("dump/{name}")).unwrap();
+    assert_eq!(found.attempts.len(), 3);
+    assert!(matches!(of("shop").outcome, Outcome::Complete { .. }));
+    assert_eq!(of("shop").sidecar, Some(Sidecar::Sha256));
+    assert_eq!(of("shop").started.known(), Some("2026-11-01T02:00:00Z".parse().unwrap()));
+    assert!(matches!(of("crm").outcome, Outcome::Failed { .. }));
+    assert!(matches!(of("wiki").outcome, Outcome::Running { .. }));
+    assert_eq!(found.partials.len(), 1);
+}
+
+#[test]
+fn a_file_that_grew_since_the_last_scan_is_not_complete() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("h/shop.dump");
+    put(&file, "one", "2026-11-01T02:00:00Z");
+    let mut source = source(place.path(), "{host}/{db}.dump");
+    assert!(matches!(look(&mut source).attempts[0].outcome, Outcome::Complete { .. }));
+    put(&file, "one two", "2026-11-01T02:00:00Z");
+    assert!(matches!(look(&mut source).attempts[0].outcome, Outcome::Running { .. }));
+    let rested = look(&mut source);
+    assert!(matches!(rested.attempts[0].outcome, Outcome::Complete { .. }));
+    assert!(Arc::ptr_eq(&rested, &look(&mut source)));
+}
+
+#[test]
+fn times_come_from_the_name_the_day_or_the_file() {
+    let time = |pattern: &str, name: &str, modified: &str| {
+        let place = tempfile::tempdir().unwrap();
+        put(&place.path().join(name), "x", modified);
+        look(&mut source(place.path(), pattern)).attempts[0].started
+    };
+    let at = |text: &str| When::At(text.parse().unwrap());
+    let day = "{db}_{time}.sql";
+    assert_eq!(time(day, "a_2026-10-30.sql", "2026-10-30T03:00:00Z"), at("2026-10-30T03:00:00Z"));
+    assert_eq!(time(day, "a_2026-10-30.sql", "2026-10-31T03:00:00Z"), at("2026-10-30T00:00:00Z"));
+    assert_eq!(time("{db}.sql", "a.sql", "2026-10-30T03:00:00Z"), at("2026-10-30T03:00:00Z"));
+    assert_eq!(time("{db}.sql", "a.sql", "2027-10-30T03:00:00Z"), When::Future);
+}
+
+#[test]
+fn a_missing_directory_is_no_empty_one() {
+    let place = tempfile::tempdir().unwrap();
+    let look = source(&place.path().join("gone"), "{db}.sql").look(now());
+    assert_eq!(look.roots[0].listing.as_ref().unwrap_err().kind, ErrorKind::NotFound);
+}

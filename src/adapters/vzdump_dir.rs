@@ -1,0 +1,77 @@
+//! Directories that vzdump writes to, one or several per source (nodes, shares), with the guests that they should hold.
+
+mod guests;
+mod runs;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use self::guests::GuestFiles;
+use self::runs::Memory;
+use super::directory::Root;
+use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
+use crate::engine::ports::Source;
+
+/// A vzdump source.
+pub struct VzdumpDir {
+    spec: Arc<SourceSpec>,
+    zone: TimeZone,
+    roots: Vec<(Root, Seen)>,
+    guests: Option<GuestFiles>,
+}
+
+/// What is remembered of a root between two scans.
+#[derive(Default)]
+struct Seen {
+    memory: Memory,
+    listing: Option<Arc<RootListing>>,
+}
+
+impl VzdumpDir {
+    /// A source over `roots` in the order of the spec. Names are read as local times of `zone`. `guests_dir` holds
+    /// guest configurations as `<node>/{qemu-server,lxc}/<vmid>.conf`.
+    pub fn new(spec: Arc<SourceSpec>, roots: Vec<Root>, zone: TimeZone, guests_dir: Option<PathBuf>) -> Self {
+        Self {
+            spec,
+            zone,
+            roots: roots.into_iter().map(|root| (root, Seen::default())).collect(),
+            guests: guests_dir.map(GuestFiles::new),
+        }
+    }
+}
+
+impl Source for VzdumpDir {
+    fn spec(&self) -> &Arc<SourceSpec> {
+        &self.spec
+    }
+
+    fn look(&mut self, now: Timestamp) -> Look {
+        let guests = self.guests.as_mut().map(GuestFiles::read);
+        let zone = &self.zone;
+        let roots = self.roots.iter_mut().map(|(root, seen)| RootLook {
+            listing: look_at(root, seen, zone, now),
+            capacity: root.check_mount().ok().and_then(|()| root.capacity()),
+        });
+        Look { roots: roots.collect(), guests }
+    }
+}
+
+fn look_at(root: &Root, seen: &mut Seen, zone: &TimeZone, now: Timestamp) -> Result<Arc<RootListing>, LookError> {
+    root.check_mount()?;
+    let entries = root.list(1)?;
+    let (listing, memory) = runs::examine(root, entries, &seen.memory, zone, now)?;
+    seen.memory = memory;
+    // The same `Arc` tells everybody after us that nothing changed.
+    let listing = match seen.listing.take() {
+        Some(before) if *before == listing => before,
+        _ => Arc::new(listing),
+    };
+    seen.listing = Some(listing.clone());
+    Ok(listing)
+}
+
+#[cfg(test)]
+mod tests;

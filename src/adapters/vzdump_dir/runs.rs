@@ -1,0 +1,272 @@
+//! From the names in a vzdump directory to attempts: groups the files of each run, examines them, reads new logs.
+//!
+//! A log is read once. What was read is remembered with the size and last write of the file, so a scan that finds
+//! nothing new costs a `stat` per file and no `open`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use walkdir::DirEntry;
+
+use crate::adapters::directory::{self, Root, facts, look_error, read_capped};
+use crate::domain::attempt::{Attempt, Outcome, Partial};
+use crate::domain::local_time::When;
+use crate::domain::look::{LookError, RootListing};
+use crate::domain::run::{ArchiveFacts, FileFacts, LogFacts, Run, RunLog, RunName, attempts};
+use crate::formats::printable::printable;
+use crate::formats::vzdump_log;
+use crate::formats::vzdump_name::{self, Extension, VzdumpName};
+
+/// No more of the notes is kept than this many bytes.
+const MAX_NOTE: u64 = 512;
+
+/// So many odd names are remembered to be shown; the rest is counted.
+const SHOWN_ODDITIES: usize = 20;
+
+/// No more entries of a work directory are examined.
+const MAX_WORK_FILES: usize = 100;
+
+/// What earlier scans read, by run.
+pub(super) type Memory = Vec<(RunName, Remembered)>;
+
+/// A text that was read, and the file as it was then.
+type Read<T> = Option<(FileFacts, T)>;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Remembered {
+    log: Read<Arc<RunLog>>,
+    note: Read<Option<Arc<str>>>,
+}
+
+/// The part that a file plays in its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Archive(Extension),
+    Log,
+    Notes(Extension),
+    Protected(Extension),
+    Temporary,
+    Copying,
+}
+
+type Found = (RunName, Part, DirEntry);
+
+/// What the examination of one run found.
+#[derive(Default)]
+struct Examined {
+    attempts: Vec<Attempt>,
+    partials: Vec<Partial>,
+    remembered: Remembered,
+    unreadable: u32,
+}
+
+/// Examines all entries of a root. Fails when files can be listed but not examined.
+pub(super) fn examine(
+    root: &Root,
+    entries: Vec<DirEntry>,
+    memory: &Memory,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<(RootListing, Memory), LookError> {
+    let mut listing = RootListing::default();
+    let mut found = classify(entries, &mut listing);
+    found.sort_unstable_by_key(|a| (a.0, a.1));
+    let runs: Vec<&[Found]> = found.chunk_by(|a, b| a.0 == b.0).collect();
+    let examined = directory::parallel(&runs, |files| {
+        let before = memory.binary_search_by_key(&files[0].0, |(run, _)| *run).ok().map(|index| &memory[index].1);
+        examine_run(files, before, zone, now)
+    });
+    let mut remembered = Memory::with_capacity(runs.len());
+    for (files, examined) in runs.iter().zip(examined) {
+        let examined = examined.map_err(|error| look_error("examining the files of", &root.path, &error))?;
+        listing.attempts.extend(examined.attempts);
+        listing.partials.extend(examined.partials);
+        listing.unreadable += examined.unreadable;
+        remembered.push((files[0].0, examined.remembered));
+    }
+    Ok((listing, remembered))
+}
+
+fn classify(entries: Vec<DirEntry>, listing: &mut RootListing) -> Vec<Found> {
+    let mut found = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let name = entry.file_name().as_encoded_bytes();
+        match vzdump_name::parse(name) {
+            VzdumpName::Archive(run) => {
+                if let Some(extension) = vzdump_name::extension(name) {
+                    found.push((run, Part::Archive(extension), entry));
+                }
+            }
+            VzdumpName::Log(run) => found.push((run, Part::Log, entry)),
+            VzdumpName::Notes(run, extension) => found.push((run, Part::Notes(extension), entry)),
+            VzdumpName::Protected(run, extension) => found.push((run, Part::Protected(extension), entry)),
+            VzdumpName::Temporary(run) => found.push((run, Part::Temporary, entry)),
+            VzdumpName::Copying(run) => found.push((run, Part::Copying, entry)),
+            VzdumpName::Renamed(item) => {
+                if let Ok(Some(facts)) = facts(entry.path()) {
+                    listing.attempts.push(renamed(item, name, facts));
+                }
+            }
+            VzdumpName::LookAlike => odd(listing, name),
+            VzdumpName::Other => {}
+        }
+    }
+    found
+}
+
+fn renamed(item: crate::domain::ids::ItemId, name: &[u8], facts: FileFacts) -> Attempt {
+    Attempt {
+        item,
+        // Never used: a renamed copy has no time.
+        started: When::Future,
+        outcome: Outcome::Renamed,
+        file: printable(name).into(),
+        size: facts.size,
+        duration: None,
+        guest_name: None,
+        note: None,
+        protected: false,
+        sidecar: None,
+    }
+}
+
+fn odd(listing: &mut RootListing, name: &[u8]) {
+    listing.oddities += 1;
+    if listing.odd_names.len() < SHOWN_ODDITIES {
+        listing.odd_names.push(format!("{}: begins like a vzdump file and is none", printable(name)));
+    }
+}
+
+fn examine_run(files: &[Found], before: Option<&Remembered>, zone: &TimeZone, now: Timestamp) -> io::Result<Examined> {
+    let mut examined = Examined::default();
+    let mut run = Run { name: files[0].0, archives: Vec::new(), log: ("".into(), LogFacts::Absent), unfinished: None };
+    for (_, part, entry) in files {
+        match part {
+            Part::Archive(_) => add_archive(&mut run, &mut examined, entry)?,
+            Part::Log => {
+                run.log = (name_of(entry), LogFacts::Absent);
+                run.log.1 = read_log(entry.path(), run.name.vmid, before, &mut examined)?;
+            }
+            Part::Notes(extension) => {
+                let note = read_note(entry.path(), before, &mut examined)?;
+                each_archive(&mut run, *extension, |archive| archive.note.clone_from(&note));
+            }
+            Part::Protected(extension) => each_archive(&mut run, *extension, |archive| archive.protected = true),
+            Part::Temporary | Part::Copying => {
+                let Some(partial) = examine_temporary(entry)? else { continue };
+                let younger = run.unfinished.as_ref().is_none_or(|(_, time)| *time < partial.last_write);
+                if *part == Part::Temporary && younger {
+                    run.unfinished = Some((partial.file.clone(), partial.last_write));
+                }
+                examined.partials.push(partial);
+            }
+        }
+    }
+    // Side files alone, such as the notes of an archive that was pruned by hand, or files that vanished meanwhile.
+    let is_run = !run.archives.is_empty() || run.unfinished.is_some() || !matches!(run.log.1, LogFacts::Absent);
+    if is_run {
+        examined.attempts = attempts(run, zone, now);
+    }
+    Ok(examined)
+}
+
+fn name_of(entry: &DirEntry) -> Box<str> {
+    printable(entry.file_name().as_encoded_bytes()).into()
+}
+
+/// A single file that can't be examined doesn't blind the whole root; a missing permission concerns all of it.
+fn tolerate<T>(result: io::Result<Option<T>>, examined: &mut Examined) -> io::Result<Result<Option<T>, Box<str>>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        Err(error) => {
+            examined.unreadable += 1;
+            Ok(Err(error.to_string().into()))
+        }
+    }
+}
+
+fn add_archive(run: &mut Run, examined: &mut Examined, entry: &DirEntry) -> io::Result<()> {
+    let facts = match tolerate(facts(entry.path()), examined)? {
+        Ok(Some(facts)) => Ok(facts),
+        Ok(None) => return Ok(()),
+        Err(why) => Err(why),
+    };
+    run.archives.push(ArchiveFacts { file: name_of(entry), facts, protected: false, note: None });
+    Ok(())
+}
+
+fn each_archive(run: &mut Run, extension: Extension, change: impl Fn(&mut ArchiveFacts)) {
+    let of_extension = |archive: &&mut ArchiveFacts| vzdump_name::extension(archive.file.as_bytes()) == Some(extension);
+    run.archives.iter_mut().filter(of_extension).for_each(change);
+}
+
+fn read_log(path: &Path, vmid: u32, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<LogFacts> {
+    let facts = match tolerate(facts(path), examined)? {
+        Ok(Some(facts)) => facts,
+        Ok(None) => return Ok(LogFacts::Absent),
+        Err(why) => return Ok(LogFacts::Unreadable(why)),
+    };
+    if let Some((then, log)) = before.and_then(|before| before.log.as_ref()).filter(|(then, _)| *then == facts) {
+        examined.remembered.log = Some((*then, log.clone()));
+        return Ok(LogFacts::Read(log.clone()));
+    }
+    let text = read_capped(path, facts.size, vzdump_log::HEAD_BYTES, vzdump_log::MAX_BYTES);
+    match text {
+        Ok(text) => {
+            let log = Arc::new(vzdump_log::parse(&text, vmid));
+            examined.remembered.log = Some((facts, log.clone()));
+            Ok(LogFacts::Read(log))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LogFacts::Absent),
+        Err(error) => {
+            examined.unreadable += 1;
+            Ok(LogFacts::Unreadable(error.to_string().into()))
+        }
+    }
+}
+
+fn read_note(path: &Path, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<Option<Arc<str>>> {
+    let Ok(Some(facts)) = tolerate(facts(path), examined)? else { return Ok(None) };
+    let known = before.and_then(|before| before.note.as_ref()).filter(|(then, _)| *then == facts);
+    let note = match known {
+        Some((_, note)) => note.clone(),
+        // Notes are a convenience: without them nothing is judged differently.
+        None => read_capped(path, facts.size, MAX_NOTE / 2, MAX_NOTE).ok().map(|text| note_of(&text)),
+    };
+    examined.remembered.note = Some((facts, note.clone()));
+    Ok(note)
+}
+
+/// The text without the blank end that editors leave.
+fn note_of(text: &[u8]) -> Arc<str> {
+    printable(text.trim_ascii()).into()
+}
+
+/// A temporary file, or a work directory with the files in it. `None` when it is gone by now.
+fn examine_temporary(entry: &DirEntry) -> io::Result<Option<Partial>> {
+    let metadata = match fs::symlink_metadata(entry.path()) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let own = directory::facts_of(&metadata);
+    let mut partial =
+        Partial { file: name_of(entry), last_write: own.modified, size: if metadata.is_dir() { 0 } else { own.size } };
+    if metadata.is_dir() {
+        let inside: Vec<PathBuf> = fs::read_dir(entry.path())
+            .map(|inside| inside.flatten().take(MAX_WORK_FILES).map(|entry| entry.path()).collect())
+            .unwrap_or_default();
+        for file in inside {
+            if let Ok(Some(facts)) = facts(&file) {
+                partial.last_write = partial.last_write.max(facts.modified);
+                partial.size = partial.size.saturating_add(facts.size);
+            }
+        }
+    }
+    Ok(Some(partial))
+}

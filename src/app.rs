@@ -1,0 +1,165 @@
+//! The composition root: the only place that knows every adapter.
+//!
+//! [`App::build`] binds and prepares, [`App::run`] serves until told to stop. A loop that ends by itself ends the
+//! process: there is no silent running on without it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::adapters::directory::Root;
+use crate::adapters::directory_watch;
+use crate::adapters::dump_dir::DumpDir;
+use crate::adapters::vzdump_dir::VzdumpDir;
+use crate::config::{Config, root};
+use crate::domain::inventory::Inventory;
+use crate::domain::policy::Policy;
+use crate::engine::ports::{Clock, Source};
+use crate::engine::{keeper, scanner};
+use crate::http::auth::Gate;
+use crate::http::server::{Limits, Server};
+use crate::http::web_config::{self, WebConfig};
+use crate::http::{self, reload, router};
+use crate::metrics::exposition::{self, Exposition};
+
+/// Reports of scans that wait to be folded.
+const REPORTS: usize = 16;
+
+/// A source with the directories whose changes bring its next scan forward.
+pub struct WatchedSource {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// Directories to watch.
+    pub paths: Vec<PathBuf>,
+}
+
+/// The configured sources.
+pub fn sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
+    let mut all = Vec::new();
+    for it in &config.vzdump {
+        let source =
+            VzdumpDir::new(it.spec().into(), directories(&it.roots), it.time_zone.clone(), it.guests_dir.clone());
+        all.push(WatchedSource { source: Box::new(source), paths: paths(&it.roots) });
+    }
+    for it in &config.dump {
+        let patterns: Result<_, _> = it.patterns.iter().map(|pattern| pattern.compiled()).collect();
+        let patterns = patterns.with_context(|| format!("patterns of the dump source {}", it.name))?;
+        let source = DumpDir::new(it.spec().into(), directories(&it.roots), it.time_zone.clone(), patterns);
+        all.push(WatchedSource { source: Box::new(source), paths: paths(&it.roots) });
+    }
+    Ok(all)
+}
+
+fn directories(roots: &[root::Root]) -> Vec<Root> {
+    roots.iter().map(|root| Root { path: root.path.clone(), require_mount: root.require_mount.clone() }).collect()
+}
+
+fn paths(roots: &[root::Root]) -> Vec<PathBuf> {
+    roots.iter().map(|root| root.path.clone()).collect()
+}
+
+/// A daemon that is ready to run.
+pub struct App {
+    sources: Vec<WatchedSource>,
+    policy: Arc<Policy>,
+    clock: Arc<dyn Clock>,
+    server: Server,
+    gate: Arc<Gate>,
+    web: WebFile,
+}
+
+/// The web config as it was read, and where from.
+struct WebFile {
+    path: Option<PathBuf>,
+    read: WebConfig,
+    tls: watch::Sender<Option<Arc<tokio_rustls::rustls::ServerConfig>>>,
+}
+
+impl App {
+    /// Binds the listener and reads what the configuration names. Serves and scans nothing yet. `sources` are those of
+    /// [`sources`], or a test's own.
+    pub async fn build(config: &Config, sources: Vec<WatchedSource>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        if sources.is_empty() {
+            bail!(
+                "no source is configured: add a [[vzdump]] or [[dump]] section (see config/firedrill.example.toml), or try `firedrill serve --demo`"
+            );
+        }
+        let path = config.web.config_file.clone();
+        let read = path.as_deref().map(web_config::read).transpose()?.unwrap_or_default();
+        let address = config.web.listen_address;
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("listening on {address}; is another firedrill running? --web.listen-address chooses another")
+        })?;
+        let tls = watch::Sender::new(read.tls.clone());
+        let limits = Limits { connections: config.web.max_connections, header_timeout: config.web.header_timeout };
+        Ok(Self {
+            sources,
+            policy: Arc::new(config.policy()),
+            clock,
+            server: Server::new(listener, limits, tls.subscribe()),
+            gate: Arc::new(Gate::new(read.users.clone())),
+            web: WebFile { path, read, tls },
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        self.server.address().context("asking for the address of the listener")
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.server.scheme()
+    }
+
+    /// Scans and serves until `shutdown` resolves; fails when a loop ends by itself.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let specs: Vec<_> = self.sources.iter().map(|it| it.source.spec().clone()).collect();
+        let inventory = Arc::new(Inventory::unseen(&specs, &self.policy));
+        let first = Exposition::of(inventory.clone(), self.clock.now());
+        let (publish_inventory, inventories) = watch::channel(inventory);
+        let (publish_exposition, expositions) = watch::channel(Arc::new(first));
+        let (stop, stopped) = watch::channel(false);
+        let state = http::State { inventory: inventories.clone(), exposition: expositions, clock: self.clock.clone() };
+        let routes = router::router(state, self.gate.clone());
+
+        let (report, reports) = mpsc::channel(REPORTS);
+        let mut loops: JoinSet<anyhow::Result<&'static str>> = JoinSet::new();
+        for WatchedSource { source, paths } in self.sources {
+            let (nudge, nudges) = mpsc::channel(1);
+            directory_watch::spawn(source.spec().name.as_str(), paths, nudge);
+            let (clock, report) = (self.clock.clone(), report.clone());
+            loops.spawn(async move { Ok(scanner::run(source, clock, report, nudges).await.map(|()| "scanner")?) });
+        }
+        loops.spawn(named("keeper", keeper::run(self.policy, reports, publish_inventory)));
+        loops.spawn(named("renderer", exposition::run(inventories, self.clock, publish_exposition)));
+        if let Some(path) = self.web.path {
+            loops.spawn(named("web config", reload::run(path, self.web.read, self.web.tls, self.gate)));
+        }
+        let server = tokio::spawn(self.server.run(routes, stopped));
+
+        let failed = tokio::select! {
+            () = shutdown => None,
+            ended = loops.join_next() => ended,
+        };
+        stop.send_replace(true);
+        server.await.context("the web server failed")?;
+        match failed {
+            None => Ok(()),
+            Some(Ok(Ok(name))) => bail!("the {name} ended by itself"),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(defect)) => Err(anyhow::Error::new(defect).context("a loop failed")),
+        }
+    }
+}
+
+async fn named(name: &'static str, work: impl Future<Output = ()>) -> anyhow::Result<&'static str> {
+    work.await;
+    Ok(name)
+}

@@ -1,0 +1,89 @@
+//! The command line: what can be asked, and with which exit code it ends.
+
+mod check_config;
+mod logging;
+mod scan;
+mod scan_report;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config};
+
+/// Read when no other file is named and it exists.
+const DEFAULT_CONFIG_FILE: &str = "/etc/firedrill/firedrill.toml";
+
+/// Could not do what was asked.
+const EXIT_TROUBLE: u8 = 2;
+
+/// Would every backup you own restore right now?
+///
+/// firedrill looks at the places where backups live (Proxmox vzdump directories, directories of database dumps), judges
+/// every item against what is expected of it, and exports the answer to Prometheus.
+#[derive(Debug, Parser)]
+#[command(name = "firedrill", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: scan the sources and serve /metrics
+    Serve(serve::Serve),
+    /// Look once and print what is there; exit 0: all ok, 1: something late, failed, missing, or nothing found, 2: could not look
+    Scan(scan::Scan),
+    /// Check the configuration and print everything that is wrong with it
+    CheckConfig(check_config::CheckConfig),
+}
+
+#[derive(Debug, Clone, Args)]
+struct ConfigFile {
+    /// Configuration file (TOML); /etc/firedrill/firedrill.toml is read if it exists and no other is named.
+    /// FIREDRILL_… environment variables go over it
+    #[arg(long = "config.file", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn path(&self) -> Option<PathBuf> {
+        let default = PathBuf::from(DEFAULT_CONFIG_FILE);
+        self.config_file.clone().or_else(|| default.exists().then_some(default))
+    }
+
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(config::load(self.path().as_deref())?)
+    }
+}
+
+impl Cli {
+    /// Does what was asked. Errors are printed here; the code says how it ended.
+    pub fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Serve(serve) => serve.run(),
+            Command::Scan(scan) => scan.run(),
+            Command::CheckConfig(check) => check.run(),
+        };
+        result.unwrap_or_else(|error| {
+            say_error(&format!("{error:#}"));
+            ExitCode::from(EXIT_TROUBLE)
+        })
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where a command says why it failed")]
+fn say_error(text: &str) {
+    eprintln!("firedrill: {text}");
+}
+
+/// Writes to standard output; a reader that went away (`| head`) is no error.
+fn say(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,24 @@
+//! Sets up the log: to standard error, as logfmt or JSON.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::logging::{Log, LogFormat};
+
+/// Starts logging. Libraries speak from `warn` on only.
+pub(super) fn start(log: Log) {
+    let filter = EnvFilter::new(format!("warn,firedrill={}", log.level.as_str()));
+    let registry = tracing_subscriber::registry().with(filter);
+    match log.format {
+        LogFormat::Logfmt => {
+            let layer = tracing_logfmt::builder().with_target(false).with_timestamp(true).layer();
+            registry.with(layer.with_writer(std::io::stderr)).init();
+        }
+        LogFormat::Json => {
+            let layer = fmt::layer().json().flatten_event(true).with_target(false).with_writer(std::io::stderr);
+            registry.with(layer).init();
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! `firedrill scan`: one look, without a daemon.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{ConfigFile, say, scan_report};
+use crate::adapters::clock::SystemClock;
+use crate::app::{self, WatchedSource};
+use crate::config::{Config, dump, root, vzdump};
+use crate::domain::inventory::{Inventory, SourceView};
+use crate::domain::look::{ErrorKind, Look, LookError, Medium};
+use crate::domain::policy::Policy;
+use crate::domain::verdict::{State, judge};
+use crate::engine::ports::{Clock as _, Source};
+
+#[derive(Debug, Args)]
+pub(super) struct Scan {
+    /// Directories to look at; without any, the configured sources. A storage whose archives lie in PATH/dump may be
+    /// named by its own path
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Also take files that fit this pattern for dumps, such as '{db}_{time}.sql.gz'; can be repeated
+    #[arg(long, value_name = "PATTERN", requires = "paths")]
+    dump_pattern: Vec<String>,
+    /// Directory of guest configurations, such as /etc/pve/nodes: shows guests without a backup
+    #[arg(long, value_name = "DIRECTORY", requires = "paths")]
+    guests_dir: Option<PathBuf>,
+    /// Zone of the local times in file names, such as Europe/Berlin [default: the zone of this machine]
+    #[arg(long, value_name = "ZONE", requires = "paths")]
+    time_zone: Option<String>,
+    /// Expected pause between two backups [default: 1d]
+    #[arg(long, value_name = "DURATION", requires = "paths", value_parser = humantime::parse_duration)]
+    interval: Option<Duration>,
+}
+
+impl Scan {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = if self.paths.is_empty() { self.config.load()? } else { self.ad_hoc()? };
+        let sources = app::sources(&config)?;
+        ensure!(!sources.is_empty(), "nothing to look at: name a directory, or configure a source (see --help)");
+        let inventory = look_at_all(sources, &config.policy());
+        let now = SystemClock.now();
+        let text = if self.json { scan_report::json(&inventory, now)? } else { scan_report::table(&inventory, now) };
+        say(&text)?;
+        Ok(ExitCode::from(exit_code(&inventory, now)))
+    }
+
+    /// A configuration made of the arguments.
+    fn ad_hoc(&self) -> anyhow::Result<Config> {
+        let zone = match &self.time_zone {
+            Some(name) => jiff::tz::TimeZone::get(name).with_context(|| format!("--time-zone {name}"))?,
+            None => jiff::tz::TimeZone::system(),
+        };
+        let guests_dir = self.guests_dir.as_deref().map(std::path::absolute).transpose()?;
+        let roots = |of: fn(&Path) -> PathBuf| -> anyhow::Result<Vec<root::Root>> {
+            let one = |path: &PathBuf| -> anyhow::Result<root::Root> {
+                let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
+                Ok(root::Root { path: of(&path), medium: Medium::Local, node: None, require_mount: None })
+            };
+            self.paths.iter().map(one).collect()
+        };
+        let mut config = Config::default();
+        config.defaults.interval = self.interval;
+        config.vzdump.push(vzdump::Vzdump {
+            time_zone: zone.clone(),
+            guests_dir,
+            ..vzdump::Vzdump::over("vzdump".parse()?, roots(dump_directory)?)
+        });
+        if !self.dump_pattern.is_empty() {
+            let pattern = |text: &String| dump::Pattern { pattern: text.clone(), item: None, time_format: None };
+            let patterns = self.dump_pattern.iter().map(pattern).collect();
+            config.dump.push(dump::Dump {
+                time_zone: zone,
+                ..dump::Dump::over("dump".parse()?, roots(Path::to_owned)?, patterns)
+            });
+        }
+        Ok(config)
+    }
+}
+
+/// Proxmox VE keeps backups in `dump` below the path of a storage.
+fn dump_directory(path: &Path) -> PathBuf {
+    let dump = path.join("dump");
+    if dump.is_dir() { dump } else { path.to_owned() }
+}
+
+/// Looks at all sources at the same time; each has its own time limit.
+fn look_at_all(sources: Vec<WatchedSource>, policy: &Policy) -> Inventory {
+    let specs: Vec<_> = sources.iter().map(|it| it.source.spec().clone()).collect();
+    let bar = progress(sources.len() as u64);
+    let running: Vec<_> = sources.into_iter().map(|it| start(it.source)).collect();
+    let mut inventory = Inventory::unseen(&specs, policy);
+    for ((spec, receive), started) in specs.iter().zip(running).zip(std::iter::repeat(Instant::now())) {
+        bar.set_message(spec.name.to_string());
+        let left = spec.scan_timeout.saturating_sub(started.elapsed());
+        let look = receive.recv_timeout(left).unwrap_or_else(|_| {
+            let sentence = format!("the scan did not end within {:?}; is a network share hanging?", spec.scan_timeout);
+            Look::blind(spec, &LookError::new(ErrorKind::Timeout, sentence))
+        });
+        let view = SourceView::unseen(spec.clone(), policy).after(look, started.elapsed(), policy, SystemClock.now());
+        inventory = inventory.with(view);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    inventory
+}
+
+fn start(mut source: Box<dyn Source>) -> mpsc::Receiver<Look> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more once the time is up.
+        let _ = send.send(source.look(SystemClock.now()));
+    });
+    receive
+}
+
+/// A bar on a terminal; nothing elsewhere.
+fn progress(sources: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(sources);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} looking at {msg} {bar:20} {pos}/{len} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn exit_code(inventory: &Inventory, now: jiff::Timestamp) -> u8 {
+    let states = || {
+        inventory.sources.iter().flat_map(|view| {
+            view.items.iter().filter_map(move |item| Some(judge(item, &view.health, &view.spec, now)?.state))
+        })
+    };
+    let blind = inventory.sources.iter().any(|view| !view.health.up()) || states().any(|state| state == State::Unknown);
+    if blind {
+        return 2;
+    }
+    // Nothing found where backups should be is nothing to be glad of.
+    let fine = states().all(|state| matches!(state, State::Ok | State::Running)) && states().next().is_some();
+    u8::from(!fine)
+}

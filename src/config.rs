@@ -1,0 +1,129 @@
+//! The configuration: one TOML file, then `FIREDRILL_…` environment variables over it.
+//!
+//! Strict: an unknown key is an error. [`load`] reports every error with its key at once, those of types and names as
+//! well as those of meaning, so that a file is mended in one go.
+
+pub mod dump;
+pub mod environments;
+mod errors;
+pub mod items;
+pub mod logging;
+pub mod root;
+mod text;
+pub mod vzdump;
+pub mod web;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+
+use self::errors::Complaints;
+pub use self::errors::ConfigErrors;
+use crate::domain::policy::Policy;
+
+/// Prefix of environment variables; `__` separates levels: `FIREDRILL_WEB__LISTEN_ADDRESS`.
+pub const ENVIRONMENT_PREFIX: &str = "FIREDRILL_";
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The web server.
+    pub web: web::Web,
+    /// The log.
+    pub log: logging::Log,
+    /// What is expected where no environment or item says otherwise.
+    pub defaults: items::Expected,
+    /// Vzdump sources.
+    pub vzdump: Vec<vzdump::Vzdump>,
+    /// Dump sources.
+    pub dump: Vec<dump::Dump>,
+    /// Classes of items; the first that fits wins.
+    pub environments: Vec<environments::Environment>,
+    /// Settings of single items.
+    pub items: Vec<items::Item>,
+}
+
+/// Reads the file, if one is given, and the environment. All errors are found, not only the first.
+pub fn load(file: Option<&Path>) -> Result<Config, ConfigErrors> {
+    let mut figment = Figment::new();
+    if let Some(path) = file {
+        if let Err(error) = std::fs::metadata(path) {
+            return Err(ConfigErrors::unreadable(path, &error));
+        }
+        figment = figment.merge(Toml::file_exact(path));
+    }
+    figment = figment.merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__"));
+    let (config, mut complaints) = errors::extract(&figment)?;
+    config.check(&mut complaints);
+    complaints.into_result(config)
+}
+
+impl Config {
+    /// What is expected of items.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            defaults: self.defaults.overrides(),
+            environments: self.environments.iter().map(environments::Environment::rule).collect(),
+            items: self.items.iter().map(items::Item::rule).collect(),
+        }
+    }
+
+    /// Errors of meaning: what each value says is fine, but together they make no sense.
+    fn check(&self, complaints: &mut Complaints) {
+        self.web.check(complaints);
+        self.defaults.check("defaults", complaints);
+        let mut names = BTreeSet::new();
+        let sources = self.vzdump.iter().enumerate().map(|(index, it)| (format!("vzdump.{index}"), &it.name));
+        let dumps = self.dump.iter().enumerate().map(|(index, it)| (format!("dump.{index}"), &it.name));
+        for (key, name) in sources.chain(dumps) {
+            if !names.insert(name) {
+                complaints.add(format!("{key}.name"), format!("another source is called {name} already"));
+            }
+        }
+        for (index, source) in self.vzdump.iter().enumerate() {
+            source.check(&format!("vzdump.{index}"), complaints);
+        }
+        for (index, source) in self.dump.iter().enumerate() {
+            source.check(&format!("dump.{index}"), complaints);
+        }
+        let mut environments: BTreeSet<&Arc<str>> = BTreeSet::new();
+        for (index, environment) in self.environments.iter().enumerate() {
+            let key = format!("environments.{index}");
+            environment.check(&key, complaints);
+            if !environments.insert(&environment.name) {
+                complaints
+                    .add(format!("{key}.name"), format!("another environment is called {} already", environment.name));
+            }
+        }
+        for (index, item) in self.items.iter().enumerate() {
+            let key = format!("items.{index}");
+            item.check(&key, complaints);
+            if !names.contains(&item.source) {
+                complaints.add(format!("{key}.source"), format!("there is no source called {}", item.source));
+            }
+            if let Some(name) = item.environment.as_ref().filter(|name| !environments.contains(name)) {
+                complaints.add(format!("{key}.environment"), format!("there is no environment called {name}"));
+            }
+        }
+    }
+}
+
+/// Shortest pause between two scans that is accepted.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+fn check_schedule(key: &str, interval: Duration, timeout: Duration, complaints: &mut Complaints) {
+    for (name, value) in [("scan_interval", interval), ("scan_timeout", timeout)] {
+        if value < SHORTEST_INTERVAL {
+            complaints.add(format!("{key}.{name}"), "must be at least 1s".to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

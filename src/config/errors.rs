@@ -1,0 +1,170 @@
+//! Collects every error of a configuration instead of stopping at the first.
+//!
+//! serde ends at the first value that doesn't fit. So the value it complains of is noted, taken out, and the rest is read
+//! again, until nothing is left to complain of.
+
+use std::fmt;
+use std::path::Path;
+
+use figment::Figment;
+use figment::error::{Error, Kind};
+use figment::value::{Dict, Value};
+
+use super::Config;
+
+/// More errors than this are one error: it is not our file.
+const MAX_ERRORS: usize = 200;
+
+/// All that is wrong with a configuration, by key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigErrors {
+    /// Where it was read from.
+    origin: String,
+    /// Key and sentence.
+    pub errors: Vec<(String, String)>,
+}
+
+impl ConfigErrors {
+    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        let origin = path.display().to_string();
+        Self { errors: vec![(origin.clone(), format!("can't be read: {error}"))], origin }
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.errors.len();
+        write!(f, "{} error{} in the configuration ({}):", count, if count == 1 { "" } else { "s" }, self.origin)?;
+        for (key, sentence) in &self.errors {
+            write!(f, "\n  {key}: {sentence}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Errors found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints {
+    origin: String,
+    errors: Vec<(String, String)>,
+    /// Elements of lists that were taken out, so that later ones keep their number.
+    removed: Vec<(String, usize)>,
+}
+
+impl Complaints {
+    /// Notes that the value of a key makes no sense. List elements are counted from 0 in `key`.
+    pub(crate) fn add(&mut self, key: String, sentence: String) {
+        let key = self.original(&key);
+        self.errors.push((key, sentence));
+    }
+
+    pub(super) fn into_result(self, config: Config) -> Result<Config, ConfigErrors> {
+        if self.errors.is_empty() {
+            return Ok(config);
+        }
+        Err(ConfigErrors { origin: self.origin, errors: self.errors })
+    }
+
+    fn failed(self) -> ConfigErrors {
+        ConfigErrors { origin: self.origin, errors: self.errors }
+    }
+
+    /// The key as it stands in the file: list elements that were taken out before it count.
+    fn original(&self, key: &str) -> String {
+        let mut done = String::new();
+        for part in key.split('.') {
+            let text = match part.parse::<usize>() {
+                Ok(index) => self.original_index(&done, index).to_string(),
+                Err(_) => part.to_owned(),
+            };
+            if !done.is_empty() {
+                done.push('.');
+            }
+            done.push_str(&text);
+        }
+        done
+    }
+
+    fn original_index(&self, list: &str, index: usize) -> usize {
+        let mut gone: Vec<usize> =
+            self.removed.iter().filter(|(of, _)| of == list).map(|(_, original)| *original).collect();
+        gone.sort_unstable();
+        gone.into_iter().fold(index, |index, gone| if gone <= index { index + 1 } else { index })
+    }
+}
+
+/// Reads what can be read, and everything that can't.
+pub(super) fn extract(figment: &Figment) -> Result<(Config, Complaints), ConfigErrors> {
+    let mut complaints = Complaints { origin: origin(figment), ..Complaints::default() };
+    let mut values = match figment.extract::<Dict>() {
+        Ok(values) => values,
+        Err(error) => {
+            for error in error {
+                complaints.errors.push(("syntax".to_owned(), error.kind.to_string()));
+            }
+            return Err(complaints.failed());
+        }
+    };
+    loop {
+        let error = match Value::from(values.clone()).deserialize::<Config>() {
+            Ok(config) => return Ok((config, complaints)),
+            Err(error) => error,
+        };
+        let stuck = !note(&error, &mut values, &mut complaints);
+        if stuck || complaints.errors.len() >= MAX_ERRORS {
+            return Err(complaints.failed());
+        }
+    }
+}
+
+fn origin(figment: &Figment) -> String {
+    let names: Vec<String> = figment
+        .metadata()
+        .map(|it| it.source.as_ref().map_or_else(|| it.name.to_string(), ToString::to_string))
+        .collect();
+    if names.is_empty() { "environment".to_owned() } else { names.join(", ") }
+}
+
+/// Notes an error and takes its value out. `false` when it can't be located.
+fn note(error: &Error, values: &mut Dict, complaints: &mut Complaints) -> bool {
+    let key = error.path.join(".");
+    let (key, sentence) = match &error.kind {
+        Kind::MissingField(name) => (join(&key, name), "is missing".to_owned()),
+        Kind::UnknownField(_, known) => (key, format!("is no key; there are: {}", known.join(", "))),
+        kind => (key, kind.to_string()),
+    };
+    complaints.add(key, sentence);
+    let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
+    let Some((first, rest)) = path.split_first() else { return false };
+    if rest.is_empty() {
+        return values.remove(*first).is_some();
+    }
+    let removed = complaints.original(&error.path[..error.path.len() - 1].join("."));
+    let gone = values.get_mut(*first).is_some_and(|value| remove(value, rest));
+    if let Some(Ok(index)) = path.last().map(|last| last.parse::<usize>()) {
+        let original = complaints.original_index(&removed, index);
+        complaints.removed.push((removed, original));
+    }
+    gone
+}
+
+fn join(key: &str, name: &str) -> String {
+    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+}
+
+fn remove(value: &mut Value, path: &[&str]) -> bool {
+    let Some((first, rest)) = path.split_first() else { return false };
+    match value {
+        Value::Dict(_, dict) if rest.is_empty() => dict.remove(*first).is_some(),
+        Value::Dict(_, dict) => dict.get_mut(*first).is_some_and(|value| remove(value, rest)),
+        Value::Array(_, array) => match first.parse::<usize>() {
+            Ok(index) if index < array.len() && rest.is_empty() => {
+                array.remove(index);
+                true
+            }
+            Ok(index) => array.get_mut(index).is_some_and(|value| remove(value, rest)),
+            Err(_) => false,
+        },
+        _ => false,
+    }
+}

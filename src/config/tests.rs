@@ -1,0 +1,185 @@
+use std::io::Write as _;
+
+use super::*;
+
+fn load_text(text: &str) -> Result<Config, ConfigErrors> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    load(Some(file.path()))
+}
+
+fn errors(text: &str) -> Vec<(String, String)> {
+    load_text(text).unwrap_err().errors
+}
+
+fn keys(text: &str) -> Vec<String> {
+    errors(text).into_iter().map(|(key, _)| key).collect()
+}
+
+#[test]
+fn nothing_is_a_configuration() {
+    let config = load_text("").unwrap();
+    assert_eq!(config.web.listen_address.port(), web::DEFAULT_PORT);
+    assert!(config.vzdump.is_empty());
+}
+
+#[test]
+fn every_wrong_key_is_named_with_its_place_in_the_file() {
+    let text = r#"
+        nonsense = 1
+        [web]
+        listen_address = "everywhere"
+        header_timeout = "soon"
+        max_connections = -1
+        [log]
+        level = "loud"
+        [defaults]
+        interval = "daily"
+        minimum_size = "big"
+        [[vzdump]]
+        roots = [{ path = "/a" }]
+        [[vzdump]]
+        name = "a b"
+        roots = [{ path = "/a" }, { path = 7 }, { path = "/c", medium = "tape" }]
+        time_zone = "Mars/Olympus"
+        expected = ["qemu/1", "qemu/100", "vm/100"]
+        [[vzdump]]
+        name = "fine"
+        roots = [{ path = "/a", extra = 1 }]
+        scan_interval = 5
+        [[dump]]
+        name = "d"
+        roots = "x"
+        patterns = []
+    "#;
+    let found = keys(text);
+    let mut expected = vec![
+        "nonsense",
+        "web.listen_address",
+        "web.header_timeout",
+        "web.max_connections",
+        "log.level",
+        "defaults.interval",
+        "defaults.minimum_size",
+        "vzdump.0.name",
+        "vzdump.1.name",
+        "vzdump.1.roots.1.path",
+        "vzdump.1.roots.2.medium",
+        "vzdump.1.time_zone",
+        "vzdump.1.expected.0",
+        "vzdump.1.expected.2",
+        "vzdump.2.roots.0.extra",
+        "vzdump.2.scan_interval",
+        "dump.0.roots",
+    ];
+    for key in &expected {
+        assert!(found.iter().any(|it| it == key), "{key} is not among {found:#?}");
+    }
+    expected.push("what follows from values that were left out");
+    assert!(found.len() <= expected.len() + 4, "{found:#?}");
+}
+
+#[test]
+fn errors_of_meaning_are_all_reported() {
+    let text = r#"
+        [web]
+        max_connections = 0
+        header_timeout = "0s"
+        config_file = "/nowhere/web.yml"
+        [defaults]
+        interval = "10s"
+        [[vzdump]]
+        name = "pve"
+        roots = [{ path = "relative" }, { path = "/a", require_mount = "/b" }, { path = "/a" }]
+        expected = ["dump/x"]
+        guests_dir = "nodes"
+        scan_timeout = "0s"
+        exclude = { ids = ["x"], names = ["a["] }
+        [[dump]]
+        name = "pve"
+        roots = []
+        patterns = [{ pattern = "{db" }]
+        [[environments]]
+        name = ""
+        [[environments]]
+        name = "prod"
+        interval = "1d"
+        grace = "2d"
+        matches = { ids = ["9-1"] }
+        [[environments]]
+        name = "prod"
+        [[items]]
+        source = "other"
+        item = "qemu/100"
+        environment = "none"
+    "#;
+    let found = keys(text);
+    for key in [
+        "web.max_connections",
+        "web.header_timeout",
+        "web.config_file",
+        "defaults.interval",
+        "dump.0.name",
+        "vzdump.0.roots.0.path",
+        "vzdump.0.roots.1.require_mount",
+        "vzdump.0.roots.2.path",
+        "vzdump.0.expected.0",
+        "vzdump.0.guests_dir",
+        "vzdump.0.scan_timeout",
+        "vzdump.0.exclude",
+        "dump.0.roots",
+        "dump.0.patterns.0",
+        "environments.0.name",
+        "environments.1.grace",
+        "environments.1.matches",
+        "environments.2.name",
+        "items.0.source",
+        "items.0.environment",
+    ] {
+        assert!(found.iter().any(|it| it == key), "{key} is not among {found:#?}");
+    }
+}
+
+#[test]
+fn list_elements_keep_their_number_when_earlier_ones_are_wrong() {
+    let text = r#"
+        [[environments]]
+        nam = "a"
+        [[environments]]
+        name = "b"
+        grace = 1
+        [[environments]]
+        name = ""
+    "#;
+    let found = keys(text);
+    assert!(found.contains(&"environments.1.grace".to_owned()), "{found:?}");
+    assert!(found.contains(&"environments.2.name".to_owned()), "{found:?}");
+}
+
+#[test]
+fn rubbish_is_one_clear_error() {
+    let error = load_text("[[[ this is no toml").unwrap_err();
+    assert_eq!(error.errors.len(), 1);
+    let missing = load(Some(Path::new("/nowhere/firedrill.toml"))).unwrap_err().to_string();
+    assert!(missing.contains("/nowhere/firedrill.toml") && missing.contains("can't be read"), "{missing}");
+    assert!(load_text("vzdump = 5\n").is_err());
+}
+
+#[test]
+fn errors_read_well() {
+    let text = load_text("[web]\nport = 1\n").unwrap_err().to_string();
+    assert!(text.contains("web.port: is no key; there are: listen_address, config_file"), "{text}");
+}
+
+#[test]
+fn every_file_in_config_is_a_configuration() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/config")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            load(Some(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
+}

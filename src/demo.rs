@@ -1,0 +1,146 @@
+//! A demo estate with one trouble of each sort, to see what firedrill says without backups of one's own.
+//!
+//! Two nodes, a dozen guests, a month of archives with their logs, three databases. Archives are sparse: they show the size of real ones and take no room.
+
+mod estate;
+mod files;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::config::environments::{Criteria, Environment};
+use crate::config::root::Root;
+use crate::config::{Config, dump, vzdump, web};
+use crate::domain::look::Medium;
+
+/// The zone that the demo nodes keep.
+const ZONE: &str = "Europe/Berlin";
+
+/// Marks a directory as ours, so that nothing else is ever removed.
+const MARKER: &str = ".firedrill-demo";
+
+/// Writes the estate as of `now` into `directory`, which must be empty, new, or an older demo estate. Returns the
+/// configuration that watches it.
+pub fn write(directory: &Path, now: Timestamp) -> anyhow::Result<Config> {
+    prepare(directory)?;
+    let zone = TimeZone::get(ZONE).context("the built-in time zones")?;
+    estate::write(directory, &zone, now)?;
+    config(directory, zone)
+}
+
+/// The directories of archives, one per node.
+pub fn vzdump_roots(directory: &Path) -> [PathBuf; 2] {
+    ["pve1", "pve2"].map(|node| directory.join(node).join("dump"))
+}
+
+/// Writes to the running backup of the estate every minute, so that it stays one.
+pub async fn keep_running(directory: PathBuf) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let file = estate::running_file(&directory);
+        if let Some(file) = file
+            && let Err(error) = files::append(&file, &[0; 4096])
+        {
+            tracing::debug!(%error, "the demo's running backup could not be written on");
+        }
+    }
+}
+
+fn prepare(directory: &Path) -> anyhow::Result<()> {
+    let marker = directory.join(MARKER);
+    if marker.exists() {
+        std::fs::remove_dir_all(directory)
+            .with_context(|| format!("removing the old demo estate {}", directory.display()))?;
+    }
+    std::fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+    let empty =
+        std::fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?.next().is_none();
+    anyhow::ensure!(empty, "{} is not empty and no demo estate; name another directory", directory.display());
+    std::fs::write(marker, "firedrill removes this directory when it writes a new demo estate\n")
+        .context("writing the marker")
+}
+
+fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
+    let root = |path: PathBuf, medium, node: Option<&str>| Root {
+        path,
+        medium,
+        node: node.map(Into::into),
+        require_mount: None,
+    };
+    let [first, second] = vzdump_roots(directory);
+    let share = directory.join("nas");
+    let quickly = Duration::from_secs(30);
+    let cluster = vzdump::Vzdump {
+        time_zone: zone.clone(),
+        guests_dir: Some(directory.join("etc-pve-nodes")),
+        scan_interval: quickly,
+        ..vzdump::Vzdump::over(
+            "cluster".parse()?,
+            vec![root(first, Medium::Local, Some("pve1")), root(second, Medium::Nfs, Some("pve2"))],
+        )
+    };
+    let offsite = vzdump::Vzdump {
+        time_zone: zone.clone(),
+        expected: vec!["qemu/100".parse()?, "qemu/101".parse()?],
+        scan_interval: quickly,
+        ..vzdump::Vzdump::over(
+            "offsite".parse()?,
+            vec![Root { require_mount: Some(share.clone()), ..root(share.join("dump"), Medium::Offsite, None) }],
+        )
+    };
+    let pattern = dump::Pattern { pattern: "{db}_{time}.sql.gz".to_owned(), item: None, time_format: None };
+    let databases = dump::Dump {
+        time_zone: zone,
+        scan_interval: quickly,
+        ..dump::Dump::over(
+            "databases".parse()?,
+            vec![root(directory.join("dumps"), Medium::Local, None)],
+            vec![pattern],
+        )
+    };
+    let environment = |name: &str, tags: &[&str], names: &[&str], interval: Option<Duration>| Environment {
+        name: name.into(),
+        matches: Criteria {
+            tags: tags.iter().map(ToString::to_string).collect(),
+            names: names.iter().map(ToString::to_string).collect(),
+            ..Criteria::default()
+        },
+        interval,
+        grace: None,
+        minimum_size: None,
+    };
+    let week = Duration::from_secs(7 * 24 * 3600);
+    Ok(Config {
+        web: web::Web { listen_address: ([127, 0, 0, 1], web::DEFAULT_PORT).into(), ..web::Web::default() },
+        environments: vec![
+            environment("prod", &["prod"], &["shop", "crm"], None),
+            environment("lab", &["lab"], &["wiki"], Some(week)),
+        ],
+        vzdump: vec![cluster, offsite],
+        dump: vec![databases],
+        ..Config::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_own_directory_is_ever_removed() {
+        let place = tempfile::tempdir().unwrap();
+        let now = "2026-11-21T08:00:00Z".parse().unwrap();
+        let mine = place.path().join("estate");
+        write(&mine, now).unwrap();
+        write(&mine, now).unwrap();
+        let other = place.path().join("other");
+        std::fs::create_dir(&other).unwrap();
+        std::fs::write(other.join("precious"), "x").unwrap();
+        assert!(write(&other, now).is_err());
+        assert!(other.join("precious").exists());
+    }
+}

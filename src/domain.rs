@@ -1,0 +1,17 @@
+//! What firedrill knows and how it judges: pure values and functions.
+//!
+//! No I/O, no async, no clock: `now` is always an argument. Everything that comes from outside has been
+//! parsed by [`crate::formats`] or [`crate::adapters`] before it gets here.
+
+pub mod age;
+pub mod attempt;
+pub mod guest;
+pub mod ids;
+pub mod inventory;
+pub mod item;
+pub mod local_time;
+pub mod look;
+pub mod policy;
+pub mod run;
+pub mod statistics;
+pub mod verdict;

@@ -1,0 +1,78 @@
+//! One try at a backup, as found in a directory: what file, begun when, how it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::ids::ItemId;
+use super::local_time::When;
+
+/// How an attempt stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A whole backup under its final name. Whether it is big enough is the policy's question.
+    Complete {
+        /// What its log complains of all the same (a later step failed, the guest wasn't frozen).
+        warning: Option<Box<str>>,
+    },
+    /// Still being written.
+    Running {
+        /// Last write to its file.
+        last_write: Timestamp,
+    },
+    /// No usable backup came of it.
+    Failed {
+        /// One sentence for a person.
+        reason: Box<str>,
+    },
+    /// Its log says it finished, but the archive is gone: pruned or moved by hand.
+    Removed,
+    /// A copy that somebody renamed: kept, outside retention, and without a time that could be trusted.
+    Renamed,
+}
+
+/// A checksum file that lies beside a dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sidecar {
+    /// `NAME.md5`
+    Md5,
+    /// `NAME.sha256`
+    Sha256,
+}
+
+/// One try at a backup of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// What it is a backup of.
+    pub item: ItemId,
+    /// Start of the run.
+    pub started: When,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// File name within its root, made printable.
+    pub file: Box<str>,
+    /// Bytes on disk of the archive or dump; 0 where there is none.
+    pub size: u64,
+    /// How long the run took, by its log.
+    pub duration: Option<Duration>,
+    /// Name of the guest at that time, by its log.
+    pub guest_name: Option<Arc<str>>,
+    /// What its `.notes` say: free text of the operator, by default the name of the guest.
+    pub note: Option<Arc<str>>,
+    /// Kept outside retention (`.protected`).
+    pub protected: bool,
+    /// Checksum file beside it.
+    pub sidecar: Option<Sidecar>,
+}
+
+/// A temporary file or directory of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// Name within its root, made printable.
+    pub file: Box<str>,
+    /// Last write.
+    pub last_write: Timestamp,
+    /// Bytes on disk.
+    pub size: u64,
+}

@@ -1,0 +1,103 @@
+//! The guests that exist, and whether an archive belongs to the guest that has its VMID now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::ids::ItemId;
+
+/// A guest as its configuration describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// Kind and VMID.
+    pub id: ItemId,
+    /// `name:` of a virtual machine, `hostname:` of a container.
+    pub name: Option<Arc<str>>,
+    /// `tags:`.
+    pub tags: Vec<Box<str>>,
+    /// The comment block at the head of the configuration.
+    pub notes: Option<Box<str>>,
+    /// Node whose directory holds the configuration.
+    pub node: Arc<str>,
+    /// A template isn't backed up for its own sake.
+    pub template: bool,
+    /// `onboot: 1`: started with the node.
+    pub onboot: bool,
+    /// When a guest with this VMID came into being (`meta: …ctime=`), or was first seen with a new identity.
+    pub created: Option<Timestamp>,
+    /// What stays when a guest is renamed: the SMBIOS UUID of a virtual machine, the first MAC address of a container.
+    pub fingerprint: Option<Box<str>>,
+    /// Names that it had before, seen while this process ran.
+    pub former_names: Vec<Arc<str>>,
+}
+
+impl Guest {
+    /// Whether an archive of this VMID, begun at `started` from a guest called `name`, is a backup of this guest.
+    ///
+    /// A VMID may be given again after its guest was destroyed; its predecessor's archives protect nobody. Proof is
+    /// the creation time where the configuration has it; else a different name speaks for another guest.
+    pub fn owns(&self, started: Timestamp, name: Option<&str>) -> bool {
+        if let Some(created) = self.created {
+            return started >= created;
+        }
+        match (self.name.as_deref(), name) {
+            (Some(mine), Some(theirs)) => mine == theirs || self.former_names.iter().any(|former| &**former == theirs),
+            _ => true,
+        }
+    }
+
+    /// Takes over what was learned of the guest with the same id before, or notes that it is another one now.
+    fn inherit(&mut self, before: &Self, now: Timestamp) {
+        let renamed = self.name != before.name;
+        let same_print = self.fingerprint.is_some() && self.fingerprint == before.fingerprint;
+        let other = match self.id {
+            ItemId::Guest(super::ids::GuestKind::Qemu, _) => {
+                !same_print && self.fingerprint.is_some() && before.fingerprint.is_some()
+            }
+            // The address of a container changes with its network; only together with the name does it tell.
+            _ => renamed && !same_print,
+        };
+        if other {
+            self.created = self.created.or(Some(now));
+            return;
+        }
+        self.created = self.created.or(before.created);
+        self.former_names.clone_from(&before.former_names);
+        if let Some(old) = before.name.as_ref().filter(|old| renamed && !self.former_names.contains(old)) {
+            self.former_names.push(old.clone());
+        }
+    }
+}
+
+/// All guests of a cluster, by their configuration files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GuestBook {
+    /// Nodes that have a directory.
+    pub nodes: BTreeSet<Arc<str>>,
+    /// The guests.
+    pub guests: BTreeMap<ItemId, Guest>,
+    /// Nodes whose directory was there before and is gone; their guests stay expected.
+    pub lost_nodes: BTreeSet<Arc<str>>,
+}
+
+impl GuestBook {
+    /// The book of now, with what the one before knew: former names, changed identities, and the guests of a node
+    /// that vanished as a whole. A guest whose file alone vanished was removed or moved.
+    pub fn following(mut self, before: &Self, now: Timestamp) -> Self {
+        for guest in self.guests.values_mut() {
+            if let Some(known) = before.guests.get(&guest.id) {
+                guest.inherit(known, now);
+            }
+        }
+        let lost = before.nodes.union(&before.lost_nodes).filter(|node| !self.nodes.contains(*node));
+        self.lost_nodes = lost.cloned().collect();
+        for guest in before.guests.values().filter(|guest| self.lost_nodes.contains(&guest.node)) {
+            self.guests.entry(guest.id.clone()).or_insert_with(|| guest.clone());
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

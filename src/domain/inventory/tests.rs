@@ -1,0 +1,180 @@
+use super::*;
+use crate::domain::attempt::Outcome;
+use crate::domain::guest::Guest;
+use crate::domain::local_time::When;
+use crate::domain::look::{ErrorKind, LookError, Medium, RootLook, RootSpec, SourceKind};
+use crate::domain::policy::Matcher;
+use crate::domain::verdict::{State, judge, unprotected};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).unwrap()
+}
+
+fn spec(expected: &[&str]) -> Arc<SourceSpec> {
+    let root = |path: &str| RootSpec { path: path.into(), medium: Medium::Local, node: None };
+    Arc::new(SourceSpec {
+        name: "s".parse().unwrap(),
+        kind: SourceKind::Vzdump,
+        roots: vec![root("/a"), root("/b")],
+        expected: expected.iter().map(|id| id.parse().unwrap()).collect(),
+        exclude: Matcher::new(&["300".to_owned()], &[], &[], &[]).unwrap(),
+        scan_interval: Duration::from_secs(60),
+        scan_timeout: Duration::from_secs(60),
+    })
+}
+
+fn listing(ids: &[&str]) -> Arc<RootListing> {
+    let attempt = |id: &&str| Attempt {
+        item: id.parse().unwrap(),
+        started: When::At(now()),
+        outcome: Outcome::Complete { warning: None },
+        file: "f".into(),
+        size: 1,
+        duration: None,
+        guest_name: None,
+        note: None,
+        protected: false,
+        sidecar: None,
+    };
+    Arc::new(RootListing { attempts: ids.iter().map(attempt).collect(), ..RootListing::default() })
+}
+
+fn not_mounted() -> LookError {
+    LookError::new(ErrorKind::NotMounted, "not mounted")
+}
+
+fn look(roots: [Result<Arc<RootListing>, LookError>; 2]) -> Look {
+    Look { roots: roots.into_iter().map(|listing| RootLook { listing, capacity: None }).collect(), guests: None }
+}
+
+fn with_guests(mut look: Look, guests: Result<&[(&str, bool)], LookError>) -> Look {
+    look.guests = Some(guests.map(|guests| {
+        let guest = |(id, template): &(&str, bool)| Guest {
+            id: id.parse().unwrap(),
+            name: Some("x".into()),
+            tags: Vec::new(),
+            notes: None,
+            node: "pve1".into(),
+            template: *template,
+            onboot: false,
+            created: None,
+            fingerprint: None,
+            former_names: Vec::new(),
+        };
+        let guests = guests.iter().map(guest).map(|guest| (guest.id.clone(), guest)).collect();
+        Arc::new(GuestBook { nodes: ["pve1".into()].into(), guests, ..GuestBook::default() })
+    }));
+    look
+}
+
+fn after(view: &SourceView, look: Look) -> SourceView {
+    view.after(look, Duration::ZERO, &Policy::default(), now())
+}
+
+fn unseen(expected: &[&str]) -> SourceView {
+    SourceView::unseen(spec(expected), &Policy::default())
+}
+
+fn states(view: &SourceView) -> Vec<(String, Option<State>)> {
+    let state = |item: &Item| judge(item, &view.health, &view.spec, now()).map(|verdict| verdict.state);
+    view.items.iter().map(|item| (item.id.to_string(), state(item))).collect()
+}
+
+fn state(view: &SourceView, id: &str) -> Option<State> {
+    states(view).into_iter().find(|(it, _)| it == id).unwrap_or_else(|| panic!("{id} is gone")).1
+}
+
+#[test]
+fn before_the_first_scan_what_is_expected_is_unknown() {
+    let view = unseen(&["qemu/100"]);
+    assert_eq!(state(&view, "qemu/100"), Some(State::Unknown));
+    assert!(!view.health.up());
+}
+
+#[test]
+fn an_empty_directory_is_missing_and_an_unmounted_one_unknown() {
+    let empty = after(&unseen(&["qemu/100"]), look([Ok(listing(&[])), Ok(listing(&[]))]));
+    assert_eq!(state(&empty, "qemu/100"), Some(State::Missing));
+    assert!(empty.health.up());
+    let blind = after(&unseen(&["qemu/100"]), look([Ok(listing(&[])), Err(not_mounted())]));
+    assert_eq!(state(&blind, "qemu/100"), Some(State::Unknown));
+    assert!(!blind.health.up());
+}
+
+#[test]
+fn a_directory_that_fails_keeps_its_rows_as_unknown() {
+    let seen = after(&unseen(&[]), look([Ok(listing(&["qemu/100"])), Ok(listing(&["qemu/101"]))]));
+    assert_eq!(state(&seen, "qemu/101"), Some(State::Ok));
+    let blind = after(&seen, look([Ok(listing(&["qemu/100"])), Err(not_mounted())]));
+    assert_eq!(state(&blind, "qemu/100"), Some(State::Ok));
+    assert_eq!(state(&blind, "qemu/101"), Some(State::Unknown));
+    assert_eq!(blind.health.errors.iter().sum::<u64>(), 1);
+    let back = after(&blind, look([Ok(listing(&["qemu/100"])), Ok(listing(&["qemu/101"]))]));
+    assert_eq!(state(&back, "qemu/101"), Some(State::Ok));
+}
+
+#[test]
+fn a_scan_that_hangs_makes_everything_unknown() {
+    let seen = after(&unseen(&[]), look([Ok(listing(&["qemu/100"])), Ok(listing(&[]))]));
+    let hung = LookError::new(ErrorKind::Timeout, "hangs");
+    let blind = after(&seen, Look::blind(&seen.spec, &hung));
+    assert_eq!(states(&blind), [("qemu/100".to_owned(), Some(State::Unknown))]);
+}
+
+#[test]
+fn a_removed_item_is_gone_in_the_same_snapshot() {
+    let seen = after(&unseen(&[]), look([Ok(listing(&["qemu/100", "qemu/101"])), Ok(listing(&[]))]));
+    let later = after(&seen, look([Ok(listing(&["qemu/101"])), Ok(listing(&[]))]));
+    assert_eq!(states(&later).len(), 1);
+}
+
+#[test]
+fn guests_decide_who_is_judged() {
+    let listed = listing(&["qemu/100", "qemu/150", "qemu/300", "qemu/900"]);
+    let look = look([Ok(listed), Ok(listing(&[]))]);
+    let guests: &[(&str, bool)] = &[("qemu/100", false), ("qemu/108", false), ("qemu/300", false), ("qemu/900", true)];
+    let view = after(&unseen(&[]), with_guests(look, Ok(guests)));
+    assert_eq!(state(&view, "qemu/100"), Some(State::Ok));
+    assert_eq!(state(&view, "qemu/108"), Some(State::Missing));
+    for (id, standing) in
+        [("qemu/150", Standing::Retired), ("qemu/300", Standing::Excluded), ("qemu/900", Standing::Template)]
+    {
+        assert_eq!(state(&view, id), None);
+        assert_eq!(view.items.iter().find(|item| item.id.to_string() == id).unwrap().standing, standing);
+    }
+    let open: Vec<bool> = view.items.iter().filter_map(|item| unprotected(item, &view.health)).collect();
+    assert_eq!(open, [false, true]);
+}
+
+#[test]
+fn guests_that_can_not_be_read_stay_as_they_were() {
+    let guests: &[(&str, bool)] = &[("qemu/108", false)];
+    let first = look([Ok(listing(&[])), Ok(listing(&[]))]);
+    let seen = after(&unseen(&[]), with_guests(first.clone(), Ok(guests)));
+    let error = LookError::new(ErrorKind::Guests, "no node directories");
+    let blind = after(&seen, with_guests(first, Err(error)));
+    assert_eq!(state(&blind, "qemu/108"), Some(State::Missing));
+    assert!(!blind.health.up());
+}
+
+#[test]
+fn nothing_new_shares_the_items() {
+    let (a, b) = (listing(&["qemu/100"]), listing(&[]));
+    let first = after(&unseen(&[]), look([Ok(a.clone()), Ok(b.clone())]));
+    let second = after(&first, look([Ok(a), Ok(b)]));
+    assert!(Arc::ptr_eq(&first.items, &second.items));
+    let third = after(&second, look([Ok(listing(&["qemu/100"])), Ok(listing(&[]))]));
+    assert!(Arc::ptr_eq(&first.items, &third.items), "equal though listed anew");
+}
+
+#[test]
+fn two_sources_with_one_vmid_are_two_items() {
+    let other = Arc::new(SourceSpec { name: "t".parse().unwrap(), ..(*spec(&["qemu/100"])).clone() });
+    let inventory = Inventory::unseen(&[spec(&["qemu/100"]), other], &Policy::default());
+    let view =
+        after(inventory.source(&"t".parse().unwrap()).unwrap(), look([Ok(listing(&["qemu/100"])), Ok(listing(&[]))]));
+    let inventory = inventory.with(view);
+    assert!(!inventory.is_complete());
+    assert_eq!(state(&inventory.sources[0], "qemu/100"), Some(State::Unknown));
+    assert_eq!(state(&inventory.sources[1], "qemu/100"), Some(State::Ok));
+}

@@ -1,0 +1,326 @@
+//! One item of a source: everything its attempts amount to, ready to be judged.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::attempt::{Attempt, Outcome};
+use super::guest::Guest;
+use super::ids::ItemId;
+use super::local_time::When;
+use super::look::{Medium, RootSpec};
+use super::policy::Expectation;
+use super::statistics;
+
+/// Sizes of this many backups before the newest say what is usual; older ones would hide slow growth.
+const USUAL_WINDOW: usize = 30;
+
+/// Whether an item is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is expected to have fresh backups.
+    Judged,
+    /// The configuration excludes it.
+    Excluded,
+    /// It is a template.
+    Template,
+    /// Its guest no longer exists; its archives are only kept.
+    Retired,
+}
+
+/// The newest complete backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// Start of its run.
+    pub started: Timestamp,
+    /// Bytes.
+    pub size: u64,
+    /// How long it took.
+    pub duration: Option<Duration>,
+    /// Its file.
+    pub file: Box<str>,
+    /// Index of the root that it lies in.
+    pub root: usize,
+    /// A checksum file lies beside it.
+    pub has_sidecar: bool,
+}
+
+/// An attempt after the newest complete backup that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Start of its run.
+    pub at: Timestamp,
+    /// Why, as a sentence.
+    pub reason: Box<str>,
+    /// Index of the root that shows it.
+    pub root: usize,
+}
+
+/// An attempt that is being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Running {
+    /// Start of its run.
+    pub since: Timestamp,
+    /// Index of the root that shows it.
+    pub root: usize,
+}
+
+/// What a person should know of an item beside its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The newest backup is complete, but its log complains.
+    Warning(Box<str>),
+    /// Archives of another guest that had this VMID before.
+    OtherGuest {
+        /// How many.
+        archives: u32,
+        /// What it was called, by the newest of them.
+        name: Option<Arc<str>>,
+    },
+    /// Renamed copies.
+    Renamed(u32),
+    /// Attempts that all evidence puts into the future.
+    Future(u32),
+    /// The guest's node is gone as a whole.
+    NodeLost(Arc<str>),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Warning(text) => write!(f, "the newest backup is complete, but: {text}"),
+            Self::OtherGuest { archives, name: Some(name) } => {
+                write!(
+                    f,
+                    "{archives} archive(s) are of another guest ({name}) that had this VMID before and protect nothing now"
+                )
+            }
+            Self::OtherGuest { archives, name: None } => {
+                write!(f, "{archives} archive(s) are older than this guest: another one had its VMID before")
+            }
+            Self::Renamed(count) => write!(f, "{count} renamed copy(ies) are kept; their time isn't known"),
+            Self::Future(count) => {
+                write!(f, "{count} backup(s) are dated in the future: check the clocks and time_zone")
+            }
+            Self::NodeLost(node) => {
+                write!(f, "node {node} is gone from guests_dir; its guests are still expected to have backups")
+            }
+        }
+    }
+}
+
+/// An item with everything its attempts amount to. Holds nothing that changes by the passing of time alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// Its id.
+    pub id: ItemId,
+    /// Name of the guest.
+    pub name: Option<Arc<str>>,
+    /// Name of its environment.
+    pub environment: Option<Arc<str>>,
+    /// Node that it runs on, or that its directory belongs to.
+    pub node: Option<Arc<str>>,
+    /// Whether it is judged.
+    pub standing: Standing,
+    /// What is expected of it.
+    pub expectation: Expectation,
+    /// Newest complete backup.
+    pub newest: Option<Newest>,
+    /// Start of the newest attempt, however it ended.
+    pub last_attempt: Option<Timestamp>,
+    /// The newest failed attempt, if nothing complete came after it.
+    pub failure: Option<Failure>,
+    /// The attempt that is being written.
+    pub running: Option<Running>,
+    /// Complete backups that are kept.
+    pub copies: u32,
+    /// Bytes of everything that is kept, good or bad.
+    pub stored_bytes: u64,
+    /// Copies outside retention.
+    pub protected_copies: u32,
+    /// Copies by [`Medium::ALL`].
+    pub media: [u32; Medium::ALL.len()],
+    /// See [`statistics::deviation`].
+    pub size_deviation: Option<f64>,
+    /// Attempts that all evidence puts into the future.
+    pub future: u32,
+    /// For people.
+    pub notes: Vec<Note>,
+}
+
+/// What identifies an item and what is expected of it, before any attempt is looked at.
+#[derive(Debug, Clone)]
+pub struct Frame<'a> {
+    /// Its id.
+    pub id: ItemId,
+    /// Its guest, where the guests are known.
+    pub guest: Option<&'a Guest>,
+    /// Name of its environment.
+    pub environment: Option<Arc<str>>,
+    /// Whether it is judged.
+    pub standing: Standing,
+    /// What is expected of it.
+    pub expectation: Expectation,
+    /// Whether the guest's node was lost.
+    pub node_lost: bool,
+}
+
+impl Item {
+    /// Sums up the attempts of one item. Each comes with the index of its root; order doesn't matter.
+    pub fn of(frame: Frame<'_>, attempts: &[(usize, &Attempt)], roots: &[RootSpec]) -> Self {
+        let mut own: Vec<(usize, &Attempt)> = Vec::with_capacity(attempts.len());
+        let mut strangers: Vec<&Attempt> = Vec::new();
+        for (root, attempt) in attempts {
+            if is_own(frame.guest, attempt) {
+                own.push((*root, attempt));
+            } else {
+                strangers.push(attempt);
+            }
+        }
+        own.sort_by_key(|(root, attempt)| (attempt.started, *root));
+        let mut item = Self::empty(frame, &own, roots);
+        item.note_strangers(&strangers);
+        item.count(&own, roots);
+        item.find_newest(&own);
+        item.find_failure(&own);
+        item
+    }
+
+    fn empty(frame: Frame<'_>, own: &[(usize, &Attempt)], roots: &[RootSpec]) -> Self {
+        let seen = own.iter().rev().find_map(|(_, attempt)| attempt.guest_name.clone());
+        let noted = || own.iter().rev().find_map(|(_, attempt)| attempt.note.clone()).filter(|note| is_host_name(note));
+        let node_of_root = own.last().and_then(|(root, _)| roots.get(*root)?.node.clone());
+        let node = frame.guest.map(|guest| guest.node.clone()).or(node_of_root);
+        let mut notes = Vec::new();
+        if let Some(node) = node.as_ref().filter(|_| frame.node_lost) {
+            notes.push(Note::NodeLost(node.clone()));
+        }
+        Self {
+            id: frame.id,
+            name: frame.guest.and_then(|guest| guest.name.clone()).or(seen).or_else(noted),
+            environment: frame.environment,
+            node,
+            standing: frame.standing,
+            expectation: frame.expectation,
+            newest: None,
+            last_attempt: None,
+            failure: None,
+            running: None,
+            copies: 0,
+            stored_bytes: 0,
+            protected_copies: 0,
+            media: [0; Medium::ALL.len()],
+            size_deviation: None,
+            future: 0,
+            notes,
+        }
+    }
+
+    fn note_strangers(&mut self, strangers: &[&Attempt]) {
+        if let Some(newest) = strangers.iter().max_by_key(|attempt| attempt.started) {
+            let archives = strangers.len() as u32;
+            self.notes.push(Note::OtherGuest { archives, name: newest.guest_name.clone() });
+        }
+    }
+
+    fn count(&mut self, own: &[(usize, &Attempt)], roots: &[RootSpec]) {
+        let mut renamed = 0;
+        for (root, attempt) in own {
+            self.stored_bytes = self.stored_bytes.saturating_add(attempt.size);
+            if attempt.outcome == Outcome::Renamed {
+                renamed += 1;
+            } else {
+                self.last_attempt = self.last_attempt.max(attempt.started.known());
+                self.future += u32::from(attempt.started == When::Future);
+            }
+            if self.is_copy(attempt) {
+                self.copies += 1;
+                self.protected_copies += u32::from(attempt.protected);
+                let medium = roots.get(*root).map_or(Medium::Local, |root| root.medium);
+                self.media[medium as usize] += 1;
+            }
+        }
+        if renamed > 0 {
+            self.notes.push(Note::Renamed(renamed));
+        }
+        if self.future > 0 {
+            self.notes.push(Note::Future(self.future));
+        }
+    }
+
+    /// A file that could be restored from, as far as its size tells.
+    fn is_copy(&self, attempt: &Attempt) -> bool {
+        let kept = matches!(attempt.outcome, Outcome::Complete { .. } | Outcome::Renamed);
+        kept && attempt.size > 0 && attempt.size >= self.expectation.minimum_size
+    }
+
+    fn find_newest(&mut self, own: &[(usize, &Attempt)]) {
+        let good: Vec<(usize, Timestamp, &Attempt)> = own
+            .iter()
+            .filter(|(_, attempt)| attempt.outcome != Outcome::Renamed && self.is_copy(attempt))
+            .filter_map(|(root, attempt)| Some((*root, attempt.started.known()?, *attempt)))
+            .collect();
+        let Some(&(root, started, attempt)) = good.last() else { return };
+        let mut usual: Vec<u64> = good
+            .iter()
+            .rev()
+            .filter(|(_, earlier, _)| *earlier < started)
+            .take(USUAL_WINDOW)
+            .map(|(_, _, attempt)| attempt.size)
+            .collect();
+        self.size_deviation = statistics::deviation(attempt.size, &mut usual);
+        if let Outcome::Complete { warning: Some(text) } = &attempt.outcome {
+            self.notes.push(Note::Warning(text.clone()));
+        }
+        self.newest = Some(Newest {
+            started,
+            size: attempt.size,
+            duration: attempt.duration,
+            file: attempt.file.clone(),
+            root,
+            has_sidecar: attempt.sidecar.is_some(),
+        });
+    }
+
+    fn find_failure(&mut self, own: &[(usize, &Attempt)]) {
+        let after_newest = |at: Timestamp| self.newest.as_ref().is_none_or(|newest| at > newest.started);
+        let mut failure = None;
+        let mut running = None;
+        for (root, attempt) in own {
+            let Some(at) = attempt.started.known().filter(|at| after_newest(*at)) else { continue };
+            match &attempt.outcome {
+                Outcome::Failed { reason } => failure = Some(Failure { at, reason: reason.clone(), root: *root }),
+                Outcome::Complete { .. } => {
+                    let reason = self.too_small(attempt.size);
+                    failure = Some(Failure { at, reason, root: *root });
+                }
+                Outcome::Running { .. } => running = Some(Running { since: at, root: *root }),
+                Outcome::Removed | Outcome::Renamed => {}
+            }
+        }
+        self.failure = failure;
+        self.running = running;
+    }
+
+    fn too_small(&self, size: u64) -> Box<str> {
+        let least = self.expectation.minimum_size;
+        format!("the backup has {size} bytes, less than its minimum_size of {least}").into()
+    }
+}
+
+/// Notes are free text; by default they are the name of the guest.
+fn is_host_name(text: &str) -> bool {
+    (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+}
+
+fn is_own(guest: Option<&Guest>, attempt: &Attempt) -> bool {
+    match (guest, attempt.started) {
+        (Some(guest), When::At(started)) => guest.owns(started, attempt.guest_name.as_deref()),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

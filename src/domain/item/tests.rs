@@ -1,0 +1,146 @@
+use super::*;
+use crate::domain::ids::GuestKind;
+
+fn at(hour: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + hour * 3600).unwrap()
+}
+
+fn attempt(hour: i64, size: u64, outcome: Outcome) -> Attempt {
+    Attempt {
+        item: ItemId::Guest(GuestKind::Qemu, 100),
+        started: When::At(at(hour)),
+        outcome,
+        file: format!("file-{hour}").into(),
+        size,
+        duration: None,
+        guest_name: Some("web".into()),
+        note: None,
+        protected: false,
+        sidecar: None,
+    }
+}
+
+fn good(hour: i64, size: u64) -> Attempt {
+    attempt(hour, size, Outcome::Complete { warning: None })
+}
+
+fn failed(hour: i64) -> Attempt {
+    attempt(hour, 0, Outcome::Failed { reason: "no space".into() })
+}
+
+fn frame(guest: Option<&Guest>) -> Frame<'_> {
+    Frame {
+        id: ItemId::Guest(GuestKind::Qemu, 100),
+        guest,
+        environment: None,
+        standing: Standing::Judged,
+        expectation: Expectation {
+            interval: Duration::from_secs(86_400),
+            grace: Duration::from_secs(3_600),
+            minimum_size: 10,
+        },
+        node_lost: false,
+    }
+}
+
+fn root(medium: Medium) -> RootSpec {
+    RootSpec { path: "/x".into(), medium, node: Some("pve1".into()) }
+}
+
+fn item(attempts: &[(usize, Attempt)]) -> Item {
+    let all: Vec<(usize, &Attempt)> = attempts.iter().map(|(root, attempt)| (*root, attempt)).collect();
+    Item::of(frame(None), &all, &[root(Medium::Local), root(Medium::Offsite)])
+}
+
+fn here(attempts: Vec<Attempt>) -> Item {
+    item(&attempts.into_iter().map(|attempt| (0, attempt)).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_newest_complete_backup_counts_whatever_the_order() {
+    let it = here(vec![good(24, 100), good(72, 120), good(48, 110)]);
+    assert_eq!(it.newest.unwrap().started, at(72));
+    assert_eq!((it.copies, it.stored_bytes), (3, 330));
+    assert_eq!(it.name.as_deref(), Some("web"));
+    assert_eq!(it.node.as_deref(), Some("pve1"));
+}
+
+#[test]
+fn an_old_failure_is_forgotten_and_a_new_one_is_not() {
+    assert_eq!(here(vec![failed(24), good(48, 100)]).failure, None);
+    let it = here(vec![good(24, 100), failed(48)]);
+    assert_eq!(it.failure.unwrap().at, at(48));
+    assert_eq!(it.newest.unwrap().started, at(24));
+    assert_eq!(it.last_attempt, Some(at(48)));
+}
+
+#[test]
+fn too_small_is_a_failure_and_no_copy() {
+    let it = here(vec![good(24, 100), good(48, 9)]);
+    assert_eq!(it.newest.as_ref().unwrap().started, at(24));
+    assert!(it.failure.unwrap().reason.contains("minimum_size"));
+    assert_eq!((it.copies, it.stored_bytes), (1, 109));
+}
+
+#[test]
+fn a_running_backup_is_no_backup_yet() {
+    let it = here(vec![good(24, 100), attempt(48, 50, Outcome::Running { last_write: at(49) })]);
+    assert_eq!(it.running.unwrap().since, at(48));
+    assert_eq!(it.newest.unwrap().started, at(24));
+    assert_eq!(it.copies, 1);
+}
+
+#[test]
+fn renamed_and_future_copies_never_make_it_fresh() {
+    let mut renamed = attempt(0, 100, Outcome::Renamed);
+    renamed.started = When::Future;
+    let mut future = good(0, 100);
+    future.started = When::Future;
+    let it = here(vec![renamed, future]);
+    assert_eq!(it.newest, None);
+    assert_eq!((it.copies, it.future), (2, 1));
+    assert_eq!(it.notes.len(), 2);
+}
+
+#[test]
+fn sizes_are_compared_with_the_median_of_those_before() {
+    let it = here(vec![good(1, 100), good(2, 100), good(3, 100), good(4, 40)]);
+    assert_eq!(it.size_deviation, Some(-0.6));
+    assert_eq!(here(vec![good(1, 100), good(2, 100), good(3, 40)]).size_deviation, None);
+}
+
+#[test]
+fn copies_are_counted_by_medium() {
+    let mut kept = good(2, 100);
+    kept.protected = true;
+    let it = item(&[(0, good(1, 100)), (1, good(1, 100)), (1, kept)]);
+    assert_eq!(it.media, [1, 0, 0, 2]);
+    assert_eq!(it.protected_copies, 1);
+}
+
+#[test]
+fn archives_of_a_predecessor_protect_nobody() {
+    let guest = Guest {
+        id: ItemId::Guest(GuestKind::Qemu, 100),
+        name: Some("new".into()),
+        tags: Vec::new(),
+        notes: None,
+        node: "pve2".into(),
+        template: false,
+        onboot: false,
+        created: None,
+        fingerprint: None,
+        former_names: Vec::new(),
+    };
+    let old = good(24, 100);
+    let it = Item::of(frame(Some(&guest)), &[(0, &old)], &[root(Medium::Local)]);
+    assert_eq!((it.newest.clone(), it.copies, it.last_attempt), (None, 0, None));
+    assert!(matches!(it.notes[..], [Note::OtherGuest { archives: 1, .. }]));
+    assert_eq!(it.node.as_deref(), Some("pve2"));
+}
+
+#[test]
+fn an_item_without_attempts() {
+    let it = here(Vec::new());
+    assert_eq!((it.copies, it.newest, it.failure, it.name), (0, None, None, None));
+}

@@ -1,0 +1,268 @@
+//! What a source is, and what one look at it found.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{Attempt, Partial};
+use super::guest::GuestBook;
+use super::ids::{ItemId, SourceName};
+use super::policy::Matcher;
+
+/// What a copy lies on, for the 3-2-1 rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Medium {
+    /// A disk of the machine that is backed up.
+    Local,
+    /// A network share at the same place.
+    Nfs,
+    /// An object store.
+    S3,
+    /// Another place.
+    Offsite,
+}
+
+impl Medium {
+    /// All of them, in label order.
+    pub const ALL: [Self; 4] = [Self::Local, Self::Nfs, Self::S3, Self::Offsite];
+
+    /// The `medium` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Nfs => "nfs",
+            Self::S3 => "s3",
+            Self::Offsite => "offsite",
+        }
+    }
+}
+
+/// What sort of place a source is; the `kind` label of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Directories that vzdump writes to.
+    Vzdump,
+    /// Directories of database dumps or other files with a pattern.
+    Dump,
+}
+
+impl SourceKind {
+    /// The `kind` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vzdump => "vzdump",
+            Self::Dump => "dump",
+        }
+    }
+}
+
+/// One directory of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootSpec {
+    /// The path as configured, for labels and messages.
+    pub path: Arc<str>,
+    /// What it lies on.
+    pub medium: Medium,
+    /// Node whose guests are backed up there, where that is one.
+    pub node: Option<Arc<str>>,
+}
+
+/// What is configured about a source and matters for judging it.
+#[derive(Debug, Clone)]
+pub struct SourceSpec {
+    /// Its name.
+    pub name: SourceName,
+    /// Its kind.
+    pub kind: SourceKind,
+    /// Its directories; looks refer to them by index.
+    pub roots: Vec<RootSpec>,
+    /// Items that must be there even if no trace of them is found.
+    pub expected: Vec<ItemId>,
+    /// Guests that aren't judged.
+    pub exclude: Matcher,
+    /// Pause between two scans.
+    pub scan_interval: Duration,
+    /// A scan that takes longer counts as failed.
+    pub scan_timeout: Duration,
+}
+
+impl SourceSpec {
+    /// What was seen longer ago than this is no longer known: three scans were missed, the last one hung.
+    pub fn stale_after(&self) -> Duration {
+        self.scan_interval * 3 + self.scan_timeout
+    }
+}
+
+/// Why a place could not be looked at. Bounded: it is a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The directory isn't there.
+    NotFound,
+    /// What must be mounted isn't.
+    NotMounted,
+    /// The process may not read it.
+    PermissionDenied,
+    /// It did not answer in time.
+    Timeout,
+    /// Another error of the operating system.
+    Io,
+    /// The guest configurations could not be read.
+    Guests,
+    /// A defect of firedrill itself.
+    Internal,
+}
+
+impl ErrorKind {
+    /// All of them, in label order.
+    pub const ALL: [Self; 7] = [
+        Self::Guests,
+        Self::Internal,
+        Self::Io,
+        Self::NotFound,
+        Self::NotMounted,
+        Self::PermissionDenied,
+        Self::Timeout,
+    ];
+
+    /// The `error_kind` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::NotMounted => "not_mounted",
+            Self::PermissionDenied => "permission_denied",
+            Self::Timeout => "timeout",
+            Self::Io => "io",
+            Self::Guests => "guests",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// A place that could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct LookError {
+    /// For the metric.
+    pub kind: ErrorKind,
+    /// What was tried on which path, what went wrong, and what to do.
+    pub message: String,
+}
+
+impl LookError {
+    /// An error of a kind with its sentence.
+    pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: message.to_string() }
+    }
+}
+
+/// Size of the file system that a root lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Bytes that can be used by an ordinary user: used and free.
+    pub size: u64,
+    /// Bytes that an ordinary user can still write.
+    pub free: u64,
+}
+
+/// What lies in one directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RootListing {
+    /// Every attempt at a backup.
+    pub attempts: Vec<Attempt>,
+    /// Temporary files of running or crashed runs.
+    pub partials: Vec<Partial>,
+    /// Number of names that look like a backup and aren't one, or that can't be text.
+    pub oddities: u32,
+    /// The first few of them, made printable, each with what is odd.
+    pub odd_names: Vec<String>,
+    /// Number of files that were there and could not be examined.
+    pub unreadable: u32,
+}
+
+/// What the look at one directory found.
+#[derive(Debug, Clone)]
+pub struct RootLook {
+    /// What lies there, or why it couldn't be seen. The same `Arc` as before where nothing changed.
+    pub listing: Result<Arc<RootListing>, LookError>,
+    /// The file system, where it told.
+    pub capacity: Option<Capacity>,
+}
+
+/// What a scan of one source found: one entry per root of its spec.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// In the order of [`SourceSpec::roots`].
+    pub roots: Vec<RootLook>,
+    /// The guests that exist, where the source has a way to know.
+    pub guests: Option<Result<Arc<GuestBook>, LookError>>,
+}
+
+impl Look {
+    /// A look that saw nothing at all, for one reason.
+    pub fn blind(spec: &SourceSpec, error: &LookError) -> Self {
+        let root = RootLook { listing: Err(error.clone()), capacity: None };
+        Self { roots: vec![root; spec.roots.len()], guests: None }
+    }
+
+    /// All errors of this look.
+    pub fn errors(&self) -> impl Iterator<Item = &LookError> {
+        let guests = self.guests.iter().filter_map(|guests| guests.as_ref().err());
+        self.roots.iter().filter_map(|root| root.listing.as_ref().err()).chain(guests)
+    }
+}
+
+/// How looking at a source went so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// End of the last scan, good or bad.
+    pub last_scan: Option<Timestamp>,
+    /// End of the last scan that saw everything.
+    pub last_success: Option<Timestamp>,
+    /// How long the last scan took.
+    pub duration: Duration,
+    /// What the last scan could not see.
+    pub problems: Vec<LookError>,
+    /// Which roots the last scan could not see.
+    pub blind: Vec<bool>,
+    /// Errors since the start, in the order of [`ErrorKind::ALL`].
+    pub errors: [u64; ErrorKind::ALL.len()],
+}
+
+impl Health {
+    /// Whether the last scan saw everything.
+    pub fn up(&self) -> bool {
+        self.last_scan.is_some() && self.problems.is_empty()
+    }
+
+    /// Whether the last scan could not see this root.
+    pub fn is_blind(&self, root: usize) -> bool {
+        self.blind.get(root).copied().unwrap_or(true)
+    }
+
+    /// Whether the last scan could not see some root.
+    pub fn any_blind(&self) -> bool {
+        self.last_scan.is_none() || self.blind.contains(&true)
+    }
+
+    /// Health after another look.
+    pub fn after(&self, look: &Look, took: Duration, now: Timestamp) -> Self {
+        let problems: Vec<LookError> = look.errors().cloned().collect();
+        let mut errors = self.errors;
+        for problem in &problems {
+            let slot = ErrorKind::ALL.iter().position(|kind| *kind == problem.kind);
+            errors[slot.expect("ALL lists every kind")] += 1;
+        }
+        Self {
+            last_scan: Some(now),
+            last_success: if problems.is_empty() { Some(now) } else { self.last_success },
+            duration: took,
+            blind: look.roots.iter().map(|root| root.listing.is_err()).collect(),
+            problems,
+            errors,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What the files of one vzdump run say together: archive, log, temporary files.
+//!
+//! vzdump renames `x.dat` to its final name on success only, and copies the log last in both cases. So an archive
+//! under its final name is whole as written, a log alone is a failed run, an old `.dat` is a crash.
+//! Source: pve-manager `PVE/VZDump.pm`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::attempt::{Attempt, Outcome};
+use super::ids::{GuestKind, ItemId};
+use super::local_time::{Witness, not_after, resolve};
+
+/// A temporary file that was not written for so long belongs to a crashed run. vzdump may pause for minutes
+/// (guest shutdown, prune of the page cache of a slow share), hardly for an hour.
+pub const STALLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// An archive without a finished log that was written this recently may still be on its way here.
+pub const SETTLE: SignedDuration = SignedDuration::from_mins(2);
+
+/// Kind, VMID and local start time: what all files of a run share in their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunName {
+    /// Kind of guest.
+    pub kind: GuestKind,
+    /// VMID of the guest.
+    pub vmid: u32,
+    /// Node-local start time.
+    pub local: DateTime,
+}
+
+impl RunName {
+    /// The item that the run backs up.
+    pub const fn item(&self) -> ItemId {
+        ItemId::Guest(self.kind, self.vmid)
+    }
+}
+
+/// How a run ended, by its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogEnd {
+    /// `Finished Backup of VM …`, with the duration it names.
+    Finished(Duration),
+    /// `Backup of VM … failed - …`, with the reason.
+    Failed(Box<str>),
+    /// Neither line: cut off, another guest's, or no vzdump log at all.
+    Open,
+}
+
+/// Archive size as the log prints it: a whole number of KB or MB, or two decimals of GB or TB (1024-based).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoggedSize {
+    /// Smallest number of bytes that prints like this.
+    pub at_least: u64,
+}
+
+/// What a vzdump log tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunLog {
+    /// How the run ended.
+    pub end: LogEnd,
+    /// `VM Name:` or `CT Name:`.
+    pub guest_name: Option<Arc<str>>,
+    /// `archive file size:`.
+    pub archive_size: Option<LoggedSize>,
+    /// Number of WARN and ERROR lines that did not fail the run (a guest that couldn't be frozen, hook trouble).
+    pub complaints: u32,
+    /// The first of them.
+    pub complaint: Option<Box<str>>,
+}
+
+/// A regular file, as `stat` sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Bytes.
+    pub size: u64,
+    /// Last write.
+    pub modified: Timestamp,
+}
+
+/// The log of a run.
+#[derive(Debug, Clone)]
+pub enum LogFacts {
+    /// There is none.
+    Absent,
+    /// It was read.
+    Read(Arc<RunLog>),
+    /// It is there and could not be read; the text says why.
+    Unreadable(Box<str>),
+}
+
+/// An archive of a run with its side files.
+#[derive(Debug, Clone)]
+pub struct ArchiveFacts {
+    /// File name, made printable.
+    pub file: Box<str>,
+    /// Size and last write, or why they can't be told.
+    pub facts: Result<FileFacts, Box<str>>,
+    /// `.protected` lies beside it.
+    pub protected: bool,
+    /// Text of its `.notes`.
+    pub note: Option<Arc<str>>,
+}
+
+/// All files of one run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What their names say.
+    pub name: RunName,
+    /// Archives under a final name; more than one only by hand.
+    pub archives: Vec<ArchiveFacts>,
+    /// The log, with its file name.
+    pub log: (Box<str>, LogFacts),
+    /// Last write to a `.dat` or `.tmp`, with the name of the youngest.
+    pub unfinished: Option<(Box<str>, Timestamp)>,
+}
+
+/// The attempts that the files of one run amount to.
+pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
+    let log = match &run.log.1 {
+        LogFacts::Read(log) => Some(log.clone()),
+        LogFacts::Absent | LogFacts::Unreadable(_) => None,
+    };
+    let duration = log.as_deref().and_then(|log| match log.end {
+        LogEnd::Finished(duration) => Some(duration),
+        _ => None,
+    });
+    let logged_name = log.as_deref().and_then(|log| log.guest_name.clone());
+    let start = |modified: Option<Timestamp>| resolve(run.name.local, zone, Witness { modified, duration }, now);
+    let attempt = |file: Box<str>, outcome: Outcome, modified: Option<Timestamp>| Attempt {
+        item: run.name.item(),
+        started: start(modified),
+        outcome,
+        file,
+        size: 0,
+        duration,
+        guest_name: logged_name.clone(),
+        note: None,
+        protected: false,
+        sidecar: None,
+    };
+    if run.archives.is_empty() {
+        let (file, outcome, modified) = without_archive(&run, now);
+        return vec![attempt(file, outcome, modified)];
+    }
+    run.archives
+        .iter()
+        .map(|archive| {
+            let mut found = match &archive.facts {
+                Ok(facts) => {
+                    let outcome = of_archive(*facts, &run.log.1, now);
+                    Attempt { size: facts.size, ..attempt(archive.file.clone(), outcome, Some(facts.modified)) }
+                }
+                Err(why) => {
+                    let reason = format!("the archive can't be examined: {why}");
+                    attempt(archive.file.clone(), Outcome::Failed { reason: reason.into() }, None)
+                }
+            };
+            found.protected = archive.protected;
+            found.note.clone_from(&archive.note);
+            found
+        })
+        .collect()
+}
+
+fn of_archive(facts: FileFacts, log: &LogFacts, now: Timestamp) -> Outcome {
+    let fresh = now.duration_since(facts.modified) < SETTLE;
+    let log = match log {
+        LogFacts::Absent if fresh => return Outcome::Running { last_write: facts.modified.min(now) },
+        LogFacts::Absent if facts.size == 0 => return failed("the archive is empty"),
+        LogFacts::Absent => return Outcome::Complete { warning: None },
+        LogFacts::Unreadable(_) if facts.size == 0 => return failed("the archive is empty"),
+        LogFacts::Unreadable(why) => {
+            return Outcome::Complete { warning: Some(format!("its log can't be read: {why}").into()) };
+        }
+        LogFacts::Read(log) => log,
+    };
+    if let Some(size) = log.archive_size.filter(|size| facts.size < size.at_least) {
+        if fresh {
+            return Outcome::Running { last_write: facts.modified.min(now) };
+        }
+        let reason = format!(
+            "the archive has {} bytes but its log says at least {}: cut short, or its copy never ended",
+            facts.size, size.at_least
+        );
+        return Outcome::Failed { reason: reason.into() };
+    }
+    if facts.size == 0 {
+        return failed("the archive is empty");
+    }
+    let warning = match &log.end {
+        LogEnd::Finished(_) => log.complaint.clone(),
+        LogEnd::Failed(reason) => Some(format!("a step after the archive failed: {reason}").into()),
+        LogEnd::Open => Some("its log has no end: the run was interrupted after the archive".into()),
+    };
+    Outcome::Complete { warning }
+}
+
+fn without_archive(run: &Run, now: Timestamp) -> (Box<str>, Outcome, Option<Timestamp>) {
+    let (file, log) = &run.log;
+    if let (Some((part, last_write)), LogFacts::Absent) = (&run.unfinished, log) {
+        let idle = now.duration_since(*last_write);
+        let outcome = if idle <= STALLED_AFTER {
+            Outcome::Running { last_write: (*last_write).min(now) }
+        } else {
+            failed("the run crashed: it left a temporary file that nobody writes any more")
+        };
+        return (part.clone(), outcome, Some(*last_write));
+    }
+    let outcome = match log {
+        LogFacts::Read(log) => match &log.end {
+            LogEnd::Finished(_) => Outcome::Removed,
+            LogEnd::Failed(reason) => Outcome::Failed { reason: reason.clone() },
+            LogEnd::Open => failed("the run was interrupted: its log has no end and there is no archive"),
+        },
+        LogFacts::Unreadable(why) => {
+            let reason = format!("there is no archive, and the log of the run can't be read: {why}");
+            Outcome::Failed { reason: reason.into() }
+        }
+        LogFacts::Absent => Outcome::Removed,
+    };
+    (file.clone(), outcome, None)
+}
+
+fn failed(reason: &str) -> Outcome {
+    Outcome::Failed { reason: reason.into() }
+}
+
+/// The outcome of a dump file that carries no log: complete once it is at rest and not empty.
+pub fn of_dump(facts: FileFacts, grew: bool, now: Timestamp) -> Outcome {
+    if grew || now.duration_since(facts.modified) < SETTLE {
+        let last_write = not_after(facts.modified, now).known().unwrap_or(now);
+        Outcome::Running { last_write }
+    } else if facts.size == 0 {
+        failed("the file is empty")
+    } else {
+        Outcome::Complete { warning: None }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! The judgement: in which state an item is at a given moment, and why.
+//!
+//! ```text
+//!   being written ............................ running   (seen in a directory that could be read)
+//!   newest attempt failed .................... failed    (likewise)
+//!   could not look, or too long ago .......... unknown   unless a readable directory shows a fresh backup
+//!   no complete backup ....................... missing   (unknown when its only dates lie in the future)
+//!   older than 2 × interval .................. missing
+//!   older than interval + grace .............. late
+//!   else ..................................... ok
+//! ```
+//! The first line that applies decides. `ok` needs positive evidence; every doubt ends above it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::age;
+use super::item::{Item, Standing};
+use super::look::{Health, SourceSpec};
+
+/// State of an item; exactly one applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Fresh and complete.
+    Ok,
+    /// Older than its interval and grace.
+    Late,
+    /// None, or so old that a whole further run was missed.
+    Missing,
+    /// The newest attempt failed.
+    Failed,
+    /// The next one is being written.
+    Running,
+    /// Could not look.
+    Unknown,
+}
+
+impl State {
+    /// All of them, in label order.
+    pub const ALL: [Self; 6] = [Self::Failed, Self::Late, Self::Missing, Self::Ok, Self::Running, Self::Unknown];
+
+    /// The `state` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Late => "late",
+            Self::Missing => "missing",
+            Self::Failed => "failed",
+            Self::Running => "running",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why an item is in its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A backup within the expected interval.
+    Fresh,
+    /// A file is being written.
+    BeingWritten,
+    /// The newest attempt came to nothing.
+    AttemptFailed,
+    /// No scan has ended yet.
+    NotScanned,
+    /// The last scan is too long ago.
+    ScanStale,
+    /// A directory that may hold a newer backup can't be read.
+    CannotLook,
+    /// All its backups are dated in the future.
+    FutureOnly,
+    /// There is no complete backup.
+    NoBackup,
+    /// The newest is older than expected.
+    Overdue,
+}
+
+/// A state with its cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// The state.
+    pub state: State,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Judges an item at `now`. `None` for items that aren't judged.
+pub fn judge(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) -> Option<Verdict> {
+    let verdict = |state, cause| Some(Verdict { state, cause });
+    if item.standing != Standing::Judged {
+        return None;
+    }
+    let Some(last_scan) = health.last_scan else {
+        return verdict(State::Unknown, Cause::NotScanned);
+    };
+    if elapsed(last_scan, now) > spec.stale_after() {
+        return verdict(State::Unknown, Cause::ScanStale);
+    }
+    if item.running.is_some_and(|running| !health.is_blind(running.root)) {
+        return verdict(State::Running, Cause::BeingWritten);
+    }
+    if item.failure.as_ref().is_some_and(|failure| !health.is_blind(failure.root)) {
+        return verdict(State::Failed, Cause::AttemptFailed);
+    }
+    let by_age = by_age(item, now);
+    let proven = by_age.state == State::Ok
+        && item.newest.as_ref().is_some_and(|newest| !health.is_blind(newest.root))
+        && item.failure.is_none();
+    if health.any_blind() && !proven {
+        return verdict(State::Unknown, Cause::CannotLook);
+    }
+    Some(by_age)
+}
+
+fn by_age(item: &Item, now: Timestamp) -> Verdict {
+    let (state, cause) = match &item.newest {
+        None if item.future > 0 => (State::Unknown, Cause::FutureOnly),
+        None => (State::Missing, Cause::NoBackup),
+        // The clock was set back since the scan: how old it is can't be told.
+        Some(newest) if newest.started > now => (State::Unknown, Cause::FutureOnly),
+        Some(newest) => {
+            let age = elapsed(newest.started, now);
+            if age > item.expectation.missing_after() {
+                (State::Missing, Cause::Overdue)
+            } else if age > item.expectation.late_after() {
+                (State::Late, Cause::Overdue)
+            } else {
+                (State::Ok, Cause::Fresh)
+            }
+        }
+    };
+    Verdict { state, cause }
+}
+
+/// Whether a guest has nothing to restore from. `None` for what is no judged guest, and while a directory that may
+/// hold its backups can't be looked at.
+pub fn unprotected(item: &Item, health: &Health) -> Option<bool> {
+    if item.standing != Standing::Judged || item.id.vmid().is_none() {
+        return None;
+    }
+    match item.copies {
+        0 if health.any_blind() => None,
+        copies => Some(copies == 0),
+    }
+}
+
+/// When the verdict may next change by the passing of time alone, after `now`.
+pub fn next_change(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) -> Option<Timestamp> {
+    let stale = health.last_scan.map(|scan| (scan, spec.stale_after()));
+    let age = item.newest.as_ref().map(|newest| newest.started);
+    let late = age.map(|age| (age, item.expectation.late_after()));
+    let missing = age.map(|age| (age, item.expectation.missing_after()));
+    [stale, late, missing]
+        .into_iter()
+        .flatten()
+        .filter_map(|(since, after)| since.checked_add(after).ok())
+        .filter(|time| *time >= now)
+        .min()
+}
+
+/// Time from `since` to `now`; zero when the clock was set back.
+pub fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(since).try_into().unwrap_or(Duration::ZERO)
+}
+
+/// The verdict in one sentence for a person.
+pub fn explain(verdict: Verdict, item: &Item, health: &Health, now: Timestamp) -> String {
+    let newest_age = || item.newest.as_ref().map(|newest| age::words(elapsed(newest.started, now)));
+    let interval = age::words(item.expectation.interval);
+    match verdict.cause {
+        Cause::Fresh => format!("backup of {} ago, expected every {interval}", newest_age().unwrap_or_default()),
+        Cause::BeingWritten => {
+            let since = item.running.map(|running| age::words(elapsed(running.since, now)));
+            format!("a backup has been running for {}", since.unwrap_or_default())
+        }
+        Cause::AttemptFailed => match &item.failure {
+            Some(failure) => {
+                format!("the attempt of {} ago failed: {}", age::words(elapsed(failure.at, now)), failure.reason)
+            }
+            None => "the newest attempt failed".to_owned(),
+        },
+        Cause::NotScanned => "the source was not scanned yet".to_owned(),
+        Cause::ScanStale => "the last scan is too long ago to know".to_owned(),
+        Cause::CannotLook => match health.problems.first() {
+            Some(problem) => format!("could not look: {problem}"),
+            None => "could not look".to_owned(),
+        },
+        Cause::FutureOnly => "its backups are dated in the future: check the clocks and time_zone".to_owned(),
+        Cause::NoBackup => "there is no complete backup".to_owned(),
+        Cause::Overdue => {
+            format!("the newest backup is {} old, expected every {interval}", newest_age().unwrap_or_default())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::ids::GuestKind;
+use crate::domain::item::{Failure, Newest, Running};
+use crate::domain::look::{ErrorKind, LookError, RootSpec, SourceKind};
+use crate::domain::policy::{Expectation, Matcher};
+
+const HOUR: i64 = 3600;
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).unwrap()
+}
+
+fn ago(seconds: i64) -> Timestamp {
+    Timestamp::from_second(now().as_second() - seconds).unwrap()
+}
+
+fn spec() -> SourceSpec {
+    let root = RootSpec { path: "/x".into(), medium: crate::domain::look::Medium::Local, node: None };
+    SourceSpec {
+        name: "s".parse().unwrap(),
+        kind: SourceKind::Vzdump,
+        roots: vec![root.clone(), root],
+        expected: Vec::new(),
+        exclude: Matcher::default(),
+        scan_interval: Duration::from_secs(120),
+        scan_timeout: Duration::from_secs(60),
+    }
+}
+
+fn health() -> Health {
+    Health { last_scan: Some(ago(10)), last_success: Some(ago(10)), blind: vec![false, false], ..Health::default() }
+}
+
+fn blind(root: usize) -> Health {
+    let mut it = health();
+    it.blind[root] = true;
+    it.problems = vec![LookError::new(ErrorKind::NotMounted, "not mounted")];
+    it
+}
+
+fn item(age: Option<i64>) -> Item {
+    Item {
+        id: crate::domain::ids::ItemId::Guest(GuestKind::Qemu, 100),
+        name: None,
+        environment: None,
+        node: None,
+        standing: Standing::Judged,
+        expectation: Expectation {
+            interval: Duration::from_secs(24 * 3600),
+            grace: Duration::from_secs(3 * 3600),
+            minimum_size: 1,
+        },
+        newest: age.map(|age| Newest {
+            started: ago(age),
+            size: 1,
+            duration: None,
+            file: "f".into(),
+            root: 0,
+            has_sidecar: false,
+        }),
+        last_attempt: None,
+        failure: None,
+        running: None,
+        copies: u32::from(age.is_some()),
+        stored_bytes: 0,
+        protected_copies: 0,
+        media: [0; 4],
+        size_deviation: None,
+        future: 0,
+        notes: Vec::new(),
+    }
+}
+
+fn state(item: &Item, health: &Health) -> State {
+    let verdict = judge(item, health, &spec(), now()).unwrap();
+    assert!(!explain(verdict, item, health, now()).is_empty());
+    verdict.state
+}
+
+#[test]
+fn by_age() {
+    for (age, expected) in [
+        (0, State::Ok),
+        (27 * HOUR, State::Ok),
+        (27 * HOUR + 1, State::Late),
+        (48 * HOUR, State::Late),
+        (48 * HOUR + 1, State::Missing),
+    ] {
+        assert_eq!(state(&item(Some(age)), &health()), expected, "{age}");
+    }
+    assert_eq!(state(&item(None), &health()), State::Missing);
+}
+
+#[test]
+fn failed_and_running_come_before_age() {
+    let mut it = item(Some(1));
+    it.failure = Some(Failure { at: now(), reason: "x".into(), root: 0 });
+    assert_eq!(state(&it, &health()), State::Failed);
+    it.running = Some(Running { since: now(), root: 0 });
+    assert_eq!(state(&it, &health()), State::Running);
+}
+
+#[test]
+fn what_could_not_be_seen_is_unknown() {
+    assert_eq!(state(&item(Some(1)), &Health::default()), State::Unknown, "never scanned");
+    let mut old = health();
+    old.last_scan = Some(ago(421));
+    assert_eq!(state(&item(Some(1)), &old), State::Unknown, "not scanned lately");
+    old.last_scan = Some(ago(420));
+    assert_eq!(state(&item(Some(1)), &old), State::Ok);
+    assert_eq!(state(&item(Some(1)), &blind(0)), State::Unknown, "its own directory");
+    assert_eq!(state(&item(Some(1)), &blind(1)), State::Ok, "fresh in the directory that can be read");
+    assert_eq!(state(&item(Some(30 * HOUR)), &blind(1)), State::Unknown, "a fresher one may lie in the other");
+    assert_eq!(state(&item(None), &blind(1)), State::Unknown);
+}
+
+#[test]
+fn what_was_seen_counts_as_long_as_it_can_be_seen() {
+    let mut it = item(Some(1));
+    it.failure = Some(Failure { at: now(), reason: "x".into(), root: 1 });
+    assert_eq!(state(&it, &blind(0)), State::Failed);
+    assert_eq!(state(&it, &blind(1)), State::Unknown, "a remembered failure may be mended by now");
+    let mut it = item(Some(1));
+    it.running = Some(Running { since: now(), root: 1 });
+    assert_eq!(state(&it, &blind(1)), State::Ok, "the run isn't seen any more, the fresh backup is");
+}
+
+#[test]
+fn the_future_is_unknown() {
+    let mut it = item(None);
+    it.future = 1;
+    assert_eq!(state(&it, &health()), State::Unknown);
+    assert_eq!(state(&item(Some(-10)), &health()), State::Unknown, "the clock was set back");
+}
+
+#[test]
+fn only_judged_items_have_a_state() {
+    for standing in [Standing::Excluded, Standing::Template, Standing::Retired] {
+        let mut it = item(None);
+        it.standing = standing;
+        assert_eq!(judge(&it, &health(), &spec(), now()), None);
+        assert_eq!(unprotected(&it, &health()), None);
+    }
+}
+
+#[test]
+fn unprotected_only_when_everything_could_be_seen() {
+    assert_eq!(unprotected(&item(None), &health()), Some(true));
+    assert_eq!(unprotected(&item(None), &blind(1)), None);
+    assert_eq!(unprotected(&item(Some(1)), &blind(1)), Some(false));
+}
+
+proptest! {
+    /// `ok` needs a backup within its interval, in a directory that was seen lately.
+    #[test]
+    fn ok_always_has_evidence(
+        age in proptest::option::of(-100_000i64..400_000),
+        scan in proptest::option::of(-1_000i64..2_000),
+        blinds in proptest::array::uniform2(any::<bool>()),
+        failure in proptest::option::of(0usize..2),
+        running in proptest::option::of(0usize..2),
+        future in 0u32..2,
+    ) {
+        let mut it = item(age);
+        it.failure = failure.map(|root| Failure { at: now(), reason: "x".into(), root });
+        it.running = running.map(|root| Running { since: now(), root });
+        it.future = future;
+        let seen = Health { last_scan: scan.map(ago), blind: blinds.to_vec(), ..health() };
+        let verdict = judge(&it, &seen, &spec(), now()).unwrap();
+        if verdict.state == State::Ok {
+            let age = age.unwrap();
+            prop_assert!((0..=27 * HOUR).contains(&age));
+            prop_assert!(!blinds[0]);
+            prop_assert!(scan.unwrap() <= 420);
+            prop_assert!(failure.is_none());
+        }
+    }
+
+    /// Between now and the announced moment nothing changes; after it something may.
+    #[test]
+    fn verdicts_hold_until_the_next_change(
+        age in proptest::option::of(0i64..400_000),
+        scan in 0i64..2_000,
+        wait in 0i64..400_000,
+    ) {
+        let it = item(age);
+        let seen = Health { last_scan: Some(ago(scan)), ..health() };
+        let later = Timestamp::from_second(now().as_second() + wait).unwrap();
+        let until = next_change(&it, &seen, &spec(), now());
+        if until.is_none_or(|until| later <= until) {
+            prop_assert_eq!(judge(&it, &seen, &spec(), now()), judge(&it, &seen, &spec(), later));
+        }
+    }
+}

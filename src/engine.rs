@@ -1,0 +1,6 @@
+//! The loops that drive everything. The outside is reached through [`ports`] only.
+
+pub mod journal;
+pub mod keeper;
+pub mod ports;
+pub mod scanner;

@@ -1,0 +1,119 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const GOOD: &str = "\
+2024-01-31 02:00:05 INFO: Starting Backup of VM 100 (qemu)
+2024-01-31 02:00:05 INFO: status = running
+2024-01-31 02:00:05 INFO: VM Name: web
+2024-01-31 02:00:05 INFO: include disk 'scsi0' 'local-lvm:vm-100-disk-0' 32G
+2024-01-31 02:00:08 INFO:   3% (1.0 GiB of 32.0 GiB) in 3s, read: 349.5 MiB/s, write: 120.3 MiB/s
+2024-01-31 02:01:07 INFO: archive file size: 5.43GB
+2024-01-31 02:01:07 INFO: Finished Backup of VM 100 (00:01:02)
+";
+
+#[test]
+fn a_good_run() {
+    let log = parse(GOOD.as_bytes(), 100);
+    assert_eq!(log.end, LogEnd::Finished(Duration::from_secs(62)));
+    assert_eq!(log.guest_name.as_deref(), Some("web"));
+    assert_eq!(log.archive_size.unwrap().at_least, ((5.43 - 0.005) * 1024f64.powi(3)) as u64);
+    assert_eq!(log.complaints, 0);
+}
+
+#[test]
+fn a_failure_with_a_reason_of_several_lines() {
+    let text = "\
+2024-01-31 02:00:05 INFO: CT Name: dns
+2024-01-31 02:00:09 ERROR: Backup of VM 200 failed - command 'tar' failed:
+2024-01-31 02:00:09 ERROR: tar: No space left on device
+";
+    let log = parse(text.as_bytes(), 200);
+    let LogEnd::Failed(reason) = log.end else { panic!("{log:?}") };
+    assert_eq!(&*reason, "command 'tar' failed: tar: No space left on device");
+    assert_eq!(log.guest_name.as_deref(), Some("dns"));
+}
+
+#[test]
+fn a_freeze_that_failed_is_a_complaint() {
+    let text =
+        format!("2024-01-31 02:00:06 ERROR: VM 100 qmp command 'guest-fsfreeze-freeze' failed - got timeout\n{GOOD}");
+    let log = parse(text.as_bytes(), 100);
+    assert!(matches!(log.end, LogEnd::Finished(_)));
+    assert_eq!(log.complaints, 1);
+    assert!(log.complaint.unwrap().contains("fsfreeze"));
+}
+
+#[test]
+fn another_guests_log_says_nothing_of_this_one() {
+    assert_eq!(parse(GOOD.as_bytes(), 1).end, LogEnd::Open);
+    assert_eq!(parse(GOOD.as_bytes(), 1000).end, LogEnd::Open);
+}
+
+#[test]
+fn hours_may_exceed_99_and_junk_is_no_end() {
+    let of = |text: &str| parse(format!("2024-01-31 02:00:05 {text}\n").as_bytes(), 100).end;
+    assert_eq!(of("INFO: Finished Backup of VM 100 (123:00:01)"), LogEnd::Finished(Duration::from_secs(442_801)));
+    for junk in [
+        "INFO: Finished Backup of VM 100",
+        "INFO: Finished Backup of VM 100 (1:2)",
+        "INFO: Finished Backup of VM 100 (1:2:3:4)",
+        "INFO: Finished Backup of VM 100 (-1:00:00)",
+        "INFO: Finished Backup of VM 100 (99999999999999999999:00:00)",
+        "DEBUG: Finished Backup of VM 100 (00:00:01)",
+        "INFO: xFinished Backup of VM 100 (00:00:01)",
+    ] {
+        assert_eq!(of(junk), LogEnd::Open, "{junk}");
+    }
+    assert_eq!(parse(b"Finished Backup of VM 100 (00:00:01)", 100).end, LogEnd::Open, "without a time stamp");
+}
+
+#[test]
+fn sizes_as_printed() {
+    let of = |text: &str| logged_size(text.as_bytes()).map(|size| size.at_least);
+    assert_eq!(of("0KB"), Some(0));
+    assert_eq!(of("17KB"), Some(17 << 10));
+    assert_eq!(of("5MB"), Some(5 << 20));
+    assert_eq!(of("1.00GB"), Some((0.995 * (1u64 << 30) as f64) as u64));
+    for junk in ["", "B", "GB", "5", "5XB", "-5MB", "infGB", "NaNGB", "1e300TB", "\u{20ac}"] {
+        assert_eq!(of(junk), None, "{junk}");
+    }
+}
+
+#[test]
+fn one_line_of_a_megabyte_and_binary_rubbish_are_read_through() {
+    let mut text = vec![b'x'; 1 << 20];
+    text.push(b'\n');
+    text.extend_from_slice(&[0, 159, 146, 150, b'\n']);
+    text.extend_from_slice(GOOD.as_bytes());
+    assert!(matches!(parse(&text, 100).end, LogEnd::Finished(_)));
+    let mut reason = b"2024-01-31 02:00:05 ERROR: Backup of VM 100 failed - ".to_vec();
+    reason.extend(std::iter::repeat_n(b'y', 1 << 20));
+    let LogEnd::Failed(reason) = parse(&reason, 100).end else { panic!() };
+    assert!(reason.len() <= MAX_REASON + 4);
+}
+
+#[test]
+fn no_more_than_the_limit_is_read() {
+    let log = read(io::repeat(b'\n'), 100).unwrap();
+    assert_eq!(log.end, LogEnd::Open);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_without_panic(text in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        parse(&text, 100);
+    }
+
+    #[test]
+    fn any_lines_after_a_stamp_are_read_without_panic(lines in proptest::collection::vec("(INFO|WARN|ERROR): (Finished Backup of VM |Backup of VM |archive file size: |VM Name: )?.{0,40}", 0..20)) {
+        let text: String = lines.iter().map(|line| format!("2024-01-31 02:00:05 {line}\n")).collect();
+        parse(text.as_bytes(), 100);
+    }
+
+    /// A log cut anywhere before its last line never reads as finished.
+    #[test]
+    fn a_cut_log_is_not_finished(cut in 0..GOOD.len() - 2) {
+        prop_assert_eq!(parse(&GOOD.as_bytes()[..cut], 100).end, LogEnd::Open);
+    }
+}

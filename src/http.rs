@@ -1,0 +1,12 @@
+//! The web server: routes, limits, TLS, authentication. Reads snapshots; touches no disk and no other system.
+
+pub mod auth;
+mod health;
+mod landing;
+mod metrics;
+pub mod reload;
+pub mod router;
+pub mod server;
+pub mod web_config;
+
+pub use self::router::State;

@@ -1,0 +1,67 @@
+//! Whether the daemon lives, whether it knows anything yet, and how the sources are.
+
+use axum::extract::State as Extract;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::router::State;
+use crate::domain::inventory::SourceView;
+
+pub(super) async fn healthy() -> &'static str {
+    "firedrill is healthy.\n"
+}
+
+/// Ready once every source was looked at, well or not.
+pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
+    if state.inventory.borrow().is_complete() {
+        return "firedrill is ready.\n".into_response();
+    }
+    let reason = "The first scan has not ended.\n";
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reason).into_response()
+}
+
+#[derive(Serialize)]
+struct Report {
+    status: &'static str,
+    version: &'static str,
+    sources: Vec<Source>,
+}
+
+#[derive(Serialize)]
+struct Source {
+    name: String,
+    kind: &'static str,
+    up: bool,
+    last_scan: Option<String>,
+    items: usize,
+    problems: Vec<String>,
+}
+
+/// The state of the daemon as JSON: `ok`, `starting`, or `degraded` when a source can't be looked at. Always 200: the
+/// daemon itself is well enough to answer.
+pub(super) async fn report(Extract(state): Extract<State>) -> Response {
+    let inventory = state.inventory.borrow().clone();
+    let sources: Vec<Source> = inventory.sources.iter().map(|view| source(view)).collect();
+    let status = match (inventory.is_complete(), sources.iter().all(|source| source.up)) {
+        (false, _) => "starting",
+        (true, true) => "ok",
+        (true, false) => "degraded",
+    };
+    let report = Report { status, version: env!("CARGO_PKG_VERSION"), sources };
+    match serde_json::to_string_pretty(&report) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn source(view: &SourceView) -> Source {
+    Source {
+        name: view.spec.name.to_string(),
+        kind: view.spec.kind.as_str(),
+        up: view.health.up(),
+        last_scan: view.health.last_scan.map(|time| time.to_string()),
+        items: view.items.len(),
+        problems: view.health.problems.iter().map(ToString::to_string).collect(),
+    }
+}

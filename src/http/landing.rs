@@ -1,0 +1,117 @@
+//! `GET /`: what this is, where everything is, and how the sources are at a glance.
+
+use std::fmt::Write as _;
+
+use axum::extract::State as Extract;
+use axum::response::Html;
+
+use super::router::State;
+use crate::domain::age;
+use crate::domain::inventory::SourceView;
+use crate::domain::item::Item;
+use crate::domain::verdict::{State as ItemState, elapsed, explain, judge};
+
+/// More troubled items than this are counted, not listed: the page is for a glance.
+const LISTED: usize = 100;
+
+const HEAD: &str = include_str!("landing.head.html");
+
+pub(super) async fn page(Extract(state): Extract<State>) -> Html<String> {
+    let inventory = state.inventory.borrow().clone();
+    let now = state.clock.now();
+    let mut html = HEAD.replace("{version}", env!("CARGO_PKG_VERSION"));
+    let mut troubles = Vec::new();
+    html.push_str("<h2>Sources</h2>\n<table><tr><th>source<th>kind<th>last scan");
+    for state in ItemState::ALL {
+        put(&mut html, format_args!("<th>{}", state.as_str()));
+    }
+    html.push_str("<th>not judged</tr>\n");
+    for view in &inventory.sources {
+        let mut counts = [0u32; ItemState::ALL.len() + 1];
+        for item in view.items.iter() {
+            let verdict = judge(item, &view.health, &view.spec, now);
+            let state = verdict.map(|verdict| verdict.state);
+            let slot = ItemState::ALL.iter().position(|it| Some(*it) == state).unwrap_or(ItemState::ALL.len());
+            counts[slot] += 1;
+            if let Some(verdict) = verdict.filter(|it| !matches!(it.state, ItemState::Ok | ItemState::Running)) {
+                troubles.push((view, item, verdict.state, explain(verdict, item, &view.health, now)));
+            }
+        }
+        source_row(&mut html, view, &counts, now);
+    }
+    html.push_str("</table>\n");
+    if inventory.sources.is_empty() {
+        html.push_str("<p>No source is configured: see <code>config/firedrill.example.toml</code>.</p>\n");
+    }
+    trouble_table(&mut html, &troubles);
+    html.push_str("</main></html>\n");
+    Html(html)
+}
+
+fn source_row(html: &mut String, view: &SourceView, counts: &[u32], now: jiff::Timestamp) {
+    let last = match view.health.last_scan {
+        Some(scan) => format!("{} ago", age::words(elapsed(scan, now))),
+        None => "not yet".to_owned(),
+    };
+    put(html, format_args!("<tr><td>{}<td>{}<td>{last}", view.spec.name, view.spec.kind.as_str()));
+    for (index, count) in counts.iter().enumerate() {
+        let state = ItemState::ALL.get(index).map_or("", |state| state.as_str());
+        let class = if *count > 0 { state } else { "none" };
+        put(html, format_args!("<td class=\"n {class}\">{count}"));
+    }
+    html.push_str("</tr>\n");
+    for problem in &view.health.problems {
+        let text = escaped(&problem.to_string());
+        put(html, format_args!("<tr><td class=\"unknown\" colspan=\"10\">could not look: {text}</tr>\n"));
+    }
+}
+
+fn trouble_table(html: &mut String, troubles: &[(&std::sync::Arc<SourceView>, &Item, ItemState, String)]) {
+    if troubles.is_empty() {
+        return;
+    }
+    html.push_str("<h2>Needs attention</h2>\n<table><tr><th>source<th>item<th>name<th>state<th>why</tr>\n");
+    for (view, item, state, why) in troubles.iter().take(LISTED) {
+        let name = escaped(item.name.as_deref().unwrap_or(""));
+        let (source, id, state) = (&view.spec.name, escaped(&item.id.to_string()), state.as_str());
+        put(
+            html,
+            format_args!("<tr><td>{source}<td>{id}<td>{name}<td class=\"{state}\">{state}<td>{}</tr>\n", escaped(why)),
+        );
+    }
+    html.push_str("</table>\n");
+    if let Some(more) = troubles.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        put(html, format_args!("<p>… and {more} more; see /metrics.</p>\n"));
+    }
+}
+
+fn put(html: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string can't fail.
+    let _ = html.write_fmt(text);
+}
+
+/// Names and reasons come from outside.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_from_outside_is_text() {
+        assert_eq!(escaped("<b a='1' c=\"2\">&"), "&lt;b a=&#39;1&#39; c=&quot;2&quot;&gt;&amp;");
+    }
+}

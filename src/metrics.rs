@@ -1,0 +1,14 @@
+//! The exposition: every family is a view of a snapshot, so a removed item's series end in the same swap.
+//!
+//! [`items`] and its like list families over one [`Inventory`](crate::domain::inventory::Inventory);
+//! [`exposition`] renders those of the items once per change, because there are many, and the small rest per scrape.
+
+pub mod backups;
+pub mod catalogue;
+pub mod daemon;
+pub mod exposition;
+pub mod family;
+pub mod items;
+pub mod media;
+pub mod sources;
+pub mod storage;

@@ -1,0 +1,179 @@
+//! Renders the exposition so that a scrape costs a copy, whatever the number of items.
+//!
+//! ```text
+//!   inventory ──► Renderer ──► watch<Arc<Exposition>> ──► scrape: items (ready) + sources, daemon (rendered now)
+//!                    ▲
+//!                    └── time: a backup becomes late, a scan stale
+//! ```
+//! Ten thousand items are two hundred thousand series. They are rendered and compressed once per change, off the
+//! threads that answer; a scrape adds the few series about sources and the daemon and sends both parts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use jiff::Timestamp;
+use prometheus::{Encoder as _, TextEncoder};
+use tokio::sync::watch;
+
+use super::catalogue::{Collect, PER_ITEM, PER_SCRAPE};
+use super::daemon;
+use crate::domain::inventory::{Inventory, SourceView};
+use crate::domain::verdict::{elapsed, next_change};
+use crate::engine::ports::Clock;
+
+/// Content type of the text format. Prometheus 3 refuses a scrape without it.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What changes by the passing of time alone (a backup becomes late) shows after at most this long.
+const TICK: Duration = Duration::from_secs(5);
+
+/// A header of RFC 1952 without name and time; the last byte means "unknown operating system".
+const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+/// A piece of the exposition, plain and as a DEFLATE stream that ends on a byte boundary.
+#[derive(Debug)]
+struct Piece {
+    plain: Bytes,
+    deflated: Bytes,
+    crc: Crc,
+}
+
+/// What is ready to be sent, and the snapshot it shows.
+#[derive(Debug, Clone)]
+pub struct Exposition {
+    inventory: Arc<Inventory>,
+    items: Arc<Piece>,
+    /// When the items were rendered, and until when the verdicts among them hold if nothing else happens.
+    rendered: Timestamp,
+    holds_until: Option<Timestamp>,
+}
+
+impl Exposition {
+    /// Renders a snapshot.
+    pub fn of(inventory: Arc<Inventory>, now: Timestamp) -> Self {
+        let items = Arc::new(Piece::new(render(&PER_ITEM, &inventory, now), FlushCompress::Sync));
+        Self { holds_until: first_change(&inventory, now), inventory, items, rendered: now }
+    }
+
+    /// This exposition for a new snapshot or a later time. The items are rendered again only if they changed.
+    fn refreshed(&self, inventory: Arc<Inventory>, now: Timestamp) -> Self {
+        let holds = now >= self.rendered && self.holds_until.is_none_or(|until| now <= until);
+        if !holds || !self.shows_items_of(&inventory) {
+            return Self::of(inventory, now);
+        }
+        let (items, rendered) = (self.items.clone(), self.rendered);
+        Self { holds_until: first_change(&inventory, now), inventory, items, rendered }
+    }
+
+    fn shows_items_of(&self, inventory: &Inventory) -> bool {
+        let same = |old: &SourceView, new: &SourceView| {
+            let was_stale =
+                old.health.last_scan.is_none_or(|scan| elapsed(scan, self.rendered) > old.spec.stale_after());
+            Arc::ptr_eq(&old.items, &new.items) && old.health.blind == new.health.blind && !was_stale
+        };
+        self.inventory.sources.len() == inventory.sources.len()
+            && self.inventory.sources.iter().zip(&inventory.sources).all(|(old, new)| same(old, new))
+    }
+
+    /// The whole text, in parts to be sent one after the other.
+    pub fn plain(&self, now: Timestamp) -> [Bytes; 2] {
+        [self.items.plain.clone(), self.rest(now)]
+    }
+
+    /// The whole text as one gzip member, in parts to be sent one after the other.
+    pub fn gzipped(&self, now: Timestamp) -> [Bytes; 4] {
+        let rest = Piece::new(self.rest(now), FlushCompress::Finish);
+        let mut crc = Crc::new();
+        crc.combine(&self.items.crc);
+        crc.combine(&rest.crc);
+        let mut trailer = Vec::with_capacity(8);
+        trailer.extend_from_slice(&crc.sum().to_le_bytes());
+        trailer.extend_from_slice(&crc.amount().to_le_bytes());
+        [Bytes::from_static(&GZIP_HEADER), self.items.deflated.clone(), rest.deflated, trailer.into()]
+    }
+
+    fn rest(&self, now: Timestamp) -> Bytes {
+        let mut text = render(&PER_SCRAPE, &self.inventory, now).to_vec();
+        encode(&daemon::process(), &mut text);
+        text.into()
+    }
+}
+
+fn first_change(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
+    let of = |view: &Arc<SourceView>| {
+        view.items.iter().filter_map(|item| next_change(item, &view.health, &view.spec, now)).min()
+    };
+    inventory.sources.iter().filter_map(of).min()
+}
+
+fn render(collectors: &[Collect], inventory: &Inventory, now: Timestamp) -> Bytes {
+    let mut text = Vec::new();
+    for collect in collectors {
+        // One family at a time, so that only one of them is in memory as objects.
+        collect(inventory, now, &mut |family| {
+            if let Some(family) = family.finish() {
+                encode(&[family], &mut text);
+            }
+        });
+    }
+    text.shrink_to_fit();
+    text.into()
+}
+
+fn encode(families: &[prometheus::proto::MetricFamily], text: &mut Vec<u8>) {
+    if let Err(error) = TextEncoder::new().encode(families, text) {
+        tracing::error!(%error, "a family could not be rendered");
+    }
+}
+
+impl Piece {
+    fn new(plain: Bytes, end: FlushCompress) -> Self {
+        let mut crc = Crc::new();
+        crc.update(&plain);
+        let deflated = deflate(&plain, end).into();
+        Self { plain, deflated, crc }
+    }
+}
+
+/// One DEFLATE stream, or a part of one that another can follow.
+fn deflate(plain: &[u8], end: FlushCompress) -> Vec<u8> {
+    // Level 1: text as repetitive as this shrinks to a twentieth all the same.
+    let mut state = Compress::new(Compression::fast(), false);
+    let mut out = Vec::with_capacity(plain.len() / 16 + 256);
+    loop {
+        let rest = &plain[state.total_in() as usize..];
+        let status = state.compress_vec(rest, &mut out, end).expect("the stream is used in order, nothing else fails");
+        let all_in = state.total_in() as usize == plain.len();
+        // Room left over means that nothing is held back.
+        if status == Status::StreamEnd || (all_in && out.len() < out.capacity() && end == FlushCompress::Sync) {
+            out.shrink_to_fit();
+            return out;
+        }
+        out.reserve(out.capacity().max(1024));
+    }
+}
+
+/// Renders again whenever what it shows has changed; ends when the inventory's owner is gone.
+pub async fn run(
+    mut inventories: watch::Receiver<Arc<Inventory>>,
+    clock: Arc<dyn Clock>,
+    publish: watch::Sender<Arc<Exposition>>,
+) {
+    loop {
+        let inventory = inventories.borrow_and_update().clone();
+        let (current, now) = (publish.borrow().clone(), clock.now());
+        match tokio::task::spawn_blocking(move || current.refreshed(inventory, now)).await {
+            Ok(next) => publish.send_replace(Arc::new(next)),
+            Err(defect) => std::panic::resume_unwind(defect.into_panic()),
+        };
+        tokio::select! {
+            changed = inventories.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(TICK) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

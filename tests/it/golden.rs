@@ -1,0 +1,90 @@
+//! The whole `/metrics` of the demo estate at a fixed time, byte for byte.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test it golden` writes the file anew; the difference is reviewed like code.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use firedrill::app::{self, App};
+use firedrill::engine::ports::Clock;
+use jiff::Timestamp;
+
+use crate::support::{get, repository, until};
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        "2026-11-21T08:00:00Z".parse().unwrap()
+    }
+}
+
+/// Values that differ from machine to machine.
+const VOLATILE: &[&str] =
+    &["process_", "firedrill_storage_", "firedrill_source_scan_duration_seconds{", "firedrill_build_info{"];
+
+fn steady(text: &str, estate: &str) -> String {
+    let mut steady = String::new();
+    for line in text.replace(estate, "/ESTATE").lines() {
+        let volatile = VOLATILE.iter().any(|name| line.starts_with(name));
+        let line = if volatile { line.rsplit_once(' ').map_or(line, |(series, _)| series) } else { line };
+        let line = if line.starts_with("firedrill_build_info{") { "firedrill_build_info{…}" } else { line };
+        steady.push_str(line);
+        steady.push('\n');
+    }
+    steady
+}
+
+pub async fn exposition_of_demo() -> (String, String) {
+    let place = tempfile::tempdir().unwrap();
+    let estate = place.path().join("estate");
+    let mut config = firedrill::demo::write(&estate, Fixed.now()).unwrap();
+    config.web.listen_address = "127.0.0.1:0".parse().unwrap();
+    let app = App::build(&config, app::sources(&config).unwrap(), Arc::new(Fixed)).await.unwrap();
+    let base = format!("http://{}", app.address().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(app.run(async move {
+        let _ = stopped.await;
+    }));
+    let ready = format!("{base}/-/ready");
+    until("the first scan", || async { get(&ready).await.filter(|(status, _)| *status == 200) }).await;
+    let metrics = format!("{base}/metrics");
+    // The last snapshot may still be on its way to the page.
+    let text = until("all items are shown", || async {
+        let text = get(&metrics).await?.1;
+        (text.matches("firedrill_item_info{").count() == 20 && !text.contains("last_scan_timestamp_seconds 0"))
+            .then_some(text)
+    })
+    .await;
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+    (steady(&text, estate.to_str().unwrap()), text)
+}
+
+#[tokio::test]
+async fn the_whole_exposition() {
+    let (found, _) = exposition_of_demo().await;
+    let path = repository("tests/golden/metrics.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    let difference = expected.lines().zip(found.lines()).find(|(expected, found)| expected != found);
+    assert!(expected == found, "first difference: {difference:?}");
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_to_complain_of() {
+    let (_, text) = exposition_of_demo().await;
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}{}", crate::support::stdout(&output), crate::support::stderr(&output));
+}

@@ -1,0 +1,11 @@
+//! All integration tests in one binary: structure of the code, contracts of what is shipped, the real binary with real
+//! servers.
+
+mod compose;
+mod contracts;
+mod daemon;
+mod golden;
+mod layers;
+mod scan;
+mod support;
+mod web;
