@@ -1,4 +1,4 @@
-# docker build --build-arg FIREDRILL_REVISION="$(git rev-parse --short HEAD)" --tag firedrill .
+# docker build --build-arg BUILD_REVISION="$(git rev-parse --short HEAD)" --tag firedrill .
 # Needs no BuildKit.
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
@@ -14,20 +14,20 @@ RUN awk '/^\[\[(test|bench|example)\]\]/ { skip = 1; next } /^\[/ { skip = 0 } !
  && cargo build --release --locked --bin firedrill \
  && rm -r src
 
-ARG FIREDRILL_REVISION=unknown
+ARG BUILD_REVISION=unknown
 COPY src src
 # cargo goes by times, and those of the sources may be older than those of the stand-ins above.
 RUN touch src/main.rs src/lib.rs \
  && cargo build --release --locked --bin firedrill
 
 FROM debian:bookworm-slim
-ARG FIREDRILL_REVISION=unknown
+ARG BUILD_REVISION=unknown
 LABEL org.opencontainers.image.title="firedrill" \
       org.opencontainers.image.description="Watches backups and exports their state to Prometheus" \
       org.opencontainers.image.source="https://github.com/firedrill-dev/firedrill" \
       org.opencontainers.image.documentation="https://github.com/firedrill-dev/firedrill#readme" \
       org.opencontainers.image.licenses="Apache-2.0 OR MIT" \
-      org.opencontainers.image.revision="$FIREDRILL_REVISION"
+      org.opencontainers.image.revision="$BUILD_REVISION"
 
 RUN groupadd --gid 10042 firedrill \
  && useradd --uid 10042 --gid firedrill --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin firedrill \

@@ -5,7 +5,7 @@
 # audit   known vulnerabilities of dependencies (needs the network)
 
 CARGO ?= cargo
-export FIREDRILL_REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+export BUILD_REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 .PHONY: run test check bench audit prepare
 

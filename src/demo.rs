@@ -89,18 +89,17 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         scan_interval: quickly,
         ..vzdump::Vzdump::over(
             "offsite".parse()?,
-            vec![Root { require_mount: Some(share.clone()), ..root(share.join("dump"), Medium::Offsite, None) }],
+            vec![
+                Root { require_mount: Some(share.clone()), ..root(share.join("dump"), Medium::Offsite, None) },
+                root(directory.join("usb").join("dump"), Medium::Offsite, None),
+            ],
         )
     };
     let pattern = dump::Pattern { pattern: "{db}_{time}.sql.gz".to_owned(), item: None, time_format: None };
     let databases = dump::Dump {
         time_zone: zone,
         scan_interval: quickly,
-        ..dump::Dump::over(
-            "databases".parse()?,
-            vec![root(directory.join("dumps"), Medium::Local, None)],
-            vec![pattern],
-        )
+        ..dump::Dump::over("databases".parse()?, vec![root(directory.join("dumps"), Medium::S3, None)], vec![pattern])
     };
     let environment = |name: &str, tags: &[&str], names: &[&str], interval: Option<Duration>| Environment {
         name: name.into(),

@@ -14,6 +14,8 @@
 //! | [`demo`] | an estate to look at |
 //! | [`cli`] | the command line |
 
+#![warn(unreachable_pub)]
+
 pub mod adapters;
 pub mod app;
 pub mod cli;

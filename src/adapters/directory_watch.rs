@@ -45,6 +45,8 @@ fn watch(paths: &[PathBuf], nudges: &mpsc::Sender<()>) -> notify::Result<()> {
                 // The old watch, if any, died with its directory.
                 let _ = watcher.unwatch(path);
                 *identity = now.filter(|_| watcher.watch(path, RecursiveMode::NonRecursive).is_ok());
+                // What came before the watch was armed told nobody.
+                let _ = nudges.try_send(());
             }
         }
         match changes.recv_timeout(REARM) {

@@ -25,7 +25,7 @@ pub struct Criteria {
 }
 
 impl Criteria {
-    /// The matcher. Texts that can't be used were refused by [`Criteria::check`].
+    /// The matcher. Texts that can't be used were refused when the file was checked.
     pub fn matcher(&self) -> Matcher {
         Matcher::new(&self.ids, &self.names, &self.tags, &self.notes).unwrap_or_default()
     }

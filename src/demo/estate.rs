@@ -12,7 +12,7 @@ use crate::domain::age;
 const NIGHTS: i64 = 30;
 
 /// The newest nightly run began this long ago.
-const LAST_RUN: SignedDuration = SignedDuration::from_hours(6);
+const LAST_RUN: SignedDuration = SignedDuration::from_hours(8);
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const MIB: u64 = 1 << 20;
@@ -98,7 +98,7 @@ pub(super) fn write(directory: &Path, zone: &TimeZone, now: Timestamp) -> anyhow
         write_archives(directory, guest, zone, now - LAST_RUN + offset)?;
     }
     write_running(directory, zone, now)?;
-    std::fs::create_dir_all(directory.join("nas"))?;
+    write_offsite(directory, zone, now)?;
     write_dumps(directory, zone, now)
 }
 
@@ -251,6 +251,13 @@ fn write_running(directory: &Path, zone: &TimeZone, now: Timestamp) -> anyhow::R
     files::sparse(&folder.join(format!("{}.vma.dat", run.base())), 2_900 * MIB, now)?;
     let work = folder.join(format!("{}.tmp", run.base()));
     files::with_content(&work.join("qemu-server.conf"), b"name: build\n", start)
+}
+
+/// A share that isn't mounted, and a disk with an old copy.
+fn write_offsite(directory: &Path, zone: &TimeZone, now: Timestamp) -> anyhow::Result<()> {
+    std::fs::create_dir_all(directory.join("nas"))?;
+    let folder = directory.join("usb").join("dump");
+    NightlyRun { guest: &GUESTS[0], folder: &folder, zone, start: now - LAST_RUN - DAY * 3, night: 3 }.good()
 }
 
 fn write_dumps(directory: &Path, zone: &TimeZone, now: Timestamp) -> anyhow::Result<()> {

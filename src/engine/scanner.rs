@@ -66,6 +66,8 @@ pub async fn run(
 ) -> Result<(), ScannerError> {
     let spec = source.spec().clone();
     loop {
+        // Changes up to here are what this scan will see; those that come while it runs call for another.
+        while nudges.try_recv().is_ok() {}
         let started = Instant::now();
         let report = |look| Report { source: spec.name.clone(), look, took: started.elapsed(), ended: clock.now() };
         let mut scan = start(source, clock.now())?;
@@ -127,8 +129,6 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
 
 /// Waits for the next scan: the interval, or a change that was noticed.
 async fn pause(spec: &SourceSpec, started: Instant, nudges: &mut mpsc::Receiver<()>) {
-    // Changes that this scan has seen already.
-    while nudges.try_recv().is_ok() {}
     let change = async {
         if nudges.recv().await.is_none() {
             std::future::pending::<()>().await;

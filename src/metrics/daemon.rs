@@ -9,7 +9,7 @@ use super::family::{Description, Family};
 use crate::domain::inventory::Inventory;
 
 /// Git revision of the build, where the build knew one.
-pub const REVISION: &str = match option_env!("FIREDRILL_REVISION") {
+pub const REVISION: &str = match option_env!("BUILD_REVISION") {
     Some(revision) => revision,
     None => "unknown",
 };

@@ -1,1 +1,188 @@
-//! x
+//! The real binary on the demo estate, watched by a real Prometheus with the shipped rules and dashboards.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::{Daemon, Prometheus, get, repository, until};
+
+/// What must fire on the demo estate, as alert, source, item. Nothing else may.
+const TROUBLES: &[(&str, &str, &str)] = &[
+    ("FiredrillBackupLate", "cluster", "qemu/103"),
+    ("FiredrillBackupFailed", "cluster", "qemu/104"),
+    ("FiredrillBackupFailed", "cluster", "qemu/106"),
+    ("FiredrillBackupFailed", "cluster", "qemu/107"),
+    // With its `for` of a day cut to nothing, any running backup fires.
+    ("FiredrillBackupRunningLong", "cluster", "qemu/105"),
+    ("FiredrillGuestUnprotected", "cluster", "qemu/108"),
+    ("FiredrillLeftovers", "cluster", ""),
+    ("FiredrillSourceUnknown", "offsite", ""),
+];
+
+async fn firing(prometheus: &Prometheus) -> BTreeSet<(String, String, String)> {
+    let alerts = prometheus.api("alerts", &[]).await;
+    let label = |alert: &Value, name: &str| alert["labels"][name].as_str().unwrap_or_default().to_owned();
+    let alerts = alerts["alerts"].as_array().unwrap().iter().filter(|alert| alert["state"] == "firing");
+    alerts.map(|alert| (label(alert, "alertname"), label(alert, "source"), label(alert, "item"))).collect()
+}
+
+#[tokio::test]
+async fn the_troubles_of_the_demo_estate_fire_and_its_good_items_do_not() {
+    let place = tempfile::tempdir().unwrap();
+    let daemon = Daemon::on_demo_estate(&place.path().join("estate")).await;
+    let prometheus = Prometheus::scraping(daemon.address).await;
+    let mut expected: BTreeSet<_> =
+        TROUBLES.iter().map(|(a, s, i)| ((*a).to_owned(), (*s).to_owned(), (*i).to_owned())).collect();
+    // A test machine may have a full disk; that is its own trouble.
+    let without_storage = |mut set: BTreeSet<(String, String, String)>| {
+        set.retain(|(alert, _, _)| !alert.starts_with("FiredrillStorage"));
+        set
+    };
+    until("all troubles fire", || async {
+        let firing = without_storage(firing(&prometheus).await);
+        firing.is_superset(&expected).then_some(())
+    })
+    .await;
+    // Every rule is evaluated twice more; whatever else would fire has done so then.
+    let evaluated = || async {
+        let rules = prometheus.api("rules", &[]).await;
+        rules["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group["lastEvaluation"].as_str().unwrap().to_owned())
+            .min()
+    };
+    for _ in 0..2 {
+        let before = evaluated().await;
+        until("the rules are evaluated again", || async { (evaluated().await > before).then_some(()) }).await;
+    }
+    assert_eq!(without_storage(firing(&prometheus).await), expected);
+
+    // The daemon goes away: that is one alert of its own.
+    drop(daemon);
+    expected = BTreeSet::from([("FiredrillDaemonAbsent".to_owned(), String::new(), String::new())]);
+    until("its absence fires", || async { firing(&prometheus).await.is_superset(&expected).then_some(()) }).await;
+}
+
+/// Queries of all panels and variables of a dashboard, as Grafana would send them with "All" chosen.
+pub fn queries(dashboard: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut panels: Vec<&Value> = dashboard["panels"].as_array().unwrap().iter().collect();
+    while let Some(panel) = panels.pop() {
+        panels.extend(panel["panels"].as_array().into_iter().flatten());
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let expression = target["expr"].as_str().unwrap();
+            let title = panel["title"].as_str().unwrap();
+            found.push((format!("{title} {}", target["refId"].as_str().unwrap()), substituted(expression)));
+        }
+    }
+    found
+}
+
+fn substituted(expression: &str) -> String {
+    let mut text = expression.to_owned();
+    for (variable, value) in [
+        ("$__rate_interval", "1m"),
+        ("$__range", "1h"),
+        ("$__interval", "15s"),
+        ("${source:regex}", ".*"),
+        ("${environment:regex}", ".*"),
+        ("$source", ".*"),
+        ("$environment", ".*"),
+    ] {
+        text = text.replace(variable, value);
+    }
+    assert!(!text.contains('$'), "a variable that the test doesn't know: {text}");
+    text
+}
+
+/// The file systems of the daemon as they would have filled in the days before; forecasts need a past.
+async fn storage_history(daemon: &Daemon) -> String {
+    let metrics = daemon.metrics().await;
+    let samples: Vec<(&str, f64)> = metrics
+        .lines()
+        .filter(|line| line.starts_with("firedrill_storage_"))
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(series, value)| (series, value.parse().unwrap()))
+        .collect();
+    let now = std::fs::metadata("/proc/self").unwrap().modified().unwrap();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let mut text = String::new();
+    for name in ["firedrill_storage_free_bytes", "firedrill_storage_size_bytes"] {
+        text.push_str(&format!("# TYPE {name} gauge\n"));
+        for (series, value) in samples.iter().filter(|(series, _)| series.starts_with(name)) {
+            let labels = series.strip_prefix(name).unwrap().trim_matches(['{', '}']);
+            for hour in (1..=7 * 24u32).rev() {
+                let value = if name.contains("free") { value + f64::from(hour) * 1e9 } else { *value };
+                let (address, time) = (daemon.address, now - u64::from(hour) * 3600);
+                text.push_str(&format!("{name}{{job=\"firedrill\",instance=\"{address}\",{labels}}} {value} {time}\n"));
+            }
+        }
+    }
+    text + "# EOF\n"
+}
+
+#[tokio::test]
+async fn every_query_of_the_dashboards_returns_data() {
+    let place = tempfile::tempdir().unwrap();
+    let daemon = Daemon::on_demo_estate(&place.path().join("estate")).await;
+    let history = storage_history(&daemon).await;
+    let prometheus = Prometheus::with_history(daemon.address, Some(&history)).await;
+    // Rates need two scrapes.
+    until("some scrapes", || async {
+        let rows = prometheus.query("count_over_time(firedrill_build_info[5m]) > 3").await;
+        (!rows.is_empty()).then_some(())
+    })
+    .await;
+    let mut empty = Vec::new();
+    let mut count = 0;
+    for file in ["overview", "sources"] {
+        let text = std::fs::read_to_string(repository(&format!("dashboards/{file}.json"))).unwrap();
+        for (panel, query) in queries(&serde_json::from_str(&text).unwrap()) {
+            count += 1;
+            if prometheus.query(&query).await.is_empty() {
+                empty.push(format!("{file}: {panel}: {query}"));
+            }
+        }
+    }
+    assert!(count > 30, "{count}");
+    assert!(empty.is_empty(), "{empty:#?}");
+}
+
+#[tokio::test]
+async fn it_answers_on_all_pages_and_stops_when_told() {
+    let place = tempfile::tempdir().unwrap();
+    let daemon = Daemon::on_demo_estate(&place.path().join("estate")).await;
+    for (path, holds) in [
+        ("/", "qemu/104"),
+        ("/-/healthy", "healthy"),
+        ("/-/ready", "ready"),
+        ("/health", "\"status\": \"degraded\""),
+        ("/metrics", "firedrill_build_info"),
+    ] {
+        let (status, text) = get(&daemon.url(path)).await.unwrap();
+        assert_eq!(status, 200, "{path}");
+        assert!(text.contains(holds), "{path}: {text}");
+    }
+    assert_eq!(get(&daemon.url("/nothing")).await.unwrap().0, 404);
+    let log = daemon.process.log();
+    assert!(daemon.process.stop().success(), "{log}");
+}
+
+#[tokio::test]
+async fn a_new_archive_is_seen_long_before_the_next_scan() {
+    let place = tempfile::tempdir().unwrap();
+    let dump = place.path().join("dump");
+    std::fs::create_dir(&dump).unwrap();
+    let config = place.path().join("firedrill.toml");
+    let text = format!(
+        "[[vzdump]]\nname = \"pve\"\ntime_zone = \"UTC\"\nscan_interval = \"1h\"\nroots = [{{ path = {dump:?} }}]\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    daemon.ready().await;
+    assert!(!daemon.metrics().await.contains("qemu/100"));
+    std::fs::write(dump.join("vzdump-qemu-100-2026_01_01-02_00_00.vma"), "x").unwrap();
+    until("it is seen", || async { daemon.metrics().await.contains("qemu/100").then_some(()) }).await;
+}

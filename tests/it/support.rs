@@ -168,7 +168,7 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A real Prometheus that scrapes one target every second with the shipped rules.
+/// A real Prometheus that scrapes one target every few seconds with the shipped rules.
 pub struct Prometheus {
     _process: Running,
     _directory: tempfile::TempDir,
@@ -178,7 +178,20 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts it on the shipped rules. `for:` of every rule is cut to nothing, so that a test need not wait a day.
     pub async fn scraping(target: SocketAddr) -> Self {
+        Self::with_history(target, None).await
+    }
+
+    /// Starts it with samples of the past, given as OpenMetrics.
+    pub async fn with_history(target: SocketAddr, history: Option<&str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        if let Some(text) = history {
+            let file = directory.path().join("history.txt");
+            std::fs::write(&file, text).unwrap();
+            let import = ["tsdb", "create-blocks-from", "openmetrics", "--quiet"];
+            let output =
+                Command::new("promtool").args(import).arg(&file).arg(directory.path().join("data")).output().unwrap();
+            assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+        }
         for entry in std::fs::read_dir(repository("alerts")).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
@@ -188,7 +201,7 @@ impl Prometheus {
             }
         }
         let config = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [\"*.rules.yml\"]\nscrape_configs:\n  - job_name: firedrill\n    static_configs: [{{targets: [\"{target}\"]}}]\n"
+            "global: {{scrape_interval: 3s, evaluation_interval: 1s}}\nrule_files: [\"*.rules.yml\"]\nscrape_configs:\n  - job_name: firedrill\n    static_configs: [{{targets: [\"{target}\"]}}]\n"
         );
         let file = directory.path().join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
@@ -198,6 +211,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
+            .arg("--storage.tsdb.retention.time=30d")
             .stdout(Stdio::null());
         let process = Running::start(command);
         let base = format!("http://{address}");

@@ -116,7 +116,6 @@ async fn a_change_brings_the_next_scan_forward() {
     let before = Instant::now();
     let report = async { timeout(Duration::from_secs(7200), reports.recv()).await.unwrap().unwrap() };
     let nudged = async {
-        // Changes before the pause belong to the scan that has just ended.
         tokio::time::sleep(Duration::from_millis(100)).await;
         nudge.send(()).await.unwrap();
     };
