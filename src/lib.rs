@@ -14,7 +14,7 @@
 //! | [`demo`] | an estate to look at |
 //! | [`cli`] | the command line |
 
-#![warn(unreachable_pub)]
+#![warn(unreachable_pub, clippy::unwrap_used)]
 
 pub mod adapters;
 pub mod app;

@@ -66,11 +66,6 @@ impl Running {
         self.lines.lock().unwrap().join("\n")
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Asks it to stop and waits for its end.
     pub fn stop(mut self) -> std::process::ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
