@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use walkdir::WalkDir;
@@ -189,19 +190,43 @@ pub fn parallel<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> V
             done.push((index, chunk.iter().map(&work).collect::<Vec<R>>()));
         }
     };
-    let mut pieces = std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
-        let mut pieces = take();
+    let mut pieces = on_threads(threads, take);
+    pieces.sort_unstable_by_key(|(index, _)| *index);
+    pieces.into_iter().flat_map(|(_, results)| results).collect()
+}
+
+/// Applies `work` to each root of a source, a few at the same time: a share answers more than one question at once.
+/// The order is kept.
+pub fn each_root<T: Send, R: Send>(roots: &mut [T], work: impl Fn(&mut T) -> R + Sync) -> Vec<R> {
+    let count = roots.len().min(MAX_THREADS);
+    let waiting = Mutex::new(roots.iter_mut().enumerate());
+    let take = || {
+        let mut done = Vec::new();
+        loop {
+            // The lock is held for the taking only.
+            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((index, root)) = next else { return done };
+            done.push((index, work(root)));
+        }
+    };
+    let mut results = on_threads(count, take);
+    results.sort_unstable_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Runs the same work on this thread and on some more; everything that they return together.
+fn on_threads<R: Send>(count: usize, work: impl Fn() -> Vec<R> + Sync) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..count).map(|_| scope.spawn(&work)).collect();
+        let mut all = work();
         for helper in helpers {
             match helper.join() {
-                Ok(done) => pieces.extend(done),
+                Ok(done) => all.extend(done),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        pieces
-    });
-    pieces.sort_unstable_by_key(|(index, _)| *index);
-    pieces.into_iter().flat_map(|(_, results)| results).collect()
+        all
+    })
 }
 
 #[cfg(test)]
@@ -219,7 +244,9 @@ mod tests {
     fn work_on_threads_keeps_the_order() {
         for count in [0, 1, WORTH_THREADS - 1, WORTH_THREADS, 10_007] {
             let numbers: Vec<usize> = (0..count).collect();
-            assert_eq!(parallel(&numbers, |n| n * 2), numbers.iter().map(|n| n * 2).collect::<Vec<_>>());
+            let doubled: Vec<usize> = numbers.iter().map(|n| n * 2).collect();
+            assert_eq!(parallel(&numbers, |n| n * 2), doubled);
+            assert_eq!(each_root(&mut numbers.clone(), |n| *n * 2), doubled);
         }
     }
 

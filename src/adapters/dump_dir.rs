@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use walkdir::DirEntry;
 
-use super::directory::{self, Root, facts, look_error};
+use super::directory::{self, Root, each_root, facts, look_error};
 use crate::domain::attempt::{Attempt, Partial, Sidecar};
 use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
@@ -57,11 +57,11 @@ impl Source for DumpDir {
 
     fn look(&mut self, now: Timestamp) -> Look {
         let (patterns, zone) = (&self.patterns, &self.zone);
-        let roots = self.roots.iter_mut().map(|(root, seen)| RootLook {
-            listing: look_at(root, seen, patterns, zone, now),
-            capacity: root.check_mount().ok().and_then(|()| root.capacity()),
+        let roots = each_root(&mut self.roots, |(root, seen)| {
+            let listing = look_at(root, seen, patterns, zone, now);
+            RootLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
         });
-        Look { roots: roots.collect(), guests: None }
+        Look { roots, guests: None }
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use self::guests::GuestFiles;
 use self::runs::Memory;
-use super::directory::Root;
+use super::directory::{Root, each_root};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
 use crate::engine::ports::Source;
 
@@ -51,11 +51,11 @@ impl Source for VzdumpDir {
     fn look(&mut self, now: Timestamp) -> Look {
         let guests = self.guests.as_mut().map(GuestFiles::read);
         let zone = &self.zone;
-        let roots = self.roots.iter_mut().map(|(root, seen)| RootLook {
-            listing: look_at(root, seen, zone, now),
-            capacity: root.check_mount().ok().and_then(|()| root.capacity()),
+        let roots = each_root(&mut self.roots, |(root, seen)| {
+            let listing = look_at(root, seen, zone, now);
+            RootLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
         });
-        Look { roots: roots.collect(), guests }
+        Look { roots, guests }
     }
 }
 

@@ -23,9 +23,9 @@ pub(super) async fn page(Extract(state): Extract<State>) -> Html<String> {
     let mut troubles = Vec::new();
     html.push_str("<h2>Sources</h2>\n<table><tr><th>source<th>kind<th>last scan");
     for state in ItemState::ALL {
-        put(&mut html, format_args!("<th>{}", state.as_str()));
+        put(&mut html, format_args!("<th class=\"n\">{}", state.as_str()));
     }
-    html.push_str("<th>not judged</tr>\n");
+    html.push_str("<th class=\"n\">not judged</tr>\n");
     for view in &inventory.sources {
         let mut counts = [0u32; ItemState::ALL.len() + 1];
         for item in view.items.iter() {

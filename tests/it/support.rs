@@ -187,11 +187,12 @@ impl Prometheus {
                 Command::new("promtool").args(import).arg(&file).arg(directory.path().join("data")).output().unwrap();
             assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
         }
+        let waits = regex::Regex::new(r"(?m)^(\s*)for: .*$").unwrap();
         for entry in std::fs::read_dir(repository("alerts")).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let hasty = regex::Regex::new(r"(?m)^(\s*)for: .*$").unwrap().replace_all(&text, "${1}for: 0s");
+                let hasty = waits.replace_all(&text, "${1}for: 0s");
                 std::fs::write(directory.path().join(path.file_name().unwrap()), &*hasty).unwrap();
             }
         }
