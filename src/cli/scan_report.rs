@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::age;
+use crate::domain::attempt::Partial;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::{Item, Standing};
 use crate::domain::look::Medium;
@@ -36,7 +37,7 @@ pub(super) fn table(inventory: &Inventory, now: Timestamp) -> String {
         text = format!("{table}\n");
     }
     for view in &inventory.sources {
-        after_table(&mut text, view);
+        after_table(&mut text, view, now);
     }
     if table.row_count() == 0 {
         text.push_str(
@@ -78,7 +79,7 @@ const fn standing(standing: Standing) -> &'static str {
     }
 }
 
-fn after_table(text: &mut String, view: &SourceView) {
+fn after_table(text: &mut String, view: &SourceView, now: Timestamp) {
     // Writing to a string can't fail.
     for problem in &view.health.problems {
         let _ = writeln!(text, "{}: could not look: {problem}", view.spec.name);
@@ -86,8 +87,9 @@ fn after_table(text: &mut String, view: &SourceView) {
     for (root, listing) in view.spec.roots.iter().zip(&view.listings) {
         let Some(listing) = listing else { continue };
         for partial in &listing.partials {
-            let size = age::bytes(partial.size);
-            let _ = writeln!(text, "{}: temporary file {}/{} ({size})", view.spec.name, root.path, partial.file);
+            let (size, idle) = (age::bytes(partial.size), age::words(elapsed(partial.last_write, now)));
+            let (source, path, file) = (&view.spec.name, &root.path, &partial.file);
+            let _ = writeln!(text, "{source}: temporary file {path}/{file}: {size}, last written {idle} ago");
         }
         for name in &listing.odd_names {
             let _ = writeln!(text, "{}: passed over in {}: {name}", view.spec.name, root.path);
@@ -120,8 +122,21 @@ struct Directory<'a> {
     medium: &'a str,
     size_bytes: Option<u64>,
     free_bytes: Option<u64>,
-    temporary_files: Vec<&'a str>,
+    temporary_files: Vec<TemporaryFile<'a>>,
     odd_names: &'a [String],
+}
+
+#[derive(Serialize)]
+struct TemporaryFile<'a> {
+    file: &'a str,
+    size_bytes: u64,
+    last_write: String,
+}
+
+impl<'a> From<&'a Partial> for TemporaryFile<'a> {
+    fn from(it: &'a Partial) -> Self {
+        Self { file: &it.file, size_bytes: it.size, last_write: it.last_write.to_string() }
+    }
 }
 
 #[derive(Serialize)]
@@ -170,7 +185,7 @@ fn source(view: &SourceView, now: Timestamp) -> SourceReport<'_> {
                 medium: root.medium.as_str(),
                 size_bytes: capacity.map(|capacity| capacity.size),
                 free_bytes: capacity.map(|capacity| capacity.free),
-                temporary_files: listing.iter().flat_map(|it| &it.partials).map(|partial| &*partial.file).collect(),
+                temporary_files: listing.iter().flat_map(|it| &it.partials).map(Into::into).collect(),
                 odd_names: listing.as_ref().map_or(&[], |listing| &listing.odd_names),
             })
             .collect(),

@@ -1,7 +1,15 @@
 //! The real binary on the demo estate, watched by a real Prometheus with the shipped rules and dashboards.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
+use firedrill::adapters::clock::SystemClock;
+use firedrill::app::{self, App, WatchedSource};
+use firedrill::config::Config;
+use firedrill::domain::look::{Look, RootSpec, SourceKind, SourceSpec};
+use firedrill::engine::ports::Source;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::support::{Daemon, Prometheus, get, repository, until};
@@ -185,4 +193,75 @@ async fn a_new_archive_is_seen_long_before_the_next_scan() {
     assert!(!daemon.metrics().await.contains("qemu/100"));
     std::fs::write(dump.join("vzdump-qemu-100-2026_01_01-02_00_00.vma"), "x").unwrap();
     until("it is seen", || async { daemon.metrics().await.contains("qemu/100").then_some(()) }).await;
+}
+
+/// A share that never answers.
+struct Dead {
+    spec: Arc<SourceSpec>,
+    _held: mpsc::Sender<()>,
+    never: mpsc::Receiver<()>,
+}
+
+impl Source for Dead {
+    fn spec(&self) -> &Arc<SourceSpec> {
+        &self.spec
+    }
+
+    fn look(&mut self, _now: Timestamp) -> Look {
+        let _ = self.never.recv();
+        unreachable!("nobody sends");
+    }
+}
+
+fn dead_share() -> WatchedSource {
+    let root = RootSpec { path: "/dead".into(), medium: firedrill::domain::look::Medium::Nfs, node: None };
+    let spec = SourceSpec {
+        name: "dead".parse().unwrap(),
+        kind: SourceKind::Vzdump,
+        roots: vec![root],
+        expected: vec!["qemu/100".parse().unwrap()],
+        exclude: Default::default(),
+        scan_interval: Duration::from_secs(1),
+        scan_timeout: Duration::from_secs(1),
+    };
+    let (held, never) = mpsc::channel();
+    WatchedSource { source: Box::new(Dead { spec: spec.into(), _held: held, never }), paths: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_dead_share_holds_up_nobody() {
+    let place = tempfile::tempdir().unwrap();
+    let text = format!(
+        "web = {{ listen_address = \"127.0.0.1:0\" }}\n[[vzdump]]\nname = \"good\"\nroots = [{{ path = {:?} }}]\n",
+        place.path()
+    );
+    let file = place.path().join("firedrill.toml");
+    std::fs::write(&file, text).unwrap();
+    let config: Config = firedrill::config::load(Some(&file)).unwrap();
+    let mut sources = app::sources(&config).unwrap();
+    sources.push(dead_share());
+    let app = App::build(&config, sources, Arc::new(SystemClock)).await.unwrap();
+    let base = format!("http://{}", app.address().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(app.run(async move {
+        let _ = stopped.await;
+    }));
+    let metrics = || async { get(&format!("{base}/metrics")).await.map(|(_, text)| text) };
+    // Long before the dead share times out, the other one is known.
+    until("the good source is up", || async {
+        let text = metrics().await?;
+        text.contains("firedrill_source_up{source=\"good\",kind=\"vzdump\"} 1").then_some(())
+    })
+    .await;
+    until("the dead one is reported", || async {
+        let text = metrics().await?;
+        let counted = text.contains("firedrill_source_scan_errors_total{source=\"dead\",error_kind=\"timeout\"} 1");
+        counted.then_some(())
+    })
+    .await;
+    let text = metrics().await.unwrap();
+    assert!(text.contains("firedrill_source_up{source=\"dead\",kind=\"vzdump\"} 0"), "{text}");
+    assert!(text.contains("item=\"qemu/100\",state=\"unknown\"} 1"), "{text}");
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
 }
