@@ -92,7 +92,7 @@ impl App {
         }
         let path = config.web.config_file.clone();
         let read = path.as_deref().map(web_config::read).transpose()?.unwrap_or_default();
-        let address = config.web.listen_address;
+        let address = config.web.listen_address.as_str();
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("listening on {address}; is another firedrill running? --web.listen-address chooses another")
         })?;
@@ -142,11 +142,15 @@ impl App {
         if let Some(path) = self.web.path {
             loops.spawn(named("web config", reload::run(path, self.web.read, self.web.tls, self.gate)));
         }
-        let server = tokio::spawn(self.server.run(routes, stopped));
+        let mut server = tokio::spawn(self.server.run(routes, stopped));
 
         let failed = tokio::select! {
             () = shutdown => None,
             ended = loops.join_next() => ended,
+            ended = &mut server => return match ended {
+                Ok(()) => Err(anyhow::anyhow!("the web server ended by itself")),
+                Err(defect) => Err(anyhow::Error::new(defect).context("the web server failed")),
+            },
         };
         stop.send_replace(true);
         server.await.context("the web server failed")?;

@@ -1,7 +1,7 @@
 //! The configuration: one TOML file, then `FIREDRILL_…` environment variables over it.
 //!
 //! Strict: an unknown key is an error. [`load`] reports every error with its key at once, those of types and names as
-//! well as those of meaning, so that a file is mended in one go.
+//! well as those of meaning. Only a table that lacks or misspells what it can't be without is left out of the latter.
 
 pub mod dump;
 pub mod environments;
@@ -104,10 +104,12 @@ impl Config {
         for (index, item) in self.items.iter().enumerate() {
             let key = format!("items.{index}");
             item.check(&key, complaints);
-            if !names.contains(&item.source) {
+            if !names.contains(&item.source) && !complaints.left_out("vzdump") && !complaints.left_out("dump") {
                 complaints.add(format!("{key}.source"), format!("there is no source called {}", item.source));
             }
-            if let Some(name) = item.environment.as_ref().filter(|name| !environments.contains(name)) {
+            if let Some(name) = item.environment.as_ref().filter(|name| !environments.contains(name))
+                && !complaints.left_out("environments")
+            {
                 complaints.add(format!("{key}.environment"), format!("there is no environment called {name}"));
             }
         }
@@ -117,10 +119,13 @@ impl Config {
 /// Shortest pause between two scans that is accepted.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Longest pause between two scans that is accepted: what is known would be older than most backups.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 fn check_schedule(key: &str, interval: Duration, timeout: Duration, complaints: &mut Complaints) {
     for (name, value) in [("scan_interval", interval), ("scan_timeout", timeout)] {
-        if value < SHORTEST_INTERVAL {
-            complaints.add(format!("{key}.{name}"), "must be at least 1s".to_owned());
+        if !(SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&value) {
+            complaints.add(format!("{key}.{name}"), "must be from 1s to 7d".to_owned());
         }
     }
 }

@@ -5,6 +5,8 @@
 mod estate;
 mod files;
 
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,16 +54,36 @@ pub async fn keep_running(directory: PathBuf) {
 
 fn prepare(directory: &Path) -> anyhow::Result<()> {
     let marker = directory.join(MARKER);
+    check_owner(directory)?;
     if marker.exists() {
         std::fs::remove_dir_all(directory)
             .with_context(|| format!("removing the old demo estate {}", directory.display()))?;
     }
-    std::fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+    // Closed to others: what they would put there could lead our writes elsewhere.
+    let mut closed = std::fs::DirBuilder::new();
+    closed
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .with_context(|| format!("creating {}", directory.display()))?;
+    check_owner(directory)?;
     let empty =
         std::fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?.next().is_none();
     anyhow::ensure!(empty, "{} is not empty and no demo estate; name another directory", directory.display());
     std::fs::write(marker, "firedrill removes this directory when it writes a new demo estate\n")
         .context("writing the marker")
+}
+
+/// A directory that is there already must be ours, and no link.
+fn check_owner(directory: &Path) -> anyhow::Result<()> {
+    let Ok(found) = std::fs::symlink_metadata(directory) else { return Ok(()) };
+    let ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0;
+    anyhow::ensure!(
+        ours,
+        "{} is not a directory that only this user can write to; name another one",
+        directory.display()
+    );
+    Ok(())
 }
 
 fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
@@ -114,7 +136,10 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
     };
     let week = Duration::from_secs(7 * 24 * 3600);
     Ok(Config {
-        web: web::Web { listen_address: ([127, 0, 0, 1], web::DEFAULT_PORT).into(), ..web::Web::default() },
+        web: web::Web {
+            listen_address: SocketAddr::from(([127, 0, 0, 1], web::DEFAULT_PORT)).into(),
+            ..web::Web::default()
+        },
         environments: vec![
             environment("prod", &["prod"], &["shop", "crm"], None),
             environment("lab", &["lab"], &["wiki"], Some(week)),

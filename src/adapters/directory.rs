@@ -64,7 +64,8 @@ impl Root {
         }
         let walk = WalkDir::new(&self.path).min_depth(1).max_depth(depth).follow_root_links(true);
         let mut found = Vec::new();
-        for entry in walk {
+        // The file system's own directory at the top of a disk, which only root may read.
+        for entry in walk.into_iter().filter_entry(|entry| entry.file_name() != "lost+found") {
             match entry {
                 Ok(entry) => found.push(entry),
                 Err(error) if error.depth() > 0 && is_gone(&error) => {}

@@ -44,7 +44,12 @@ fn watch(paths: &[PathBuf], nudges: &mpsc::Sender<()>) -> notify::Result<()> {
             if now != *identity {
                 // The old watch, if any, died with its directory.
                 let _ = watcher.unwatch(path);
-                *identity = now.filter(|_| watcher.watch(path, RecursiveMode::NonRecursive).is_ok());
+                *identity = now;
+                if now.is_some()
+                    && let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive)
+                {
+                    tracing::warn!(path = %path.display(), %error, "changes there are not noticed early, only at the next scan");
+                }
                 // What came before the watch was armed told nobody.
                 let _ = nudges.try_send(());
             }

@@ -9,16 +9,13 @@ use jiff::tz::TimeZone;
 use walkdir::DirEntry;
 
 use super::directory::{self, Root, each_root, facts, look_error};
-use crate::domain::attempt::{Attempt, Partial, Sidecar};
+use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
 use crate::domain::run::{FileFacts, of_dump};
 use crate::engine::ports::Source;
 use crate::formats::dump_pattern::{DumpName, DumpPattern, NameTime};
 use crate::formats::printable::printable;
-
-/// So many odd names are remembered to be shown; the rest is counted.
-const SHOWN_ODDITIES: usize = 20;
 
 /// A source of dump files.
 pub struct DumpDir {
@@ -74,8 +71,8 @@ fn look_at(
 ) -> Result<Arc<RootListing>, LookError> {
     root.check_mount()?;
     let depth = patterns.iter().map(DumpPattern::depth).max().unwrap_or(1);
-    let (dumps, others) = classify(root, root.list(depth)?, patterns);
-    let mut listing = RootListing { odd_names: others.odd_names, oddities: others.oddities, ..RootListing::default() };
+    let mut listing = RootListing::default();
+    let (dumps, others) = classify(root, root.list(depth)?, patterns, &mut listing);
     let examined = directory::parallel(&dumps, |dump| facts(dump.entry.path()));
     let mut sizes = HashMap::with_capacity(dumps.len());
     for (dump, facts) in dumps.iter().zip(examined) {
@@ -89,15 +86,17 @@ fn look_at(
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(look_error("examining", dump.entry.path(), &error));
             }
-            Err(_) => listing.unreadable += 1,
+            Err(error) => {
+                listing.unreadable += 1;
+                listing.attempts.push(unreadable(dump, &error, zone, now));
+            }
         }
     }
     listing.partials = others.unfinished.iter().filter_map(unfinished).collect();
+    // It may have been unmounted meanwhile: an empty mount point lists well.
+    root.check_mount()?;
     seen.sizes = sizes;
-    let listing = match seen.listing.take() {
-        Some(before) if *before == listing => before,
-        _ => Arc::new(listing),
-    };
+    let listing = listing.or_same(seen.listing.take());
     seen.listing = Some(listing.clone());
     Ok(listing)
 }
@@ -107,11 +106,14 @@ fn look_at(
 struct Others {
     sidecars: HashSet<Box<str>>,
     unfinished: Vec<DirEntry>,
-    oddities: u32,
-    odd_names: Vec<String>,
 }
 
-fn classify(root: &Root, entries: Vec<DirEntry>, patterns: &[DumpPattern]) -> (Vec<Dump>, Others) {
+fn classify(
+    root: &Root,
+    entries: Vec<DirEntry>,
+    patterns: &[DumpPattern],
+    listing: &mut RootListing,
+) -> (Vec<Dump>, Others) {
     let mut dumps = Vec::with_capacity(entries.len());
     let mut others = Others::default();
     for entry in entries {
@@ -121,11 +123,7 @@ fn classify(root: &Root, entries: Vec<DirEntry>, patterns: &[DumpPattern]) -> (V
         }
         let relative = entry.path().strip_prefix(&root.path).unwrap_or(entry.path());
         let Some(path) = relative.to_str() else {
-            others.oddities += 1;
-            if others.odd_names.len() < SHOWN_ODDITIES {
-                let name = printable(relative.as_os_str().as_encoded_bytes());
-                others.odd_names.push(format!("{name}: its name is not UTF-8"));
-            }
+            listing.pass_over(printable(relative.as_os_str().as_encoded_bytes()), "its name is not UTF-8");
             continue;
         };
         let path: Box<str> = path.into();
@@ -135,6 +133,9 @@ fn classify(root: &Root, entries: Vec<DirEntry>, patterns: &[DumpPattern]) -> (V
             dumps.push(Dump { path, name, entry });
         } else if patterns.iter().any(|pattern| pattern.is_unfinished(&path)) {
             others.unfinished.push(entry);
+        } else if patterns.iter().any(|pattern| pattern.almost_reads(&path)) {
+            let why = "fits a pattern, but its time or name can't be used";
+            listing.pass_over(printable(path.as_bytes()), why);
         }
     }
     (dumps, others)
@@ -161,7 +162,7 @@ fn attempt(
     Attempt {
         item: dump.name.item.clone(),
         started: started(dump.name.time, facts, zone, now),
-        outcome: of_dump(facts, grew, now),
+        outcome: of_dump(&dump.path, facts, grew, now),
         file: printable(dump.path.as_bytes()).into(),
         size: facts.size,
         duration: None,
@@ -169,6 +170,16 @@ fn attempt(
         note: None,
         protected: false,
         sidecar,
+    }
+}
+
+/// A dump that is there and can't be examined: no proof of a backup, and not to be overlooked.
+fn unreadable(dump: &Dump, error: &io::Error, zone: &TimeZone, now: Timestamp) -> Attempt {
+    let nothing = FileFacts { size: 0, modified: Timestamp::MAX };
+    let reason = format!("the file can't be examined: {error}");
+    Attempt {
+        outcome: Outcome::Failed { reason: reason.into() },
+        ..attempt(dump, nothing, false, &HashSet::new(), zone, now)
     }
 }
 

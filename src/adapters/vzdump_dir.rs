@@ -63,12 +63,10 @@ fn look_at(root: &Root, seen: &mut Seen, zone: &TimeZone, now: Timestamp) -> Res
     root.check_mount()?;
     let entries = root.list(1)?;
     let (listing, memory) = runs::examine(root, entries, &seen.memory, zone, now)?;
+    // It may have been unmounted meanwhile: an empty mount point lists well.
+    root.check_mount()?;
     seen.memory = memory;
-    // The same `Arc` tells everybody after us that nothing changed.
-    let listing = match seen.listing.take() {
-        Some(before) if *before == listing => before,
-        _ => Arc::new(listing),
-    };
+    let listing = listing.or_same(seen.listing.take());
     seen.listing = Some(listing.clone());
     Ok(listing)
 }

@@ -14,10 +14,12 @@ use super::{ConfigFile, say, scan_report};
 use crate::adapters::clock::SystemClock;
 use crate::app::{self, WatchedSource};
 use crate::config::{Config, dump, root, vzdump};
+use crate::domain::age;
 use crate::domain::inventory::{Inventory, SourceView};
+use crate::domain::item::Item;
 use crate::domain::look::{ErrorKind, Look, LookError, Medium};
 use crate::domain::policy::Policy;
-use crate::domain::verdict::{State, judge};
+use crate::domain::verdict::{State, by_age, judge};
 use crate::engine::ports::{Clock as _, Source};
 
 #[derive(Debug, Args)]
@@ -54,7 +56,7 @@ impl Scan {
         let now = SystemClock.now();
         let text = if self.json { scan_report::json(&inventory, now)? } else { scan_report::table(&inventory, now) };
         say(&text)?;
-        Ok(ExitCode::from(exit_code(&inventory, now)))
+        Ok(ExitCode::from(exit_code(&inventory, !self.paths.is_empty(), now)))
     }
 
     /// A configuration made of the arguments.
@@ -105,16 +107,25 @@ fn look_at_all(sources: Vec<WatchedSource>, policy: &Policy) -> Inventory {
     for ((spec, receive), started) in specs.iter().zip(running).zip(std::iter::repeat(Instant::now())) {
         bar.set_message(spec.name.to_string());
         let left = spec.scan_timeout.saturating_sub(started.elapsed());
-        let look = receive.recv_timeout(left).unwrap_or_else(|_| {
-            let sentence = format!("the scan did not end within {:?}; is a network share hanging?", spec.scan_timeout);
-            Look::blind(spec, &LookError::new(ErrorKind::Timeout, sentence))
-        });
+        let look =
+            receive.recv_timeout(left).unwrap_or_else(|ended| Look::blind(spec, &no_result(ended, spec.scan_timeout)));
         let view = SourceView::unseen(spec.clone(), policy).after(look, started.elapsed(), policy, SystemClock.now());
         inventory = inventory.with(view);
         bar.inc(1);
     }
     bar.finish_and_clear();
     inventory
+}
+
+fn no_result(ended: mpsc::RecvTimeoutError, limit: Duration) -> LookError {
+    match ended {
+        mpsc::RecvTimeoutError::Timeout => {
+            let limit = age::words(limit);
+            let sentence = format!("the scan did not end within {limit}; is a network share hanging?");
+            LookError::new(ErrorKind::Timeout, sentence)
+        }
+        mpsc::RecvTimeoutError::Disconnected => LookError::new(ErrorKind::Internal, "defect in the scan"),
+    }
 }
 
 fn start(mut source: Box<dyn Source>) -> mpsc::Receiver<Look> {
@@ -139,17 +150,21 @@ fn progress(sources: u64) -> ProgressBar {
     bar
 }
 
-fn exit_code(inventory: &Inventory, now: jiff::Timestamp) -> u8 {
-    let states = || {
-        inventory.sources.iter().flat_map(|view| {
-            view.items.iter().filter_map(move |item| Some(judge(item, &view.health, &view.spec, now)?.state))
-        })
+fn exit_code(inventory: &Inventory, ad_hoc: bool, now: jiff::Timestamp) -> u8 {
+    let states = |view: &SourceView| -> Vec<State> {
+        let state = |item: &Item| {
+            let state = judge(item, &view.health, &view.spec, now)?.state;
+            // A backup that is being written makes up for nothing before it has ended.
+            Some(if state == State::Running { by_age(item, now).state } else { state })
+        };
+        view.items.iter().filter_map(state).collect()
     };
-    let blind = inventory.sources.iter().any(|view| !view.health.up()) || states().any(|state| state == State::Unknown);
-    if blind {
+    let all: Vec<Vec<State>> = inventory.sources.iter().map(|view| states(view)).collect();
+    let blind = inventory.sources.iter().any(|view| !view.health.up());
+    if blind || all.iter().flatten().any(|state| *state == State::Unknown) {
         return 2;
     }
-    // Nothing found where backups should be is nothing to be glad of.
-    let fine = states().all(|state| matches!(state, State::Ok | State::Running)) && states().next().is_some();
-    u8::from(!fine)
+    // Nothing found where backups should be is nothing to be glad of. A path on the command line may hold either sort.
+    let nothing = if ad_hoc { all.iter().all(Vec::is_empty) } else { all.iter().any(Vec::is_empty) };
+    u8::from(nothing || all.iter().flatten().any(|state| *state != State::Ok))
 }

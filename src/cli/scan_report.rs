@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::age;
-use crate::domain::attempt::Partial;
+use crate::domain::attempt::{Partial, Sidecar};
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::{Item, Standing};
 use crate::domain::look::Medium;
@@ -91,6 +91,10 @@ fn after_table(text: &mut String, view: &SourceView, now: Timestamp) {
             let (source, path, file) = (&view.spec.name, &root.path, &partial.file);
             let _ = writeln!(text, "{source}: temporary file {path}/{file}: {size}, last written {idle} ago");
         }
+        if listing.unreadable > 0 {
+            let (source, path, count) = (&view.spec.name, &root.path, listing.unreadable);
+            let _ = writeln!(text, "{source}: {count} file(s) in {path} could not be examined");
+        }
         for name in &listing.odd_names {
             let _ = writeln!(text, "{}: passed over in {}: {name}", view.spec.name, root.path);
         }
@@ -158,7 +162,8 @@ struct ItemReport<'a> {
     size_bytes: Option<u64>,
     duration_seconds: Option<u64>,
     size_deviation_ratio: Option<f64>,
-    checksum_file: Option<bool>,
+    checksum_file: Option<&'a str>,
+    onboot: Option<bool>,
     copies: u32,
     protected_copies: u32,
     stored_bytes: u64,
@@ -213,7 +218,8 @@ fn item_report<'a>(view: &SourceView, item: &'a Item, now: Timestamp) -> ItemRep
         size_bytes: newest.map(|newest| newest.size),
         duration_seconds: newest.and_then(|newest| Some(newest.duration?.as_secs())),
         size_deviation_ratio: item.size_deviation,
-        checksum_file: newest.map(|newest| newest.has_sidecar),
+        checksum_file: newest.and_then(|newest| newest.sidecar).map(Sidecar::as_str),
+        onboot: item.onboot,
         copies: item.copies,
         protected_copies: item.protected_copies,
         stored_bytes: item.stored_bytes,

@@ -14,6 +14,7 @@ use crate::adapters::clock::SystemClock;
 use crate::app::{self, App};
 use crate::config::Config;
 use crate::config::logging::{LogFormat, LogLevel};
+use crate::config::web::ListenAddress;
 use crate::demo;
 use crate::engine::ports::Clock as _;
 
@@ -23,7 +24,7 @@ pub(super) struct Serve {
     config: ConfigFile,
     /// Address and port to listen on [default: 0.0.0.0:10042; with --demo 127.0.0.1:10042]
     #[arg(long = "web.listen-address", value_name = "ADDRESS:PORT")]
-    listen_address: Option<SocketAddr>,
+    listen_address: Option<ListenAddress>,
     /// TLS and basic auth, in the format of the Prometheus exporter toolkit
     #[arg(long = "web.config.file", value_name = "FILE")]
     web_config_file: Option<PathBuf>,
@@ -59,8 +60,8 @@ impl Serve {
     }
 
     fn with_flags(&self, mut config: Config) -> Config {
-        if let Some(address) = self.listen_address {
-            config.web.listen_address = address;
+        if let Some(address) = &self.listen_address {
+            config.web.listen_address = address.clone();
         }
         if let Some(path) = &self.web_config_file {
             config.web.config_file = Some(path.clone());

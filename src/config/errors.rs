@@ -58,6 +58,11 @@ impl Complaints {
         self.errors.push((key, sentence));
     }
 
+    /// Whether an element of this list had to be left out, so that its name isn't known.
+    pub(crate) fn left_out(&self, list: &str) -> bool {
+        self.removed.iter().any(|(of, _)| of == list)
+    }
+
     pub(super) fn into_result(self, config: Config) -> Result<Config, ConfigErrors> {
         if self.errors.is_empty() {
             return Ok(config);
@@ -133,7 +138,14 @@ fn note(error: &Error, values: &mut Dict, complaints: &mut Complaints) -> bool {
         Kind::UnknownField(_, known) => (key, format!("is no key; there are: {}", known.join(", "))),
         kind => (key, kind.to_string()),
     };
-    complaints.add(key, sentence);
+    // A value that was taken out is missing now; that was said in other words.
+    let known = matches!(error.kind, Kind::MissingField(_)) && {
+        let original = complaints.original(&key);
+        complaints.errors.iter().any(|(known, _)| *known == original)
+    };
+    if !known {
+        complaints.add(key, sentence);
+    }
     let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
     let Some((first, rest)) = path.split_first() else { return false };
     if rest.is_empty() {

@@ -19,7 +19,7 @@ fn keys(text: &str) -> Vec<String> {
 #[test]
 fn nothing_is_a_configuration() {
     let config = load_text("").unwrap();
-    assert_eq!(config.web.listen_address.port(), web::DEFAULT_PORT);
+    assert_eq!(config.web.listen_address.as_str(), "0.0.0.0:10042");
     assert!(config.vzdump.is_empty());
 }
 
@@ -154,6 +154,16 @@ fn list_elements_keep_their_number_when_earlier_ones_are_wrong() {
     let found = keys(text);
     assert!(found.contains(&"environments.1.grace".to_owned()), "{found:?}");
     assert!(found.contains(&"environments.2.name".to_owned()), "{found:?}");
+}
+
+#[test]
+fn addresses_as_prometheus_takes_them() {
+    for (text, address) in [(":1", "0.0.0.0:1"), ("localhost:1", "localhost:1"), ("[::1]:1", "[::1]:1")] {
+        assert_eq!(text.parse::<web::ListenAddress>().unwrap().as_str(), address);
+    }
+    for bad in ["", "1", "localhost", ":http", "x:99999"] {
+        assert!(bad.parse::<web::ListenAddress>().is_err(), "{bad}");
+    }
 }
 
 #[test]

@@ -41,6 +41,16 @@ pub enum Sidecar {
     Sha256,
 }
 
+impl Sidecar {
+    /// The name of the checksum.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Md5 => "md5",
+            Self::Sha256 => "sha256",
+        }
+    }
+}
+
 /// One try at a backup of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {

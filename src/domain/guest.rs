@@ -24,8 +24,10 @@ pub struct Guest {
     pub template: bool,
     /// `onboot: 1`: started with the node.
     pub onboot: bool,
-    /// When a guest with this VMID came into being (`meta: …ctime=`), or was first seen with a new identity.
+    /// When a guest with this VMID came into being (`meta: …ctime=`).
     pub created: Option<Timestamp>,
+    /// Since when this process has seen the guest under its present identity, if it saw that identity change.
+    pub identity_since: Option<Timestamp>,
     /// What stays when a guest is renamed: the SMBIOS UUID of a virtual machine, the first MAC address of a container.
     pub fingerprint: Option<Box<str>>,
     /// Names that it had before, seen while this process ran.
@@ -38,6 +40,9 @@ impl Guest {
     /// A VMID may be given again after its guest was destroyed; its predecessor's archives protect nobody. Proof is
     /// the creation time where the configuration has it; else a different name speaks for another guest.
     pub fn owns(&self, started: Timestamp, name: Option<&str>) -> bool {
+        if self.identity_since.is_some_and(|since| started < since) {
+            return false;
+        }
         if let Some(created) = self.created {
             return started >= created;
         }
@@ -59,9 +64,10 @@ impl Guest {
             _ => renamed && !same_print,
         };
         if other {
-            self.created = self.created.or(Some(now));
+            self.identity_since = Some(now);
             return;
         }
+        self.identity_since = before.identity_since;
         self.created = self.created.or(before.created);
         self.former_names.clone_from(&before.former_names);
         if let Some(old) = before.name.as_ref().filter(|old| renamed && !self.former_names.contains(old)) {

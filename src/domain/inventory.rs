@@ -50,7 +50,7 @@ impl SourceView {
 
     /// The source after another look, which ended at `now` after `took`.
     pub fn after(&self, look: Look, took: Duration, policy: &Policy, now: Timestamp) -> Self {
-        let health = self.health.after(&look, took, now);
+        let health = self.health.after(&look, self.guests.is_some(), took, now);
         let guests = match look.guests {
             Some(Ok(book)) => Some(self.next_book(book, now)),
             Some(Err(_)) | None => self.guests.clone(),
@@ -64,8 +64,8 @@ impl SourceView {
             }
         }
         let unchanged = self.health.last_scan.is_some()
-            && same_book(self.guests.as_ref(), guests.as_ref())
-            && self.listings.iter().zip(&listings).all(|(old, new)| same_listing(old.as_ref(), new.as_ref()));
+            && same(self.guests.as_ref(), guests.as_ref())
+            && self.listings.iter().zip(&listings).all(|(old, new)| same(old.as_ref(), new.as_ref()));
         let mut view =
             Self { spec: self.spec.clone(), health, items: self.items.clone(), listings, capacities, guests };
         if !unchanged {
@@ -135,15 +135,7 @@ impl SourceView {
     }
 }
 
-fn same_listing(old: Option<&Arc<RootListing>>, new: Option<&Arc<RootListing>>) -> bool {
-    match (old, new) {
-        (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-        (None, None) => true,
-        _ => false,
-    }
-}
-
-fn same_book(old: Option<&Arc<GuestBook>>, new: Option<&Arc<GuestBook>>) -> bool {
+fn same<T>(old: Option<&Arc<T>>, new: Option<&Arc<T>>) -> bool {
     match (old, new) {
         (Some(old), Some(new)) => Arc::ptr_eq(old, new),
         (None, None) => true,

@@ -1,12 +1,13 @@
 //! One item of a source: everything its attempts amount to, ready to be judged.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::attempt::{Attempt, Outcome};
+use super::attempt::{Attempt, Outcome, Sidecar};
 use super::guest::Guest;
 use super::ids::ItemId;
 use super::local_time::When;
@@ -43,8 +44,8 @@ pub struct Newest {
     pub file: Box<str>,
     /// Index of the root that it lies in.
     pub root: usize,
-    /// A checksum file lies beside it.
-    pub has_sidecar: bool,
+    /// The checksum file that lies beside it.
+    pub sidecar: Option<Sidecar>,
 }
 
 /// An attempt after the newest complete backup that came to nothing.
@@ -81,6 +82,8 @@ pub enum Note {
     },
     /// Renamed copies.
     Renamed(u32),
+    /// Copies that are smaller than the file of the same name in another directory.
+    CutCopies(u32),
     /// Attempts that all evidence puts into the future.
     Future(u32),
     /// The guest's node is gone as a whole.
@@ -101,6 +104,12 @@ impl fmt::Display for Note {
                 write!(f, "{archives} archive(s) are older than this guest: another one had its VMID before")
             }
             Self::Renamed(count) => write!(f, "{count} renamed copy(ies) are kept; their time isn't known"),
+            Self::CutCopies(count) => {
+                write!(
+                    f,
+                    "{count} copy(ies) are smaller than the same file in another directory: cut short, not counted"
+                )
+            }
             Self::Future(count) => {
                 write!(f, "{count} backup(s) are dated in the future: check the clocks and time_zone")
             }
@@ -128,6 +137,8 @@ pub struct Item {
     pub expectation: Expectation,
     /// Newest complete backup.
     pub newest: Option<Newest>,
+    /// Start of the newest complete backup in each root that holds one.
+    pub newest_by_root: Vec<(usize, Timestamp)>,
     /// Start of the newest attempt, however it ended.
     pub last_attempt: Option<Timestamp>,
     /// The newest failed attempt, if nothing complete came after it.
@@ -146,6 +157,8 @@ pub struct Item {
     pub size_deviation: Option<f64>,
     /// Attempts that all evidence puts into the future.
     pub future: u32,
+    /// Whether the guest starts with its node, where its configuration is known.
+    pub onboot: Option<bool>,
     /// For people.
     pub notes: Vec<Note>,
 }
@@ -182,6 +195,11 @@ impl Item {
         own.sort_by_key(|(root, attempt)| (attempt.started, *root));
         let mut item = Self::empty(frame, &own, roots);
         item.note_strangers(&strangers);
+        let cut = cut_copies(&own);
+        if !cut.is_empty() {
+            item.notes.push(Note::CutCopies(cut.len() as u32));
+            own.retain(|(root, attempt)| !cut.contains(&(*root, &*attempt.file)));
+        }
         item.count(&own, roots);
         item.find_newest(&own);
         item.find_failure(&own);
@@ -205,6 +223,7 @@ impl Item {
             standing: frame.standing,
             expectation: frame.expectation,
             newest: None,
+            newest_by_root: Vec::new(),
             last_attempt: None,
             failure: None,
             running: None,
@@ -214,6 +233,7 @@ impl Item {
             media: [0; Medium::ALL.len()],
             size_deviation: None,
             future: 0,
+            onboot: frame.guest.map(|guest| guest.onboot),
             notes,
         }
     }
@@ -250,19 +270,26 @@ impl Item {
         }
     }
 
-    /// A file that could be restored from, as far as its size tells.
+    /// A file that could be restored from, as far as its size tells. A renamed one may be anybody's.
     fn is_copy(&self, attempt: &Attempt) -> bool {
-        let kept = matches!(attempt.outcome, Outcome::Complete { .. } | Outcome::Renamed);
+        let kept = matches!(attempt.outcome, Outcome::Complete { .. });
         kept && attempt.size > 0 && attempt.size >= self.expectation.minimum_size
     }
 
     fn find_newest(&mut self, own: &[(usize, &Attempt)]) {
         let good: Vec<(usize, Timestamp, &Attempt)> = own
             .iter()
-            .filter(|(_, attempt)| attempt.outcome != Outcome::Renamed && self.is_copy(attempt))
+            .filter(|(_, attempt)| self.is_copy(attempt))
             .filter_map(|(root, attempt)| Some((*root, attempt.started.known()?, *attempt)))
             .collect();
         let Some(&(root, started, attempt)) = good.last() else { return };
+        for (root, started, _) in &good {
+            match self.newest_by_root.iter_mut().find(|(known, _)| known == root) {
+                // In the order of time: the last one of a root is its newest.
+                Some((_, newest)) => *newest = *started,
+                None => self.newest_by_root.push((*root, *started)),
+            }
+        }
         let mut usual: Vec<u64> = good
             .iter()
             .rev()
@@ -280,7 +307,7 @@ impl Item {
             duration: attempt.duration,
             file: attempt.file.clone(),
             root,
-            has_sidecar: attempt.sidecar.is_some(),
+            sidecar: attempt.sidecar,
         });
     }
 
@@ -308,6 +335,23 @@ impl Item {
         let least = self.expectation.minimum_size;
         format!("the backup has {size} bytes, less than its minimum_size of {least}").into()
     }
+}
+
+/// Copies that are smaller than the file of the same name in another root; each with its root and name.
+fn cut_copies<'a>(own: &[(usize, &'a Attempt)]) -> Vec<(usize, &'a str)> {
+    let Some(first) = own.first().map(|(root, _)| *root) else { return Vec::new() };
+    if own.iter().all(|(root, _)| *root == first) {
+        return Vec::new();
+    }
+    let mut largest: HashMap<&str, u64> = HashMap::new();
+    let complete = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Complete { .. });
+    for (_, attempt) in own.iter().filter(|(_, attempt)| complete(attempt)) {
+        let size = largest.entry(&attempt.file).or_default();
+        *size = attempt.size.max(*size);
+    }
+    let is_cut =
+        |attempt: &Attempt| complete(attempt) && largest.get(&*attempt.file).is_some_and(|size| attempt.size < *size);
+    own.iter().filter(|(_, attempt)| is_cut(attempt)).map(|(root, attempt)| (*root, &*attempt.file)).collect()
 }
 
 /// Notes are free text; by default they are the name of the guest.

@@ -93,7 +93,7 @@ pub struct SourceSpec {
 impl SourceSpec {
     /// What was seen longer ago than this is no longer known: three scans were missed, the last one hung.
     pub fn stale_after(&self) -> Duration {
-        self.scan_interval * 3 + self.scan_timeout
+        self.scan_interval.saturating_mul(3).saturating_add(self.scan_timeout)
     }
 }
 
@@ -168,6 +168,9 @@ pub struct Capacity {
     pub free: u64,
 }
 
+/// So many odd names are kept to be shown; the rest is counted.
+const SHOWN_ODDITIES: usize = 20;
+
 /// What lies in one directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RootListing {
@@ -181,6 +184,24 @@ pub struct RootListing {
     pub odd_names: Vec<String>,
     /// Number of files that were there and could not be examined.
     pub unreadable: u32,
+}
+
+impl RootListing {
+    /// Counts a name that is no backup though it looks like one; the first few are kept to be shown.
+    pub fn pass_over(&mut self, name: String, why: &str) {
+        self.oddities = self.oddities.saturating_add(1);
+        if self.odd_names.len() < SHOWN_ODDITIES {
+            self.odd_names.push(format!("{name}: {why}"));
+        }
+    }
+
+    /// This listing, or the one before where it is the same: the same `Arc` tells everybody that nothing changed.
+    pub fn or_same(self, before: Option<Arc<Self>>) -> Arc<Self> {
+        match before {
+            Some(before) if *before == self => before,
+            _ => Arc::new(self),
+        }
+    }
 }
 
 /// What the look at one directory found.
@@ -228,6 +249,8 @@ pub struct Health {
     pub problems: Vec<LookError>,
     /// Which roots the last scan could not see.
     pub blind: Vec<bool>,
+    /// The guests should be known and never were: nobody can tell whose archives these are.
+    pub guests_never_seen: bool,
     /// Errors since the start, in the order of [`ErrorKind::ALL`].
     pub errors: [u64; ErrorKind::ALL.len()],
 }
@@ -249,7 +272,7 @@ impl Health {
     }
 
     /// Health after another look.
-    pub fn after(&self, look: &Look, took: Duration, now: Timestamp) -> Self {
+    pub fn after(&self, look: &Look, guests_known: bool, took: Duration, now: Timestamp) -> Self {
         let problems: Vec<LookError> = look.errors().cloned().collect();
         let mut errors = self.errors;
         for problem in &problems {
@@ -260,6 +283,7 @@ impl Health {
             last_scan: Some(now),
             last_success: if problems.is_empty() { Some(now) } else { self.last_success },
             duration: took,
+            guests_never_seen: !guests_known && matches!(look.guests, Some(Err(_))),
             blind: look.roots.iter().map(|root| root.listing.is_err()).collect(),
             problems,
             errors,

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::{Attempt, Outcome};
 use super::ids::{GuestKind, ItemId};
-use super::local_time::{Witness, not_after, resolve};
+use super::local_time::{CLOCK_SKEW, Witness, not_after, resolve};
 
 /// A temporary file that was not written for so long belongs to a crashed run. vzdump may pause for minutes
 /// (guest shutdown, prune of the page cache of a slow share), hardly for an hour.
@@ -87,8 +87,8 @@ pub struct FileFacts {
 pub enum LogFacts {
     /// There is none.
     Absent,
-    /// It was read.
-    Read(Arc<RunLog>),
+    /// It was read; the time is that of its last write.
+    Read(Arc<RunLog>, Timestamp),
     /// It is there and could not be read; the text says why.
     Unreadable(Box<str>),
 }
@@ -122,7 +122,7 @@ pub struct Run {
 /// The attempts that the files of one run amount to.
 pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
     let log = match &run.log.1 {
-        LogFacts::Read(log) => Some(log.clone()),
+        LogFacts::Read(log, _) => Some(log.clone()),
         LogFacts::Absent | LogFacts::Unreadable(_) => None,
     };
     let duration = log.as_deref().and_then(|log| match log.end {
@@ -152,7 +152,7 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
         .map(|archive| {
             let mut found = match &archive.facts {
                 Ok(facts) => {
-                    let outcome = of_archive(*facts, &run.log.1, now);
+                    let outcome = of_archive(&archive.file, *facts, &run.log.1, now);
                     Attempt { size: facts.size, ..attempt(archive.file.clone(), outcome, Some(facts.modified)) }
                 }
                 Err(why) => {
@@ -167,17 +167,17 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
         .collect()
 }
 
-fn of_archive(facts: FileFacts, log: &LogFacts, now: Timestamp) -> Outcome {
-    let fresh = now.duration_since(facts.modified) < SETTLE;
+fn of_archive(file: &str, facts: FileFacts, log: &LogFacts, now: Timestamp) -> Outcome {
+    let fresh = written_within(SETTLE, facts.modified, now);
+    let hollow = is_hollow(file, facts.size);
     let log = match log {
         LogFacts::Absent if fresh => return Outcome::Running { last_write: facts.modified.min(now) },
-        LogFacts::Absent if facts.size == 0 => return failed("the archive is empty"),
+        LogFacts::Absent | LogFacts::Unreadable(_) if hollow => return failed("the archive is empty"),
         LogFacts::Absent => return Outcome::Complete { warning: None },
-        LogFacts::Unreadable(_) if facts.size == 0 => return failed("the archive is empty"),
         LogFacts::Unreadable(why) => {
             return Outcome::Complete { warning: Some(format!("its log can't be read: {why}").into()) };
         }
-        LogFacts::Read(log) => log,
+        LogFacts::Read(log, _) => log,
     };
     if let Some(size) = log.archive_size.filter(|size| facts.size < size.at_least) {
         if fresh {
@@ -189,22 +189,46 @@ fn of_archive(facts: FileFacts, log: &LogFacts, now: Timestamp) -> Outcome {
         );
         return Outcome::Failed { reason: reason.into() };
     }
-    if facts.size == 0 {
+    if hollow {
         return failed("the archive is empty");
     }
     let warning = match &log.end {
-        LogEnd::Finished(_) => log.complaint.clone(),
+        LogEnd::Finished(_) => complaint(log),
         LogEnd::Failed(reason) => Some(format!("a step after the archive failed: {reason}").into()),
         LogEnd::Open => Some("its log has no end: the run was interrupted after the archive".into()),
     };
     Outcome::Complete { warning }
 }
 
+/// Whether a file was written so recently. A time in the future, beyond what clocks differ, is no sign of writing.
+fn written_within(limit: SignedDuration, modified: Timestamp, now: Timestamp) -> bool {
+    let idle = now.duration_since(modified);
+    idle < limit && idle >= -CLOCK_SKEW
+}
+
+/// Compressors write so many bytes at most (with a file name in the header) when nothing was put in: what is left of
+/// `pg_dump | gzip` after pg_dump failed.
+const HOLLOW: u64 = 64;
+
+/// Whether a file is empty, or the compressed form of nothing.
+fn is_hollow(file: &str, size: u64) -> bool {
+    let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let compressed = matches!(ending, "gz" | "tgz" | "zst" | "xz" | "bz2" | "lz4" | "lzo" | "zip");
+    size == 0 || compressed && size < HOLLOW
+}
+
+fn complaint(log: &RunLog) -> Option<Box<str>> {
+    let first = log.complaint.as_deref()?;
+    match log.complaints {
+        0 | 1 => Some(first.into()),
+        more => Some(format!("{first} (and {} more in its log)", more - 1).into()),
+    }
+}
+
 fn without_archive(run: &Run, now: Timestamp) -> (Box<str>, Outcome, Option<Timestamp>) {
     let (file, log) = &run.log;
     if let (Some((part, last_write)), LogFacts::Absent) = (&run.unfinished, log) {
-        let idle = now.duration_since(*last_write);
-        let outcome = if idle <= STALLED_AFTER {
+        let outcome = if written_within(STALLED_AFTER, *last_write, now) {
             Outcome::Running { last_write: (*last_write).min(now) }
         } else {
             failed("the run crashed: it left a temporary file that nobody writes any more")
@@ -212,7 +236,7 @@ fn without_archive(run: &Run, now: Timestamp) -> (Box<str>, Outcome, Option<Time
         return (part.clone(), outcome, Some(*last_write));
     }
     let outcome = match log {
-        LogFacts::Read(log) => match &log.end {
+        LogFacts::Read(log, _) => match &log.end {
             LogEnd::Finished(_) => Outcome::Removed,
             LogEnd::Failed(reason) => Outcome::Failed { reason: reason.clone() },
             LogEnd::Open => failed("the run was interrupted: its log has no end and there is no archive"),
@@ -223,7 +247,11 @@ fn without_archive(run: &Run, now: Timestamp) -> (Box<str>, Outcome, Option<Time
         }
         LogFacts::Absent => Outcome::Removed,
     };
-    (file.clone(), outcome, None)
+    let modified = match log {
+        LogFacts::Read(_, modified) => Some(*modified),
+        LogFacts::Absent | LogFacts::Unreadable(_) => None,
+    };
+    (file.clone(), outcome, modified)
 }
 
 fn failed(reason: &str) -> Outcome {
@@ -231,12 +259,12 @@ fn failed(reason: &str) -> Outcome {
 }
 
 /// The outcome of a dump file that carries no log: complete once it is at rest and not empty.
-pub fn of_dump(facts: FileFacts, grew: bool, now: Timestamp) -> Outcome {
-    if grew || now.duration_since(facts.modified) < SETTLE {
+pub fn of_dump(file: &str, facts: FileFacts, grew: bool, now: Timestamp) -> Outcome {
+    if grew || written_within(SETTLE, facts.modified, now) {
         let last_write = not_after(facts.modified, now).known().unwrap_or(now);
         Outcome::Running { last_write }
-    } else if facts.size == 0 {
-        failed("the file is empty")
+    } else if is_hollow(file, facts.size) {
+        failed("the file is empty, or the compressed form of nothing")
     } else {
         Outcome::Complete { warning: None }
     }

@@ -9,6 +9,8 @@
 //!   older than interval + grace .............. late
 //!   else ..................................... ok
 //! ```
+//! While a backup is running, [`by_age`] still tells how the newest complete one stands.
+//!
 //! The first line that applies decides. `ok` needs positive evidence; every doubt ends above it.
 
 use std::time::Duration;
@@ -69,6 +71,8 @@ pub enum Cause {
     ScanStale,
     /// A directory that may hold a newer backup can't be read.
     CannotLook,
+    /// The guests were never seen, so nobody can tell whose archives these are.
+    GuestsUnknown,
     /// All its backups are dated in the future.
     FutureOnly,
     /// There is no complete backup.
@@ -98,6 +102,9 @@ pub fn judge(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) ->
     if elapsed(last_scan, now) > spec.stale_after() {
         return verdict(State::Unknown, Cause::ScanStale);
     }
+    if health.guests_never_seen && item.id.vmid().is_some() {
+        return verdict(State::Unknown, Cause::GuestsUnknown);
+    }
     if item.running.is_some_and(|running| !health.is_blind(running.root)) {
         return verdict(State::Running, Cause::BeingWritten);
     }
@@ -105,16 +112,20 @@ pub fn judge(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) ->
         return verdict(State::Failed, Cause::AttemptFailed);
     }
     let by_age = by_age(item, now);
-    let proven = by_age.state == State::Ok
-        && item.newest.as_ref().is_some_and(|newest| !health.is_blind(newest.root))
-        && item.failure.is_none();
-    if health.any_blind() && !proven {
+    if health.any_blind() && !(item.failure.is_none() && is_fresh_where_seen(item, health, now)) {
         return verdict(State::Unknown, Cause::CannotLook);
     }
     Some(by_age)
 }
 
-fn by_age(item: &Item, now: Timestamp) -> Verdict {
+/// Whether a directory that can be read holds a backup that is fresh enough, whatever lies in the others.
+fn is_fresh_where_seen(item: &Item, health: &Health, now: Timestamp) -> bool {
+    let fresh = |started: Timestamp| started <= now && elapsed(started, now) <= item.expectation.late_after();
+    item.newest_by_root.iter().any(|(root, started)| !health.is_blind(*root) && fresh(*started))
+}
+
+/// How the newest complete backup stands by its age alone.
+pub fn by_age(item: &Item, now: Timestamp) -> Verdict {
     let (state, cause) = match &item.newest {
         None if item.future > 0 => (State::Unknown, Cause::FutureOnly),
         None => (State::Missing, Cause::NoBackup),
@@ -140,9 +151,11 @@ pub fn unprotected(item: &Item, health: &Health) -> Option<bool> {
     if item.standing != Standing::Judged || item.id.vmid().is_none() {
         return None;
     }
-    match item.copies {
-        0 if health.any_blind() => None,
-        copies => Some(copies == 0),
+    let seen = item.newest_by_root.iter().any(|(root, _)| !health.is_blind(*root));
+    match (seen, health.any_blind() || health.guests_never_seen) {
+        (true, _) => Some(false),
+        (false, true) => None,
+        (false, false) => Some(item.copies == 0),
     }
 }
 
@@ -183,7 +196,7 @@ pub fn explain(verdict: Verdict, item: &Item, health: &Health, now: Timestamp) -
         },
         Cause::NotScanned => "the source was not scanned yet".to_owned(),
         Cause::ScanStale => "the last scan is too long ago to know".to_owned(),
-        Cause::CannotLook => match health.problems.first() {
+        Cause::CannotLook | Cause::GuestsUnknown => match health.problems.first() {
             Some(problem) => format!("could not look: {problem}"),
             None => "could not look".to_owned(),
         },

@@ -8,6 +8,7 @@ use crate::domain::age;
 use crate::domain::ids::ItemId;
 use crate::domain::inventory::SourceView;
 use crate::domain::item::Item;
+use crate::domain::look::{ErrorKind, LookError};
 use crate::domain::verdict::{Cause, State, Verdict, explain, judge};
 
 /// No more lines than this about items in one scan; a thousand guests that turn bad at once are one event.
@@ -29,7 +30,9 @@ pub fn write(before: &SourceView, after: &SourceView, now: Timestamp) {
     for item in after.items.iter() {
         let known = old.get(&item.id).copied();
         left = notes(source, known, item, left);
-        let was = known.and_then(|item| judge(item, &before.health, &before.spec, now));
+        // As it was said after the scan before; by now time alone may have turned it.
+        let then = before.health.last_scan.unwrap_or(now);
+        let was = known.and_then(|item| judge(item, &before.health, &before.spec, then));
         let is = judge(item, &after.health, &after.spec, now);
         if let Some(is) = is.filter(|is| is_news(was, *is)) {
             left = transition(source, item, was, is, &explain(is, item, &after.health, now), left);
@@ -46,8 +49,11 @@ pub fn write(before: &SourceView, after: &SourceView, now: Timestamp) {
 fn health(before: &SourceView, after: &SourceView) {
     let source = after.spec.name.as_str();
     for problem in &after.health.problems {
-        // How long a scan hangs is part of its message: compare by kind.
-        let again = before.health.problems.iter().any(|old| old.kind == problem.kind);
+        // How long a scan hangs is part of its message.
+        let same = |old: &LookError| {
+            old.kind == problem.kind && (old.kind == ErrorKind::Timeout || old.message == problem.message)
+        };
+        let again = before.health.problems.iter().any(same);
         if !again {
             tracing::error!(source, error_kind = problem.kind.as_str(), "could not look: {problem}");
         }
@@ -84,7 +90,9 @@ fn notes(source: &str, before: Option<&Item>, after: &Item, mut left: usize) -> 
 
 /// Whether a verdict is worth a line. That a whole source went blind is said once, by [`health`].
 fn is_news(was: Option<Verdict>, is: Verdict) -> bool {
-    let known = |verdict: Verdict| !matches!(verdict.cause, Cause::CannotLook | Cause::NotScanned | Cause::ScanStale);
+    let known = |verdict: Verdict| {
+        !matches!(verdict.cause, Cause::CannotLook | Cause::GuestsUnknown | Cause::NotScanned | Cause::ScanStale)
+    };
     match was.filter(|was| known(*was)) {
         _ if !known(is) => false,
         Some(was) => was.state != is.state,

@@ -80,7 +80,7 @@ pub async fn run(
                 source = returned;
                 pause(&spec, started, &mut nudges).await;
             }
-            // What the hanging scan saw when it ends at last is old; it is thrown away and a new scan follows at once.
+            // What the hanging scan saw when it ends at last is old; it is thrown away and a new scan follows.
             Err(_) => loop {
                 let hangs = overdue(started.elapsed(), spec.scan_timeout);
                 if reports.send(report(Look::blind(&spec, &hangs))).await.is_err() {
@@ -88,6 +88,8 @@ pub async fn run(
                 }
                 if let Ok(result) = timeout(spec.scan_interval, &mut scan).await {
                     source = result.map_err(|_| ScannerError::Lost(spec.name.clone()))?.0;
+                    // A place that is always too slow is not asked without pause.
+                    sleep(NUDGE_GAP.min(spec.scan_interval)).await;
                     break;
                 }
             },

@@ -15,10 +15,14 @@ use jiff::civil::{Date, DateTime};
 use jiff::{Timestamp, fmt::strtime};
 use regex::Regex;
 
+use super::printable::printable;
 use crate::domain::ids::ItemId;
 
 /// Date, or date and time, with the separators that dump scripts use.
 const TIME: &str = r"\d{4}[-_.]?\d{2}[-_.]?\d{2}(?:[T_. -]?\d{2}[-_.:h]?\d{2}(?:[-_.:m]?\d{2})?Z?)?";
+
+/// Longest name of an item, in bytes.
+const LONGEST_NAME: usize = 200;
 
 /// Endings of files that are still being transferred.
 const UNFINISHED: [&str; 5] = [".part", ".partial", ".filepart", ".tmp", ".crdownload"];
@@ -100,11 +104,6 @@ impl DumpPattern {
         })
     }
 
-    /// As it was written.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
     /// How many directories below the root its files lie; 1 for the root itself.
     pub fn depth(&self) -> usize {
         self.text.split('/').count()
@@ -115,13 +114,23 @@ impl DumpPattern {
         let found = self.regex.captures(path)?;
         let parts = self.names.iter().filter(|name| *name != "time");
         let name: Vec<&str> = parts.filter_map(|name| Some(found.name(name)?.as_str())).collect();
-        let item = self.item.clone().unwrap_or_else(|| ItemId::Dump(Arc::from(name.join("/"))));
+        let name = name.join("/");
+        // It becomes a label, and is shown in terminals and pages.
+        if name.len() > LONGEST_NAME || printable(name.as_bytes()) != name {
+            return None;
+        }
+        let item = self.item.clone().unwrap_or_else(|| ItemId::Dump(Arc::from(name)));
         let time = match (found.name("time"), &self.time_format) {
             (None, _) => NameTime::None,
             (Some(text), None) => common_time(text.as_str())?,
             (Some(text), Some(format)) => formatted_time(text.as_str(), format)?,
         };
         Some(DumpName { item, time })
+    }
+
+    /// Whether a path has the form of this pattern, but a time that is none, or a name that can't be shown.
+    pub fn almost_reads(&self, path: &str) -> bool {
+        self.regex.is_match(path) && self.read(path).is_none()
     }
 
     /// Whether a path is a file of this pattern that is still on its way: `NAME.part`, or rsync's `.NAME.AbC123`.

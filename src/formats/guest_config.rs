@@ -29,6 +29,7 @@ pub fn parse(text: &[u8], kind: GuestKind, vmid: u32, node: &Arc<str>) -> Guest 
         template: false,
         onboot: false,
         created: None,
+        identity_since: None,
         fingerprint: None,
         former_names: Vec::new(),
     };

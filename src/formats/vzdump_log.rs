@@ -4,7 +4,6 @@
 //! failed if one says `Backup of VM <id> failed - <reason>`; other ERROR and WARN lines alone fail nothing (a guest
 //! that could not be frozen is backed up all the same). Source: pve-manager `PVE/VZDump.pm`.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +21,6 @@ pub const HEAD_BYTES: u64 = 128 << 10;
 
 /// Longest reason that is kept, in bytes.
 const MAX_REASON: usize = 400;
-
-/// Reads the log of a run of this VMID. At most [`MAX_BYTES`] are taken from `input`.
-pub fn read(input: impl Read, vmid: u32) -> io::Result<RunLog> {
-    let mut text = Vec::new();
-    input.take(MAX_BYTES).read_to_end(&mut text)?;
-    Ok(parse(&text, vmid))
-}
 
 /// What a log says of a run of this VMID.
 pub fn parse(text: &[u8], vmid: u32) -> RunLog {

@@ -9,7 +9,7 @@ use super::router::State;
 use crate::domain::age;
 use crate::domain::inventory::SourceView;
 use crate::domain::item::Item;
-use crate::domain::verdict::{State as ItemState, elapsed, explain, judge};
+use crate::domain::verdict::{State as ItemState, by_age, elapsed, explain, judge};
 
 /// More troubled items than this are counted, not listed: the page is for a glance.
 const LISTED: usize = 100;
@@ -33,8 +33,19 @@ pub(super) async fn page(Extract(state): Extract<State>) -> Html<String> {
             let state = verdict.map(|verdict| verdict.state);
             let slot = ItemState::ALL.iter().position(|it| Some(*it) == state).unwrap_or(ItemState::ALL.len());
             counts[slot] += 1;
-            if let Some(verdict) = verdict.filter(|it| !matches!(it.state, ItemState::Ok | ItemState::Running)) {
-                troubles.push((view, item, verdict.state, explain(verdict, item, &view.health, now)));
+            if let Some(verdict) = verdict {
+                let why = explain(verdict, item, &view.health, now);
+                // A backup that is being written makes up for nothing before it has ended.
+                let aged = by_age(item, now);
+                match verdict.state {
+                    ItemState::Ok => {}
+                    ItemState::Running if aged.state == ItemState::Ok => {}
+                    ItemState::Running => {
+                        let why = format!("{why}; {}", explain(aged, item, &view.health, now));
+                        troubles.push((view, item, aged.state, why));
+                    }
+                    state => troubles.push((view, item, state, why)),
+                }
             }
         }
         source_row(&mut html, view, &counts, now);

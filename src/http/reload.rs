@@ -23,6 +23,10 @@ pub async fn run(path: PathBuf, read: WebConfig, tls: watch::Sender<Option<Arc<S
         if now == known {
             continue;
         }
+        if std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+            // Somebody is about to write it. Taking it at its word would open the door to everybody.
+            continue;
+        }
         known = now;
         let file = path.clone();
         match tokio::task::spawn_blocking(move || web_config::read(&file)).await {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::family::{Description, Family};
+use super::family::{Description, Family, seconds};
 use super::items::{each, each_judged};
 use crate::domain::inventory::Inventory;
 use crate::domain::item::{Item, Newest};
@@ -55,16 +55,12 @@ static PROTECTED: Description = Description::gauge(
 static STATE: Description = Description::gauge(
     "firedrill_backup_state",
     &["source", "item", "state"],
-    "State of an item: exactly one is 1. Judged at the time of the scrape from the last scan.",
+    "State of an item: exactly one is 1. Judged from the last scan, at most 5 s before the scrape.",
 );
 
 /// Families of this file.
 pub const DESCRIPTIONS: [&Description; 10] =
     [&LAST_SUCCESS, &LAST_ATTEMPT, &INTERVAL, &SIZE, &DURATION, &DEVIATION, &COPIES, &STORED, &PROTECTED, &STATE];
-
-fn seconds(time: Timestamp) -> f64 {
-    time.as_second() as f64
-}
 
 /// Fills the families of this file, one after the other.
 pub fn collect(inventory: &Inventory, now: Timestamp, out: &mut dyn FnMut(Family)) {
@@ -84,10 +80,14 @@ pub fn collect(inventory: &Inventory, now: Timestamp, out: &mut dyn FnMut(Family
     judged(&SIZE, &newest(|newest| newest.size as f64));
     judged(&DURATION, &|item| Some(item.newest.as_ref()?.duration?.as_secs_f64()));
     judged(&DEVIATION, &|item| item.size_deviation);
-    // What is kept takes room, judged or not.
+    // What is kept takes room, judged or not. Nothing found is no number while a directory was never seen.
     let mut kept = |description: &'static Description, value: fn(&Item) -> f64| {
         let mut family = description.family();
-        each(inventory, |view, item, id| family.add(&[view.spec.name.as_str(), id], value(item)));
+        each(inventory, |view, item, id| {
+            if item.stored_bytes > 0 || view.listings.iter().all(Option::is_some) {
+                family.add(&[view.spec.name.as_str(), id], value(item));
+            }
+        });
         out(family);
     };
     kept(&COPIES, |item| f64::from(item.copies));

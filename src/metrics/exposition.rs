@@ -71,7 +71,9 @@ impl Exposition {
         let same = |old: &SourceView, new: &SourceView| {
             let was_stale =
                 old.health.last_scan.is_none_or(|scan| elapsed(scan, self.rendered) > old.spec.stale_after());
-            Arc::ptr_eq(&old.items, &new.items) && old.health.blind == new.health.blind && !was_stale
+            let same_sight =
+                old.health.blind == new.health.blind && old.health.guests_never_seen == new.health.guests_never_seen;
+            Arc::ptr_eq(&old.items, &new.items) && same_sight && seen(old) == seen(new) && !was_stale
         };
         self.inventory.sources.len() == inventory.sources.len()
             && self.inventory.sources.iter().zip(&inventory.sources).all(|(old, new)| same(old, new))
@@ -99,6 +101,11 @@ impl Exposition {
         encode(&daemon::process(), &mut text);
         text.into()
     }
+}
+
+/// Which roots were ever seen.
+fn seen(view: &SourceView) -> Vec<bool> {
+    view.listings.iter().map(Option::is_some).collect()
 }
 
 fn first_change(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {

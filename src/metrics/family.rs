@@ -1,5 +1,6 @@
 //! Families of metrics, described once and filled from a snapshot.
 
+use jiff::Timestamp;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 /// What a family means. One value per family, used for rendering and for the documentation.
@@ -69,6 +70,11 @@ impl Family {
         family.set_metric(self.metrics);
         Some(family)
     }
+}
+
+/// A time as Unix time.
+pub(super) fn seconds(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1000.0
 }
 
 fn label(name: &str, value: &str) -> LabelPair {

@@ -16,7 +16,7 @@ static INFO: Description = Description::gauge(
 static UNPROTECTED: Description = Description::gauge(
     "firedrill_item_unprotected",
     &["source", "item"],
-    "1 for a guest without any backup to restore from, else 0; absent while a directory can't be looked at. Cached from the last scan.",
+    "1 for a guest without any backup to restore from, else 0; absent while only a directory that can't be looked at could tell. Cached from the last scan.",
 );
 
 /// Families of this file.

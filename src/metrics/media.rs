@@ -21,8 +21,12 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
     let mut family = COPIES.family();
     each(inventory, |view, item, id| {
         for medium in Medium::ALL {
-            if view.spec.roots.iter().any(|root| root.medium == medium) {
-                let copies = f64::from(item.media[medium as usize]);
+            let mut on_medium = view.spec.roots.iter().zip(&view.listings).filter(|(root, _)| root.medium == medium);
+            let copies = item.media[medium as usize];
+            // Nothing found is no number while a directory was never seen.
+            let known = copies > 0 || on_medium.clone().all(|(_, listing)| listing.is_some());
+            if on_medium.next().is_some() && known {
+                let copies = f64::from(copies);
                 family.add(&[view.spec.name.as_str(), id, medium.as_str()], copies);
             }
         }

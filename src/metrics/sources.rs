@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::family::{Description, Family};
+use super::family::{Description, Family, seconds};
 use crate::domain::attempt::Partial;
 use crate::domain::inventory::{Inventory, SourceView};
-use crate::domain::look::ErrorKind;
+use crate::domain::look::{ErrorKind, RootListing};
 
 const SOURCE: &[&str] = &["source"];
 
@@ -44,9 +44,30 @@ static OLDEST_PARTIAL: Description = Description::gauge(
     "Last write to the temporary file that was left alone the longest, as Unix time; absent when there is none. Cached from the last scan.",
 );
 
+static UNREADABLE: Description = Description::gauge(
+    "firedrill_source_unreadable_files",
+    SOURCE,
+    "Files that were listed and could not be examined; their items count as failed. Cached from the last scan.",
+);
+static PASSED_OVER: Description = Description::gauge(
+    "firedrill_source_passed_over_files",
+    SOURCE,
+    "Files that look like backups by their name and can't be read as one. Cached from the last scan.",
+);
+
 /// Families of this file.
-pub const DESCRIPTIONS: [&Description; 8] =
-    [&UP, &LAST_SCAN, &LAST_SUCCESS, &DURATION, &INTERVAL, &ERRORS, &PARTIALS, &OLDEST_PARTIAL];
+pub const DESCRIPTIONS: [&Description; 10] = [
+    &UP,
+    &LAST_SCAN,
+    &LAST_SUCCESS,
+    &DURATION,
+    &INTERVAL,
+    &ERRORS,
+    &PARTIALS,
+    &OLDEST_PARTIAL,
+    &UNREADABLE,
+    &PASSED_OVER,
+];
 
 /// Fills the families of this file.
 pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {
@@ -69,13 +90,20 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
     per_source(&LAST_SUCCESS, &|view| view.health.last_success.map(seconds));
     per_source(&DURATION, &|view| view.health.last_scan.map(|_| view.health.duration.as_secs_f64()));
     per_source(&INTERVAL, &|view| Some(view.spec.scan_interval.as_secs_f64()));
-    per_source(&PARTIALS, &|view| view.health.last_success.map(|_| partials(view).count() as f64));
+    per_source(&PARTIALS, &|view| seen(view).then(|| partials(view).count() as f64));
     per_source(&OLDEST_PARTIAL, &|view| partials(view).map(|partial| seconds(partial.last_write)).reduce(f64::min));
+    per_source(&UNREADABLE, &|view| total(view, |listing| listing.unreadable));
+    per_source(&PASSED_OVER, &|view| total(view, |listing| listing.oddities));
     out(errors(inventory));
 }
 
-fn seconds(time: Timestamp) -> f64 {
-    time.as_millisecond() as f64 / 1000.0
+/// Whether any directory was ever listed: else nothing is known, not even that there is nothing.
+fn seen(view: &SourceView) -> bool {
+    view.listings.iter().any(Option::is_some)
+}
+
+fn total(view: &SourceView, count: fn(&RootListing) -> u32) -> Option<f64> {
+    seen(view).then(|| view.listings.iter().flatten().map(|listing| f64::from(count(listing))).sum())
 }
 
 fn partials(view: &SourceView) -> impl Iterator<Item = &Partial> {

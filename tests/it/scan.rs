@@ -17,7 +17,7 @@ fn archive(directory: &Path, vmid: u32, age: Duration) {
     let stamp = started.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y_%m_%d-%H_%M_%S").to_string();
     let path = directory.join(format!("vzdump-qemu-{vmid}-{stamp}.vma.zst"));
     std::fs::create_dir_all(directory).unwrap();
-    std::fs::write(&path, "archive").unwrap();
+    std::fs::write(&path, "archive".repeat(20)).unwrap();
     let file = std::fs::File::options().write(true).open(&path).unwrap();
     file.set_modified(SystemTime::from(started) + Duration::from_secs(60)).unwrap();
 }

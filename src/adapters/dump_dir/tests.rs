@@ -40,7 +40,7 @@ fn look(source: &mut DumpDir) -> Arc<RootListing> {
 fn dumps_with_their_checksums_and_leftovers() {
     let place = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str, time: &str| put(&place.path().join(name), text, time);
-    put("shop_20261101_020000.sql.gz", "dump", "2026-11-01T02:00:30Z");
+    put("shop_20261101_020000.sql.gz", &"dump".repeat(20), "2026-11-01T02:00:30Z");
     put("shop_20261101_020000.sql.gz.sha256", "sum", "2026-11-01T02:00:31Z");
     put("crm_20261101_020000.sql.gz", "", "2026-11-01T02:00:30Z");
     put("wiki_20261101_075900.sql.gz", "gro", "2026-11-01T07:59:30Z");

@@ -37,9 +37,9 @@ impl GuestFiles {
             let error = look_error("reading the guest configurations in", &path, &error);
             LookError::new(ErrorKind::Guests, error)
         })?;
-        if book.nodes.is_empty() {
+        if book.guests.is_empty() {
             let message = format!(
-                "{} holds no node directories; it should be the `nodes` directory of /etc/pve. Is pve-cluster running, and the share mounted?",
+                "{} holds no guest configurations; it should be the `nodes` directory of /etc/pve. Is pve-cluster running, and the share mounted?",
                 self.directory.display()
             );
             return Err(LookError::new(ErrorKind::Guests, message));
@@ -55,9 +55,10 @@ impl GuestFiles {
         let mut known = HashMap::with_capacity(self.known.len());
         for node in names_in(&self.directory)? {
             let path = self.directory.join(&node);
-            if !path.is_dir() {
+            if !fs::metadata(&path).map_err(|error| (path.clone(), error))?.is_dir() {
                 continue;
             }
+            let mut has_guests = false;
             let name: Arc<str> = printable(node.as_encoded_bytes()).into();
             book.nodes.insert(name.clone());
             for (kind, directory) in [(GuestKind::Qemu, "qemu-server"), (GuestKind::Lxc, "lxc")] {
@@ -66,6 +67,7 @@ impl GuestFiles {
                     Err((_, error)) if error.kind() == io::ErrorKind::NotFound => continue,
                     files => files?,
                 };
+                has_guests = true;
                 for file in files {
                     let Some(vmid) = vmid_of(&file) else { continue };
                     let path = directory.join(&file);
@@ -74,6 +76,10 @@ impl GuestFiles {
                         known.insert(path, (facts, guest));
                     }
                 }
+            }
+            if !has_guests {
+                let what = "it holds neither qemu-server nor lxc, so it is no directory of a node";
+                return Err((path, io::Error::other(what)));
             }
             if book.guests.len() > MAX_GUESTS {
                 return Err((path, io::Error::other(format!("more than {MAX_GUESTS} guests"))));

@@ -24,9 +24,6 @@ use crate::formats::vzdump_name::{self, Extension, VzdumpName};
 /// No more of the notes is kept than this many bytes.
 const MAX_NOTE: u64 = 512;
 
-/// So many odd names are remembered to be shown; the rest is counted.
-const SHOWN_ODDITIES: usize = 20;
-
 /// No more entries of a work directory are examined.
 const MAX_WORK_FILES: usize = 100;
 
@@ -111,7 +108,7 @@ fn classify(entries: Vec<DirEntry>, listing: &mut RootListing) -> Vec<Found> {
                     listing.attempts.push(renamed(item, name, facts));
                 }
             }
-            VzdumpName::LookAlike => odd(listing, name),
+            VzdumpName::LookAlike => listing.pass_over(printable(name), "begins like a vzdump file and is none"),
             VzdumpName::Other => {}
         }
     }
@@ -134,13 +131,6 @@ fn renamed(item: crate::domain::ids::ItemId, name: &[u8], facts: FileFacts) -> A
     }
 }
 
-fn odd(listing: &mut RootListing, name: &[u8]) {
-    listing.oddities += 1;
-    if listing.odd_names.len() < SHOWN_ODDITIES {
-        listing.odd_names.push(format!("{}: begins like a vzdump file and is none", printable(name)));
-    }
-}
-
 fn examine_run(files: &[Found], before: Option<&Remembered>, zone: &TimeZone, now: Timestamp) -> io::Result<Examined> {
     let mut examined = Examined::default();
     let mut run = Run { name: files[0].0, archives: Vec::new(), log: ("".into(), LogFacts::Absent), unfinished: None };
@@ -157,7 +147,7 @@ fn examine_run(files: &[Found], before: Option<&Remembered>, zone: &TimeZone, no
             }
             Part::Protected(extension) => each_archive(&mut run, *extension, |archive| archive.protected = true),
             Part::Temporary | Part::Copying => {
-                let Some(partial) = examine_temporary(entry)? else { continue };
+                let Ok(Some(partial)) = tolerate(examine_temporary(entry), &mut examined)? else { continue };
                 let younger = run.unfinished.as_ref().is_none_or(|(_, time)| *time < partial.last_write);
                 if *part == Part::Temporary && younger {
                     run.unfinished = Some((partial.file.clone(), partial.last_write));
@@ -213,14 +203,14 @@ fn read_log(path: &Path, vmid: u32, before: Option<&Remembered>, examined: &mut 
     };
     if let Some((then, log)) = before.and_then(|before| before.log.as_ref()).filter(|(then, _)| *then == facts) {
         examined.remembered.log = Some((*then, log.clone()));
-        return Ok(LogFacts::Read(log.clone()));
+        return Ok(LogFacts::Read(log.clone(), facts.modified));
     }
     let text = read_capped(path, facts.size, vzdump_log::HEAD_BYTES, vzdump_log::MAX_BYTES);
     match text {
         Ok(text) => {
             let log = Arc::new(vzdump_log::parse(&text, vmid));
             examined.remembered.log = Some((facts, log.clone()));
-            Ok(LogFacts::Read(log))
+            Ok(LogFacts::Read(log, facts.modified))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LogFacts::Absent),
         Err(error) => {

@@ -44,7 +44,7 @@ fn listing(source: &mut VzdumpDir) -> Arc<RootListing> {
 fn a_directory_with_everything() {
     let place = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| put(&place.path().join(name), text, "2026-11-01T02:01:00Z");
-    put(&format!("{BASE}.vma.zst"), "archive");
+    put(&format!("{BASE}.vma.zst"), &"archive".repeat(20));
     put(&format!("{BASE}.log"), LOG);
     put(&format!("{BASE}.vma.zst.notes"), "critical\n");
     put(&format!("{BASE}.vma.zst.protected"), "");
@@ -126,7 +126,7 @@ fn guests_are_read_and_their_absence_is_an_error() {
     assert_eq!(missing.kind, ErrorKind::Guests);
     fs::create_dir_all(&nodes).unwrap();
     let empty = source.look(now()).guests.unwrap().unwrap_err();
-    assert!(empty.message.contains("no node directories"));
+    assert!(empty.message.contains("no guest configurations"));
     put(&nodes.join("pve1/qemu-server/100.conf"), "name: web\n", "2026-11-01T02:01:00Z");
     put(&nodes.join("pve1/qemu-server/notes.conf"), "name: x\n", "2026-11-01T02:01:00Z");
     put(&nodes.join("pve2/lxc/200.conf"), "hostname: dns\n", "2026-11-01T02:01:00Z");

@@ -14,6 +14,7 @@ fn guest(id: &str, name: &str, node: &str) -> Guest {
         template: false,
         onboot: false,
         created: None,
+        identity_since: None,
         fingerprint: None,
         former_names: Vec::new(),
     }
@@ -59,6 +60,8 @@ fn another_uuid_under_the_same_name_is_another_guest_from_then_on() {
     old.fingerprint = Some("1111".into());
     let mut new = guest("qemu/100", "web", "a");
     new.fingerprint = Some("2222".into());
+    // Imported with the creation time of the machine that it was made from.
+    new.created = Some(at(1));
     let first = book(&["a"], vec![old]);
     let second = book(&["a"], vec![new.clone()]).following(&first, at(50));
     let third = book(&["a"], vec![new]).following(&second, at(60));

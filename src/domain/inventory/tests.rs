@@ -58,6 +58,7 @@ fn with_guests(mut look: Look, guests: Result<&[(&str, bool)], LookError>) -> Lo
             template: *template,
             onboot: false,
             created: None,
+            identity_since: None,
             fingerprint: None,
             former_names: Vec::new(),
         };

@@ -98,7 +98,7 @@ fn renamed_and_future_copies_never_make_it_fresh() {
     future.started = When::Future;
     let it = here(vec![renamed, future]);
     assert_eq!(it.newest, None);
-    assert_eq!((it.copies, it.future), (2, 1));
+    assert_eq!((it.copies, it.future), (1, 1));
     assert_eq!(it.notes.len(), 2);
 }
 
@@ -129,6 +129,7 @@ fn archives_of_a_predecessor_protect_nobody() {
         template: false,
         onboot: false,
         created: None,
+        identity_since: None,
         fingerprint: None,
         former_names: Vec::new(),
     };
@@ -137,6 +138,14 @@ fn archives_of_a_predecessor_protect_nobody() {
     assert_eq!((it.newest.clone(), it.copies, it.last_attempt), (None, 0, None));
     assert!(matches!(it.notes[..], [Note::OtherGuest { archives: 1, .. }]));
     assert_eq!(it.node.as_deref(), Some("pve2"));
+}
+
+#[test]
+fn a_copy_that_was_cut_short_is_no_copy() {
+    let it = item(&[(0, good(1, 100)), (1, good(1, 60)), (1, good(2, 100))]);
+    assert_eq!(it.media, [1, 0, 0, 1]);
+    assert!(it.notes.contains(&Note::CutCopies(1)));
+    assert_eq!(it.newest_by_root, [(0, at(1)), (1, at(2))]);
 }
 
 #[test]

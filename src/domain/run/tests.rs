@@ -34,7 +34,7 @@ fn run(archive: Option<(u64, Timestamp)>, log: Option<RunLog>, unfinished: Optio
             })
             .into_iter()
             .collect(),
-        log: ("log".into(), log.map_or(LogFacts::Absent, |log| LogFacts::Read(log.into()))),
+        log: ("log".into(), log.map_or(LogFacts::Absent, |log| LogFacts::Read(log.into(), after(610)))),
         unfinished: unfinished.map(|time| ("dat".into(), time)),
     }
 }
@@ -111,9 +111,9 @@ fn unreadable_logs_are_no_proof_of_anything() {
 
 #[test]
 fn temporary_files_run_until_nobody_writes_them() {
-    let it = one(run(None, None, Some(after(600))), after(600 + 60 * MINUTE));
+    let it = one(run(None, None, Some(after(600))), after(599 + 60 * MINUTE));
     assert!(matches!(it.outcome, Outcome::Running { .. }));
-    let it = one(run(None, None, Some(after(600))), after(601 + 60 * MINUTE));
+    let it = one(run(None, None, Some(after(600))), after(600 + 60 * MINUTE));
     assert!(matches!(it.outcome, Outcome::Failed { .. }), "crashed");
     let it = one(run(None, Some(log(LogEnd::Failed("x".into()))), Some(after(600))), after(700));
     assert!(matches!(it.outcome, Outcome::Failed { .. }), "the log is written last: the run is over");
@@ -122,9 +122,43 @@ fn temporary_files_run_until_nobody_writes_them() {
 #[test]
 fn dumps_at_rest_are_complete() {
     let facts = FileFacts { size: 5, modified: start() };
-    assert!(matches!(of_dump(facts, false, after(119)), Outcome::Running { .. }));
-    assert!(matches!(of_dump(facts, false, after(120)), Outcome::Complete { .. }));
-    assert!(matches!(of_dump(facts, true, after(500)), Outcome::Running { .. }), "it grew since the last scan");
+    assert!(matches!(of_dump("a.sql", facts, false, after(119)), Outcome::Running { .. }));
+    assert!(matches!(of_dump("a.sql", facts, false, after(120)), Outcome::Complete { .. }));
+    assert!(
+        matches!(of_dump("a.sql", facts, true, after(500)), Outcome::Running { .. }),
+        "it grew since the last scan"
+    );
     let empty = FileFacts { size: 0, modified: start() };
-    assert!(matches!(of_dump(empty, false, after(500)), Outcome::Failed { .. }));
+    assert!(matches!(of_dump("a.sql", empty, false, after(500)), Outcome::Failed { .. }));
+}
+
+#[test]
+fn the_compressed_form_of_nothing_is_no_dump() {
+    let of = |file: &str, size| of_dump(file, FileFacts { size, modified: start() }, false, after(500));
+    assert!(matches!(of("shop.sql.gz", 20), Outcome::Failed { .. }), "pg_dump | gzip after pg_dump failed");
+    assert!(matches!(of("shop.sql.zst", 13), Outcome::Failed { .. }));
+    assert!(matches!(of("shop.sql.gz", 64), Outcome::Complete { .. }));
+    assert!(matches!(of("shop.sql", 20), Outcome::Complete { .. }));
+}
+
+#[test]
+fn a_time_in_the_future_is_no_sign_of_writing() {
+    let far = after(10 * 3600);
+    assert!(matches!(one(run(Some((10, far)), None, None), after(600)).outcome, Outcome::Complete { .. }));
+    assert!(matches!(one(run(None, None, Some(far)), after(600)).outcome, Outcome::Failed { .. }));
+    let facts = FileFacts { size: 100, modified: far };
+    assert!(matches!(of_dump("a.sql", facts, false, after(600)), Outcome::Complete { .. }));
+}
+
+#[test]
+fn a_failed_run_of_a_node_in_another_zone_is_not_lost_in_the_future() {
+    // The node is eight hours ahead of the zone that is configured.
+    let now = start() - SignedDuration::from_hours(7);
+    let mut it = run(None, Some(log(LogEnd::Failed("no space".into()))), None);
+    let written = start() - SignedDuration::from_hours(8);
+    it.log.1 = match it.log.1 {
+        LogFacts::Read(log, _) => LogFacts::Read(log, written),
+        other => other,
+    };
+    assert_eq!(one(it, now).started, When::At(written));
 }

@@ -58,8 +58,9 @@ fn item(age: Option<i64>) -> Item {
             duration: None,
             file: "f".into(),
             root: 0,
-            has_sidecar: false,
+            sidecar: None,
         }),
+        newest_by_root: age.map(|age| (0, ago(age))).into_iter().collect(),
         last_attempt: None,
         failure: None,
         running: None,
@@ -69,6 +70,7 @@ fn item(age: Option<i64>) -> Item {
         media: [0; 4],
         size_deviation: None,
         future: 0,
+        onboot: None,
         notes: Vec::new(),
     }
 }
@@ -128,6 +130,22 @@ fn what_was_seen_counts_as_long_as_it_can_be_seen() {
 }
 
 #[test]
+fn an_older_copy_that_is_seen_is_evidence_too() {
+    let mut it = item(Some(1));
+    it.newest_by_root = vec![(0, ago(1)), (1, ago(20 * HOUR))];
+    assert_eq!(state(&it, &blind(0)), State::Ok);
+    it.newest_by_root[1].1 = ago(28 * HOUR);
+    assert_eq!(state(&it, &blind(0)), State::Unknown);
+}
+
+#[test]
+fn whose_archives_they_are_must_be_known() {
+    let never = Health { guests_never_seen: true, ..health() };
+    assert_eq!(state(&item(Some(1)), &never), State::Unknown);
+    assert_eq!(unprotected(&item(None), &never), None);
+}
+
+#[test]
 fn the_future_is_unknown() {
     let mut it = item(None);
     it.future = 1;
@@ -150,6 +168,7 @@ fn unprotected_only_when_everything_could_be_seen() {
     assert_eq!(unprotected(&item(None), &health()), Some(true));
     assert_eq!(unprotected(&item(None), &blind(1)), None);
     assert_eq!(unprotected(&item(Some(1)), &blind(1)), Some(false));
+    assert_eq!(unprotected(&item(Some(1)), &blind(0)), None, "remembered, not seen");
 }
 
 proptest! {

@@ -48,6 +48,21 @@ fn what_is_no_dump() {
 }
 
 #[test]
+fn names_that_can_not_be_shown_are_refused_and_noticed() {
+    let it = pattern("{db}_{time}.sql.gz");
+    for path in [
+        "a\x1b[2J_20261101.sql.gz",
+        "a\nb_20261101.sql.gz",
+        "a_20261301.sql.gz",
+        &format!("{}_20261101.sql.gz", "x".repeat(201)),
+    ] {
+        assert_eq!(it.read(path), None, "{path:?}");
+        assert!(it.almost_reads(path), "{path:?}");
+    }
+    assert!(!it.almost_reads("readme.txt") && !it.almost_reads("a_20261101.sql.gz"));
+}
+
+#[test]
 fn directories_fixed_names_and_wildcards() {
     assert_eq!(read("{host}/{db}-*.dump", "a/b-x.dump"), Some(("dump/a/b".into(), NameTime::None)));
     let fixed = DumpPattern::new("full_{time}.tar", Some("files"), None).unwrap();

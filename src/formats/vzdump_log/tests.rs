@@ -93,12 +93,6 @@ fn one_line_of_a_megabyte_and_binary_rubbish_are_read_through() {
     assert!(reason.len() <= MAX_REASON + 4);
 }
 
-#[test]
-fn no_more_than_the_limit_is_read() {
-    let log = read(io::repeat(b'\n'), 100).unwrap();
-    assert_eq!(log.end, LogEnd::Open);
-}
-
 proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(text in proptest::collection::vec(any::<u8>(), 0..2000)) {
