@@ -7,6 +7,7 @@ mod metrics;
 pub mod reload;
 pub mod router;
 pub mod server;
+mod state;
 pub mod web_config;
 
-pub use self::router::State;
+pub use self::state::State;

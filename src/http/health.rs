@@ -5,7 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::router::State;
+use super::state::State;
 use crate::domain::inventory::SourceView;
 
 pub(super) async fn healthy() -> &'static str {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::extract::State as Extract;
 use axum::response::Html;
 
-use super::router::State;
+use super::state::State;
 use crate::domain::age;
 use crate::domain::inventory::SourceView;
 use crate::domain::item::Item;

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 
-use super::router::State;
+use super::state::State;
 use crate::metrics::exposition::CONTENT_TYPE;
 
 pub(super) async fn metrics(Extract(state): Extract<State>, headers: HeaderMap) -> Response {

@@ -8,27 +8,13 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::sync::watch;
 
 use super::auth::{self, Gate};
+use super::state::State;
 use super::{health, landing, metrics};
-use crate::domain::inventory::Inventory;
-use crate::engine::ports::Clock;
-use crate::metrics::exposition::Exposition;
 
 /// Nothing here takes a body; what is announced as larger is refused unread.
 const MAX_BODY: u64 = 64 << 10;
-
-/// What the handlers read.
-#[derive(Clone)]
-pub struct State {
-    /// The snapshot of all sources.
-    pub inventory: watch::Receiver<Arc<Inventory>>,
-    /// The rendered metrics.
-    pub exposition: watch::Receiver<Arc<Exposition>>,
-    /// For ages on pages.
-    pub clock: Arc<dyn Clock>,
-}
 
 /// All routes behind the gate.
 pub fn router(state: State, gate: Arc<Gate>) -> Router {

@@ -1,0 +1,20 @@
+//! What the handlers read: snapshots that others publish.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::domain::inventory::Inventory;
+use crate::engine::ports::Clock;
+use crate::metrics::exposition::Exposition;
+
+/// What the handlers read.
+#[derive(Clone)]
+pub struct State {
+    /// The snapshot of all sources.
+    pub inventory: watch::Receiver<Arc<Inventory>>,
+    /// The rendered metrics.
+    pub exposition: watch::Receiver<Arc<Exposition>>,
+    /// For ages on pages.
+    pub clock: Arc<dyn Clock>,
+}
