@@ -20,7 +20,7 @@ use crate::config::{Config, dump, vzdump, web};
 use crate::domain::look::Medium;
 
 /// The zone that the demo nodes keep.
-const ZONE: &str = "Europe/Berlin";
+pub const ZONE: &str = "Europe/Berlin";
 
 /// Marks a directory as ours, so that nothing else is ever removed.
 const MARKER: &str = ".firedrill-demo";
@@ -37,6 +37,11 @@ pub fn write(directory: &Path, now: Timestamp) -> anyhow::Result<Config> {
 /// The directories of archives, one per node.
 pub fn vzdump_roots(directory: &Path) -> [PathBuf; 2] {
     ["pve1", "pve2"].map(|node| directory.join(node).join("dump"))
+}
+
+/// The directory of guest configurations.
+pub fn guests_dir(directory: &Path) -> PathBuf {
+    directory.join("etc-pve-nodes")
 }
 
 /// Writes to the running backup of the estate every minute, so that it stays one.
@@ -98,7 +103,7 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
     let quickly = Duration::from_secs(30);
     let cluster = vzdump::Vzdump {
         time_zone: zone.clone(),
-        guests_dir: Some(directory.join("etc-pve-nodes")),
+        guests_dir: Some(guests_dir(directory)),
         scan_interval: quickly,
         ..vzdump::Vzdump::over(
             "cluster".parse()?,

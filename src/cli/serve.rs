@@ -100,9 +100,12 @@ async fn serve(config: &Config, estate: Option<PathBuf>) -> anyhow::Result<()> {
 
 fn welcome(scheme: &str, address: SocketAddr, directory: &Path) -> String {
     let base = format!("{scheme}://{address}");
+    let place = directory.display();
     format!(
-        "The demo estate lies in {}.\n\n  overview   {base}/\n  metrics    {base}/metrics\n  health     {base}/health\n\nThe same as a table: firedrill scan {}\nCtrl-C stops.\n",
-        directory.display(),
+        "The demo estate lies in {place}.\n\n  overview   {base}/\n  metrics    {base}/metrics\n  health     {base}/health\n\n\
+         The same as a table:\n  firedrill scan {} --guests-dir {} --time-zone {}\nCtrl-C stops.\n",
         demo::vzdump_roots(directory).map(|root| root.display().to_string()).join(" "),
+        demo::guests_dir(directory).display(),
+        demo::ZONE,
     )
 }

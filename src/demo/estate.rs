@@ -122,7 +122,7 @@ fn write_config(directory: &Path, guest: &Guest, now: Timestamp) -> anyhow::Resu
     let meta = if kind == "lxc" { String::new() } else { format!("meta: creation-qemu=9.0.2,ctime={created}\n") };
     let template = if guest.trouble == Trouble::Template { "template: 1\n" } else { "" };
     let text = format!("{key}: {}\n{meta}onboot: 1\ntags: {}\n{template}", guest.name, guest.tags);
-    let path = directory.join("etc-pve-nodes").join(guest.node).join(folder).join(format!("{vmid}.conf"));
+    let path = super::guests_dir(directory).join(guest.node).join(folder).join(format!("{vmid}.conf"));
     files::with_content(&path, text.as_bytes(), now - DAY * 40)
 }
 
