@@ -53,12 +53,16 @@ pub struct Config {
 pub fn load(file: Option<&Path>) -> Result<Config, ConfigErrors> {
     let mut figment = Figment::new();
     if let Some(path) = file {
-        if let Err(error) = std::fs::metadata(path) {
-            return Err(ConfigErrors::unreadable(path, &error));
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Err(ConfigErrors::unreadable(path, &std::io::Error::other("it is not a regular file"))),
+            Err(error) => return Err(ConfigErrors::unreadable(path, &error)),
         }
         figment = figment.merge(Toml::file_exact(path));
     }
-    figment = figment.merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__"));
+    // Kubernetes sets FIREDRILL_PORT… and FIREDRILL_SERVICE_… for a service that is called firedrill.
+    let ours = |key: &figment::value::UncasedStr| !(key.starts_with("port") || key.starts_with("service_"));
+    figment = figment.merge(Env::prefixed(ENVIRONMENT_PREFIX).filter(ours).split("__"));
     let (config, mut complaints) = errors::extract(&figment)?;
     config.check(&mut complaints);
     complaints.into_result(config)
@@ -104,6 +108,14 @@ impl Config {
         for (index, item) in self.items.iter().enumerate() {
             let key = format!("items.{index}");
             item.check(&key, complaints);
+            if self.items[..index].iter().any(|other| other.source == item.source && other.item == item.item) {
+                complaints.add(format!("{key}.item"), format!("{} of {} is listed twice", item.item, item.source));
+            }
+            let guests = self.vzdump.iter().any(|source| source.name == item.source);
+            if names.contains(&item.source) && guests != item.item.vmid().is_some() {
+                let holds = if guests { "guests (qemu/100, lxc/100)" } else { "dumps (dump/NAME)" };
+                complaints.add(format!("{key}.item"), format!("the items of {} are {holds}", item.source));
+            }
             if !names.contains(&item.source) && !complaints.left_out("vzdump") && !complaints.left_out("dump") {
                 complaints.add(format!("{key}.source"), format!("there is no source called {}", item.source));
             }

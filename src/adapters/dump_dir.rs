@@ -10,7 +10,7 @@ use walkdir::DirEntry;
 
 use super::directory::{self, Root, each_root, facts, look_error};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
-use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day};
+use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day, resolve_time};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
 use crate::domain::run::{FileFacts, of_dump};
 use crate::engine::ports::Source;
@@ -117,8 +117,7 @@ fn classify(
     let mut dumps = Vec::with_capacity(entries.len());
     let mut others = Others::default();
     for entry in entries {
-        // A link such as `latest.sql.gz` would count a dump twice.
-        if !entry.file_type().is_file() {
+        if entry.file_type().is_dir() {
             continue;
         }
         let relative = entry.path().strip_prefix(&root.path).unwrap_or(entry.path());
@@ -127,7 +126,12 @@ fn classify(
             continue;
         };
         let path: Box<str> = path.into();
-        if sidecar_kind(&path).is_some() {
+        if !entry.file_type().is_file() {
+            // A link such as `latest.sql.gz` would count a dump twice.
+            if patterns.iter().any(|pattern| pattern.read(&path).is_some()) {
+                listing.pass_over(printable(path.as_bytes()), "is a link or a special file; only regular files count");
+            }
+        } else if sidecar_kind(&path).is_some() {
             others.sidecars.insert(path);
         } else if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
             dumps.push(Dump { path, name, entry });
@@ -162,7 +166,7 @@ fn attempt(
     Attempt {
         item: dump.name.item.clone(),
         started: started(dump.name.time, facts, zone, now),
-        outcome: of_dump(&dump.path, facts, grew, now),
+        outcome: of_dump(&dump.path, facts, grew, sidecar, now),
         file: printable(dump.path.as_bytes()).into(),
         size: facts.size,
         duration: None,
@@ -185,7 +189,7 @@ fn unreadable(dump: &Dump, error: &io::Error, zone: &TimeZone, now: Timestamp) -
 
 fn started(time: NameTime, facts: FileFacts, zone: &TimeZone, now: Timestamp) -> When {
     match time {
-        NameTime::Absolute(time) => not_after(time.min(facts.modified), now),
+        NameTime::Absolute(time) => resolve_time(time, Some(facts.modified), now),
         NameTime::Local(local) => resolve(local, zone, Witness { modified: Some(facts.modified), duration: None }, now),
         NameTime::Day(day) => resolve_day(day, zone, facts.modified, now),
         NameTime::None => not_after(facts.modified, now),

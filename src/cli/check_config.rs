@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use clap::Args;
 
 use super::{ConfigFile, say};
@@ -21,15 +22,13 @@ impl CheckConfig {
             web_config::read(path)?;
         }
         let sources = app::sources(&config)?;
+        ensure!(!sources.is_empty(), "the configuration names no source; add a [[vzdump]] or [[dump]] section");
         let from = self.config.path().map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
         let mut text = format!("{from}: the configuration is fine\n");
         for it in &sources {
             let spec = it.source.spec();
             let roots: Vec<&str> = spec.roots.iter().map(|root| &*root.path).collect();
             text.push_str(&format!("  {} source {}: {}\n", spec.kind.as_str(), spec.name, roots.join(", ")));
-        }
-        if sources.is_empty() {
-            text.push_str("  it names no source; add a [[vzdump]] or [[dump]] section\n");
         }
         say(&text)?;
         Ok(ExitCode::SUCCESS)

@@ -66,36 +66,46 @@ impl Scan {
             None => jiff::tz::TimeZone::system(),
         };
         let guests_dir = self.guests_dir.as_deref().map(std::path::absolute).transpose()?;
-        let roots = |of: fn(&Path) -> PathBuf| -> anyhow::Result<Vec<root::Root>> {
-            let one = |path: &PathBuf| -> anyhow::Result<root::Root> {
+        let roots = |of: fn(&Path) -> Vec<PathBuf>| -> anyhow::Result<Vec<root::Root>> {
+            let mut all: Vec<PathBuf> = Vec::new();
+            for path in &self.paths {
                 let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
-                Ok(root::Root { path: of(&path), medium: Medium::Local, node: None, require_mount: None })
-            };
-            self.paths.iter().map(one).collect()
+                // The same directory by another name would count each copy twice.
+                all.extend(of(&path).into_iter().map(|path| path.canonicalize().unwrap_or(path)));
+            }
+            let mut seen = std::collections::BTreeSet::new();
+            all.retain(|path| seen.insert(path.clone()));
+            let root = |path| root::Root { path, medium: Medium::Local, node: None, require_mount: None };
+            Ok(all.into_iter().map(root).collect())
         };
         let mut config = Config::default();
         config.defaults.interval = self.interval;
         config.vzdump.push(vzdump::Vzdump {
             time_zone: zone.clone(),
             guests_dir,
-            ..vzdump::Vzdump::over("vzdump".parse()?, roots(dump_directory)?)
+            ..vzdump::Vzdump::over("vzdump".parse()?, roots(dump_directories)?)
         });
         if !self.dump_pattern.is_empty() {
             let pattern = |text: &String| dump::Pattern { pattern: text.clone(), item: None, time_format: None };
             let patterns = self.dump_pattern.iter().map(pattern).collect();
             config.dump.push(dump::Dump {
                 time_zone: zone,
-                ..dump::Dump::over("dump".parse()?, roots(Path::to_owned)?, patterns)
+                ..dump::Dump::over("dump".parse()?, roots(|path| vec![path.to_owned()])?, patterns)
             });
         }
         Ok(config)
     }
 }
 
-/// Proxmox VE keeps backups in `dump` below the path of a storage.
-fn dump_directory(path: &Path) -> PathBuf {
+/// Proxmox VE keeps backups in `dump` below the path of a storage. Archives may lie in both.
+fn dump_directories(path: &Path) -> Vec<PathBuf> {
     let dump = path.join("dump");
-    if dump.is_dir() { dump } else { path.to_owned() }
+    if !dump.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let is_vzdump = |entry: std::fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b"vzdump-");
+    let both = std::fs::read_dir(path).is_ok_and(|names| names.flatten().any(is_vzdump));
+    if both { vec![path.to_owned(), dump] } else { vec![dump] }
 }
 
 /// Looks at all sources at the same time; each has its own time limit.

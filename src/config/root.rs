@@ -48,6 +48,12 @@ pub(super) fn check_all(roots: &[Root], key: &str, complaints: &mut Complaints) 
         if roots[..index].iter().any(|other| other.path == root.path) {
             complaints.add(format!("{key}.path"), format!("{} is listed twice", root.path.display()));
         }
+        if root.path.components().any(|part| part == std::path::Component::ParentDir) {
+            complaints.add(format!("{key}.path"), "must not contain \"..\"".to_owned());
+        }
+        if root.require_mount.as_ref().is_some_and(|mount| mount.parent().is_none()) {
+            complaints.add(format!("{key}.require_mount"), "/ is always mounted; name the mount point".to_owned());
+        }
         if let Some(mount) = root.require_mount.as_ref().filter(|mount| !root.path.starts_with(mount)) {
             let sentence = format!("{} does not lie under {}", root.path.display(), mount.display());
             complaints.add(format!("{key}.require_mount"), sentence);

@@ -90,7 +90,7 @@ fn errors_of_meaning_are_all_reported() {
         interval = "10s"
         [[vzdump]]
         name = "pve"
-        roots = [{ path = "relative" }, { path = "/a", require_mount = "/b" }, { path = "/a" }]
+        roots = [{ path = "relative" }, { path = "/a", require_mount = "/b" }, { path = "/a" }, { path = "/x/../y", require_mount = "/" }]
         expected = ["dump/x"]
         guests_dir = "nodes"
         scan_timeout = "0s"
@@ -112,6 +112,12 @@ fn errors_of_meaning_are_all_reported() {
         source = "other"
         item = "qemu/100"
         environment = "none"
+        [[items]]
+        source = "pve"
+        item = "dump/x"
+        [[items]]
+        source = "pve"
+        item = "dump/x"
     "#;
     let found = keys(text);
     for key in [
@@ -123,6 +129,8 @@ fn errors_of_meaning_are_all_reported() {
         "vzdump.0.roots.0.path",
         "vzdump.0.roots.1.require_mount",
         "vzdump.0.roots.2.path",
+        "vzdump.0.roots.3.path",
+        "vzdump.0.roots.3.require_mount",
         "vzdump.0.expected.0",
         "vzdump.0.guests_dir",
         "vzdump.0.scan_timeout",
@@ -135,6 +143,8 @@ fn errors_of_meaning_are_all_reported() {
         "environments.2.name",
         "items.0.source",
         "items.0.environment",
+        "items.1.item",
+        "items.2.item",
     ] {
         assert!(found.iter().any(|it| it == key), "{key} is not among {found:#?}");
     }

@@ -12,6 +12,7 @@ use super::root::{Root, check_all};
 use super::{check_schedule, text};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{SourceKind, SourceSpec};
+use crate::domain::policy::Traits;
 
 /// A vzdump source: one cluster, or one node without a cluster.
 #[derive(Debug, Clone, Deserialize)]
@@ -87,6 +88,12 @@ impl Vzdump {
         }
         for (index, item) in self.expected.iter().enumerate().filter(|(_, item)| item.vmid().is_none()) {
             complaints.add(format!("{key}.expected.{index}"), format!("{item} is no guest; write qemu/100 or lxc/100"));
+        }
+        let exclude = self.exclude.matcher();
+        for (index, item) in self.expected.iter().enumerate() {
+            if exclude.matches(Traits { id: item, name: None, tags: &[], notes: None }) {
+                complaints.add(format!("{key}.expected.{index}"), format!("{item} is expected and excluded"));
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::ids::ItemId;
+use super::ids::{GuestKind, ItemId};
 
 /// A guest as its configuration describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,13 @@ pub struct Guest {
 }
 
 impl Guest {
+    const fn kind(&self) -> Option<GuestKind> {
+        match self.id {
+            ItemId::Guest(kind, _) => Some(kind),
+            ItemId::Dump(_) => None,
+        }
+    }
+
     /// Whether an archive of this VMID, begun at `started` from a guest called `name`, is a backup of this guest.
     ///
     /// A VMID may be given again after its guest was destroyed; its predecessor's archives protect nobody. Proof is
@@ -57,7 +64,7 @@ impl Guest {
         let renamed = self.name != before.name;
         let same_print = self.fingerprint.is_some() && self.fingerprint == before.fingerprint;
         let other = match self.id {
-            ItemId::Guest(super::ids::GuestKind::Qemu, _) => {
+            ItemId::Guest(GuestKind::Qemu, _) => {
                 !same_print && self.fingerprint.is_some() && before.fingerprint.is_some()
             }
             // The address of a container changes with its network; only together with the name does it tell.
@@ -85,6 +92,9 @@ pub struct GuestBook {
     pub guests: BTreeMap<ItemId, Guest>,
     /// Nodes whose directory was there before and is gone; their guests stay expected.
     pub lost_nodes: BTreeSet<Arc<str>>,
+    /// Nodes that lost all their guests of a kind at once, and more than one: a directory that was emptied, not guests
+    /// that were removed. They stay expected as well.
+    pub emptied: BTreeSet<(Arc<str>, GuestKind)>,
 }
 
 impl GuestBook {
@@ -98,10 +108,33 @@ impl GuestBook {
         }
         let lost = before.nodes.union(&before.lost_nodes).filter(|node| !self.nodes.contains(*node));
         self.lost_nodes = lost.cloned().collect();
-        for guest in before.guests.values().filter(|guest| self.lost_nodes.contains(&guest.node)) {
-            self.guests.entry(guest.id.clone()).or_insert_with(|| guest.clone());
+        let (then, now) = (before.counts(), self.counts());
+        self.emptied =
+            then.into_iter().filter(|(of, count)| *count > 1 && !now.contains_key(of)).map(|it| it.0).collect();
+        for guest in before.guests.values() {
+            let lost = self.is_lost(guest);
+            if lost && !self.guests.contains_key(&guest.id) {
+                self.guests.insert(guest.id.clone(), guest.clone());
+            }
         }
         self
+    }
+
+    /// Whether a guest is only remembered, because the place of its configuration went away as a whole.
+    pub fn is_lost(&self, guest: &Guest) -> bool {
+        let emptied = guest.kind().is_some_and(|kind| self.emptied.contains(&(guest.node.clone(), kind)));
+        emptied || self.lost_nodes.contains(&guest.node)
+    }
+
+    /// Guests by node and kind.
+    fn counts(&self) -> BTreeMap<(Arc<str>, GuestKind), usize> {
+        let mut counts = BTreeMap::new();
+        for guest in self.guests.values() {
+            if let Some(kind) = guest.kind() {
+                *counts.entry((guest.node.clone(), kind)).or_default() += 1;
+            }
+        }
+        counts
     }
 }
 

@@ -130,7 +130,7 @@ impl SourceView {
         } else {
             Standing::Judged
         };
-        let node_lost = guest.zip(book).is_some_and(|(guest, book)| book.lost_nodes.contains(&guest.node));
+        let node_lost = guest.zip(book).is_some_and(|(guest, book)| book.is_lost(guest));
         Frame { id: id.clone(), guest, environment, standing, expectation, node_lost }
     }
 }

@@ -51,8 +51,8 @@ pub struct Newest {
 /// An attempt after the newest complete backup that came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Start of its run.
-    pub at: Timestamp,
+    /// Start of its run. One in the future counts: which attempt is the newest can't be told then.
+    pub at: When,
     /// Why, as a sentence.
     pub reason: Box<str>,
     /// Index of the root that shows it.
@@ -86,7 +86,7 @@ pub enum Note {
     CutCopies(u32),
     /// Attempts that all evidence puts into the future.
     Future(u32),
-    /// The guest's node is gone as a whole.
+    /// The guest's node, or its directory of guests, is gone as a whole.
     NodeLost(Arc<str>),
 }
 
@@ -114,7 +114,10 @@ impl fmt::Display for Note {
                 write!(f, "{count} backup(s) are dated in the future: check the clocks and time_zone")
             }
             Self::NodeLost(node) => {
-                write!(f, "node {node} is gone from guests_dir; its guests are still expected to have backups")
+                write!(
+                    f,
+                    "its configuration went away from guests_dir together with all others of node {node}; it is still expected to have backups"
+                )
             }
         }
     }
@@ -316,14 +319,21 @@ impl Item {
         let mut failure = None;
         let mut running = None;
         for (root, attempt) in own {
-            let Some(at) = attempt.started.known().filter(|at| after_newest(*at)) else { continue };
+            let at = attempt.started;
+            if at.known().is_some_and(|at| !after_newest(at)) {
+                continue;
+            }
             match &attempt.outcome {
                 Outcome::Failed { reason } => failure = Some(Failure { at, reason: reason.clone(), root: *root }),
+                // Dated in the future it is no proof of anything, good or bad.
+                Outcome::Complete { .. } if at == When::Future => {}
                 Outcome::Complete { .. } => {
                     let reason = self.too_small(attempt.size);
                     failure = Some(Failure { at, reason, root: *root });
                 }
-                Outcome::Running { .. } => running = Some(Running { since: at, root: *root }),
+                Outcome::Running { last_write } => {
+                    running = Some(Running { since: at.known().unwrap_or(*last_write), root: *root });
+                }
                 Outcome::Removed | Outcome::Renamed => {}
             }
         }

@@ -51,11 +51,22 @@ pub fn resolve(local: DateTime, zone: &TimeZone, witness: Witness, now: Timestam
             (first, _) => first,
         },
     };
-    match (chosen, witness.modified) {
-        (Ok(start), Some(modified)) => not_after(start.min(modified), now),
-        (Ok(start), None) => not_after(start, now),
-        // A local time at the very edge of what can be represented.
-        (Err(_), _) => When::Future,
+    // The error: a local time at the very edge of what can be represented.
+    chosen.map_or(When::Future, |start| resolve_time(start, witness.modified, now))
+}
+
+/// No wrong zone makes a start later than its last write by more than this.
+const ZONES_APART: SignedDuration = SignedDuration::from_hours(26);
+
+/// The start of a run from the time in its name, bounded by the last write to its file.
+///
+/// A little later than the last write is a wrong zone, and the last write counts. Much later is a clock gone wrong, and
+/// the last write may be that of a copy made yesterday: nothing tells the age.
+pub fn resolve_time(start: Timestamp, modified: Option<Timestamp>, now: Timestamp) -> When {
+    match modified {
+        Some(modified) if start.duration_since(modified) > ZONES_APART => When::Future,
+        Some(modified) => not_after(start.min(modified), now),
+        None => not_after(start, now),
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::attempt::{Attempt, Outcome};
+use super::attempt::{Attempt, Outcome, Sidecar};
 use super::ids::{GuestKind, ItemId};
 use super::local_time::{CLOCK_SKEW, Witness, not_after, resolve};
 
@@ -19,8 +19,12 @@ use super::local_time::{CLOCK_SKEW, Witness, not_after, resolve};
 /// (guest shutdown, prune of the page cache of a slow share), hardly for an hour.
 pub const STALLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
-/// An archive without a finished log that was written this recently may still be on its way here.
+/// A file that something else vouches for (a log, a checksum) is at rest after this.
 pub const SETTLE: SignedDuration = SignedDuration::from_mins(2);
+
+/// A file that nothing vouches for must be at rest for so long: a dump may pause for minutes (a lock, a slow query), and
+/// taken for complete it would hide the good one before it.
+pub const LONG_SETTLE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Kind, VMID and local start time: what all files of a run share in their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,7 +172,8 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
 }
 
 fn of_archive(file: &str, facts: FileFacts, log: &LogFacts, now: Timestamp) -> Outcome {
-    let fresh = written_within(SETTLE, facts.modified, now);
+    let settle = if matches!(log, LogFacts::Read(..)) { SETTLE } else { LONG_SETTLE };
+    let fresh = written_within(settle, facts.modified, now);
     let hollow = is_hollow(file, facts.size);
     let log = match log {
         LogFacts::Absent if fresh => return Outcome::Running { last_write: facts.modified.min(now) },
@@ -259,8 +264,9 @@ fn failed(reason: &str) -> Outcome {
 }
 
 /// The outcome of a dump file that carries no log: complete once it is at rest and not empty.
-pub fn of_dump(file: &str, facts: FileFacts, grew: bool, now: Timestamp) -> Outcome {
-    if grew || written_within(SETTLE, facts.modified, now) {
+pub fn of_dump(file: &str, facts: FileFacts, grew: bool, sidecar: Option<Sidecar>, now: Timestamp) -> Outcome {
+    let settle = if sidecar.is_some() { SETTLE } else { LONG_SETTLE };
+    if grew || written_within(settle, facts.modified, now) {
         let last_write = not_after(facts.modified, now).known().unwrap_or(now);
         Outcome::Running { last_write }
     } else if is_hollow(file, facts.size) {

@@ -189,9 +189,10 @@ pub fn explain(verdict: Verdict, item: &Item, health: &Health, now: Timestamp) -
             format!("a backup has been running for {}", since.unwrap_or_default())
         }
         Cause::AttemptFailed => match &item.failure {
-            Some(failure) => {
-                format!("the attempt of {} ago failed: {}", age::words(elapsed(failure.at, now)), failure.reason)
-            }
+            Some(failure) => match failure.at.known() {
+                Some(at) => format!("the attempt of {} ago failed: {}", age::words(elapsed(at, now)), failure.reason),
+                None => format!("an attempt dated in the future failed: {}", failure.reason),
+            },
             None => "the newest attempt failed".to_owned(),
         },
         Cause::NotScanned => "the source was not scanned yet".to_owned(),

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, fmt::strtime};
 use regex::Regex;
 
@@ -45,6 +46,9 @@ pub enum PatternError {
     /// An absolute path, or one that leaves the root.
     #[error("a pattern is relative to the root and has no empty, \".\" or \"..\" part")]
     Path,
+    /// A `time_format` that nothing can be read with.
+    #[error("time_format {0:?} is no strftime format; write %Y, %m, %d, %H, %M, %S or %s")]
+    TimeFormat(String),
     /// Too large.
     #[error("the pattern is too large")]
     Large,
@@ -93,6 +97,11 @@ impl DumpPattern {
             (false, None) => return Err(PatternError::NoItem),
             (true, Some(_)) => return Err(PatternError::TwoItems),
             _ => {}
+        }
+        if let Some(format) = time_format
+            .filter(|format| strtime::format(format, &Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC)).is_err())
+        {
+            return Err(PatternError::TimeFormat(format.to_owned()));
         }
         let regex = Regex::new(&expression).map_err(|_| PatternError::Large)?;
         Ok(Self {
@@ -192,7 +201,7 @@ fn common_time(text: &str) -> Option<NameTime> {
     let time = jiff::civil::Time::new(field(8, 10)?, field(10, 12)?, second, 0).ok()?;
     let local = date.to_datetime(time);
     if text.ends_with('Z') {
-        return Some(NameTime::Absolute(jiff::tz::TimeZone::UTC.to_timestamp(local).ok()?));
+        return Some(NameTime::Absolute(TimeZone::UTC.to_timestamp(local).ok()?));
     }
     Some(NameTime::Local(local))
 }

@@ -50,6 +50,11 @@ impl Gate {
         self.passed.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Whether everybody may pass.
+    pub fn is_open(&self) -> bool {
+        self.users().is_empty()
+    }
+
     fn users(&self) -> Arc<HashMap<String, String>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -92,7 +97,7 @@ impl Gate {
 
 /// Lets a request pass, or asks for a password.
 pub(super) async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    if gate.users().is_empty() {
+    if gate.is_open() {
         return next.run(request).await;
     }
     if let Some((user, password)) = credentials(request.headers())

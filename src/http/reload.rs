@@ -23,13 +23,12 @@ pub async fn run(path: PathBuf, read: WebConfig, tls: watch::Sender<Option<Arc<S
         if now == known {
             continue;
         }
-        if std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
-            // Somebody is about to write it. Taking it at its word would open the door to everybody.
-            continue;
-        }
         known = now;
         let file = path.clone();
         match tokio::task::spawn_blocking(move || web_config::read(&file)).await {
+            Ok(Ok(config)) if opens_the_door(&tls, &gate, &config) => {
+                tracing::error!(file = %path.display(), "the web config now lacks TLS or users that it had; they stay in force until a restart");
+            }
             Ok(Ok(config)) => {
                 tracing::info!(file = %path.display(), "the web config changed and is in force for new connections");
                 files = config.files;
@@ -43,6 +42,11 @@ pub async fn run(path: PathBuf, read: WebConfig, tls: watch::Sender<Option<Arc<S
             Err(defect) => std::panic::resume_unwind(defect.into_panic()),
         }
     }
+}
+
+/// A file that is being written may be half there; what protects is never switched off by it.
+fn opens_the_door(tls: &watch::Sender<Option<Arc<ServerConfig>>>, gate: &Gate, new: &WebConfig) -> bool {
+    (tls.borrow().is_some() && new.tls.is_none()) || (!gate.is_open() && new.users.is_empty())
 }
 
 async fn times(path: &Path, files: &[PathBuf]) -> Vec<Option<SystemTime>> {

@@ -95,7 +95,9 @@ impl Tls {
 
 /// Reads the file and everything that it names; relative paths are relative to the file.
 pub fn read(path: &Path) -> anyhow::Result<WebConfig> {
-    let size = fs::metadata(path).with_context(|| format!("reading the web config file {}", path.display()))?.len();
+    let file = fs::metadata(path).with_context(|| format!("reading the web config file {}", path.display()))?;
+    ensure!(file.is_file(), "the web config file {} is not a regular file", path.display());
+    let size = file.len();
     ensure!(size <= MAX_BYTES, "the web config file {} has {size} bytes; that is none", path.display());
     let text = fs::read_to_string(path).with_context(|| format!("reading the web config file {}", path.display()))?;
     parse(&text, path.parent().unwrap_or(Path::new(".")))

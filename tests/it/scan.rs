@@ -79,6 +79,11 @@ fn a_storage_is_found_by_its_own_path() {
     let place = tempfile::tempdir().unwrap();
     archive(&place.path().join("dump"), 100, DAY / 2);
     assert_eq!(scan(&[place.path()]).0, 0);
+    // What lies beside that directory is not overlooked, and the same directory twice is one.
+    archive(place.path(), 101, DAY * 9);
+    let (code, report) = scan(&[place.path(), &place.path().join("dump"), place.path()]);
+    assert_eq!((code, state_of(&report, "qemu/101")), (1, "missing"));
+    assert_eq!(report["sources"][0]["items"][0]["copies"], 1);
 }
 
 #[test]

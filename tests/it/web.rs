@@ -136,6 +136,11 @@ async fn tls_and_passwords_by_the_web_config_file() {
         answer.ok().filter(|answer| answer.status() == 200)
     })
     .await;
+    // A file that is half written opens no door.
+    std::fs::write(&web, "# soon\n").unwrap();
+    until("the open door is noticed", || async { daemon.process.log().contains("until a restart").then_some(()) })
+        .await;
+    assert_eq!(trusting(&second).get(&url).send().await.unwrap().status(), 401);
     // What is wrong now keeps what worked.
     std::fs::write(&web, "nonsense: [").unwrap();
     until("the wrong file is noticed", || async { daemon.process.log().contains("stays in force").then_some(()) })

@@ -43,7 +43,7 @@ fn dumps_with_their_checksums_and_leftovers() {
     put("shop_20261101_020000.sql.gz", &"dump".repeat(20), "2026-11-01T02:00:30Z");
     put("shop_20261101_020000.sql.gz.sha256", "sum", "2026-11-01T02:00:31Z");
     put("crm_20261101_020000.sql.gz", "", "2026-11-01T02:00:30Z");
-    put("wiki_20261101_075900.sql.gz", "gro", "2026-11-01T07:59:30Z");
+    put("wiki_20261101_074800.sql.gz", "gro", "2026-11-01T07:49:30Z");
     put("wiki_20261101_075900.sql.gz.part", "x", "2026-11-01T07:00:00Z");
     put("below/shop_20261101_020000.sql.gz", "not ours", "2026-11-01T02:00:30Z");
     std::os::unix::fs::symlink("shop_20261101_020000.sql.gz", place.path().join("shop_20261102_020000.sql.gz"))
@@ -57,6 +57,7 @@ fn dumps_with_their_checksums_and_leftovers() {
     assert!(matches!(of("crm").outcome, Outcome::Failed { .. }));
     assert!(matches!(of("wiki").outcome, Outcome::Running { .. }));
     assert_eq!(found.partials.len(), 1);
+    assert_eq!(found.oddities, 1, "the link is not overlooked without a word");
 }
 
 #[test]

@@ -58,17 +58,12 @@ impl GuestFiles {
             if !fs::metadata(&path).map_err(|error| (path.clone(), error))?.is_dir() {
                 continue;
             }
-            let mut has_guests = false;
             let name: Arc<str> = printable(node.as_encoded_bytes()).into();
             book.nodes.insert(name.clone());
             for (kind, directory) in [(GuestKind::Qemu, "qemu-server"), (GuestKind::Lxc, "lxc")] {
                 let directory = path.join(directory);
-                let files = match names_in(&directory) {
-                    Err((_, error)) if error.kind() == io::ErrorKind::NotFound => continue,
-                    files => files?,
-                };
-                has_guests = true;
-                for file in files {
+                // A node always has both; without one, what should lie there would look deleted.
+                for file in names_in(&directory)? {
                     let Some(vmid) = vmid_of(&file) else { continue };
                     let path = directory.join(&file);
                     if let Some((facts, guest)) = self.read_one(&path, kind, vmid, &name)? {
@@ -76,10 +71,6 @@ impl GuestFiles {
                         known.insert(path, (facts, guest));
                     }
                 }
-            }
-            if !has_guests {
-                let what = "it holds neither qemu-server nor lxc, so it is no directory of a node";
-                return Err((path, io::Error::other(what)));
             }
             if book.guests.len() > MAX_GUESTS {
                 return Err((path, io::Error::other(format!("more than {MAX_GUESTS} guests"))));
@@ -97,7 +88,10 @@ impl GuestFiles {
         node: &Arc<str>,
     ) -> Result<Option<(FileFacts, Guest)>, (PathBuf, io::Error)> {
         let fail = |error| (path.to_owned(), error);
-        let Some(now) = facts(path).map_err(fail)? else { return Ok(None) };
+        let Some(now) = facts(path).map_err(fail)? else {
+            let is_there = fs::symlink_metadata(path).is_ok();
+            return if is_there { Err(fail(io::Error::other("it is not a regular file"))) } else { Ok(None) };
+        };
         if let Some(known) = self.known.remove(path).filter(|(then, _)| *then == now) {
             return Ok(Some(known));
         }

@@ -130,6 +130,13 @@ fn guests_are_read_and_their_absence_is_an_error() {
     put(&nodes.join("pve1/qemu-server/100.conf"), "name: web\n", "2026-11-01T02:01:00Z");
     put(&nodes.join("pve1/qemu-server/notes.conf"), "name: x\n", "2026-11-01T02:01:00Z");
     put(&nodes.join("pve2/lxc/200.conf"), "hostname: dns\n", "2026-11-01T02:01:00Z");
+    let half = source.look(now()).guests.unwrap().unwrap_err();
+    assert!(half.message.contains("No such file"), "half a node is no node: {half}");
+    fs::create_dir_all(nodes.join("pve1/lxc")).unwrap();
+    fs::create_dir_all(nodes.join("pve2/qemu-server/101.conf")).unwrap();
+    let odd = source.look(now()).guests.unwrap().unwrap_err();
+    assert!(odd.message.contains("101.conf"), "{odd}");
+    fs::remove_dir(nodes.join("pve2/qemu-server/101.conf")).unwrap();
     let book = source.look(now()).guests.unwrap().unwrap();
     let names: Vec<&str> = book.guests.values().filter_map(|guest| guest.name.as_deref()).collect();
     assert_eq!(names, ["web", "dns"]);

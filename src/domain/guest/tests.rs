@@ -24,7 +24,7 @@ fn book(nodes: &[&str], guests: Vec<Guest>) -> GuestBook {
     GuestBook {
         nodes: nodes.iter().map(|n| Arc::from(*n)).collect(),
         guests: guests.into_iter().map(|g| (g.id.clone(), g)).collect(),
-        lost_nodes: BTreeSet::new(),
+        ..GuestBook::default()
     }
 }
 
@@ -68,6 +68,22 @@ fn another_uuid_under_the_same_name_is_another_guest_from_then_on() {
     let it = &third.guests[&"qemu/100".parse().unwrap()];
     assert!(!it.owns(at(49), Some("web")), "remembered over the next scan, too");
     assert!(it.owns(at(50), Some("web")));
+}
+
+#[test]
+fn a_directory_that_was_emptied_is_not_many_guests_removed() {
+    let both = vec![guest("qemu/100", "x", "a"), guest("qemu/101", "y", "a"), guest("lxc/200", "z", "a")];
+    let before = book(&["a"], both);
+    let emptied = book(&["a"], vec![guest("lxc/200", "z", "a")]).following(&before, at(1));
+    assert_eq!(emptied.guests.len(), 3);
+    assert!(emptied.is_lost(&guest("qemu/100", "x", "a")));
+    let still = book(&["a"], vec![guest("lxc/200", "z", "a")]).following(&emptied, at(2));
+    assert_eq!(still.guests.len(), 3);
+    let one_removed = book(&["a"], vec![guest("qemu/101", "y", "a")]).following(&before, at(1));
+    assert_eq!(one_removed.guests.len(), 1, "the only container was removed, and one of two machines");
+    let moved =
+        book(&["a", "b"], vec![guest("qemu/100", "x", "b"), guest("qemu/101", "y", "b")]).following(&before, at(1));
+    assert_eq!(&*moved.guests[&"qemu/100".parse().unwrap()].node, "b");
 }
 
 #[test]

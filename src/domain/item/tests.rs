@@ -69,7 +69,7 @@ fn the_newest_complete_backup_counts_whatever_the_order() {
 fn an_old_failure_is_forgotten_and_a_new_one_is_not() {
     assert_eq!(here(vec![failed(24), good(48, 100)]).failure, None);
     let it = here(vec![good(24, 100), failed(48)]);
-    assert_eq!(it.failure.unwrap().at, at(48));
+    assert_eq!(it.failure.unwrap().at, When::At(at(48)));
     assert_eq!(it.newest.unwrap().started, at(24));
     assert_eq!(it.last_attempt, Some(at(48)));
 }
@@ -100,6 +100,13 @@ fn renamed_and_future_copies_never_make_it_fresh() {
     assert_eq!(it.newest, None);
     assert_eq!((it.copies, it.future), (1, 1));
     assert_eq!(it.notes.len(), 2);
+}
+
+#[test]
+fn a_failure_dated_in_the_future_is_a_failure() {
+    let mut future = failed(0);
+    future.started = When::Future;
+    assert_eq!(here(vec![good(24, 100), future]).failure.unwrap().at, When::Future);
 }
 
 #[test]

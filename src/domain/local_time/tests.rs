@@ -55,6 +55,15 @@ fn a_start_after_the_last_write_is_a_wrong_zone() {
 }
 
 #[test]
+fn a_name_far_after_the_last_write_tells_nothing() {
+    let witness = Witness { modified: Some(at("2026-01-10T02:00:00Z")), duration: None };
+    let of = |local| resolve(local, &TimeZone::UTC, witness, at("2026-01-10T08:00:00Z"));
+    assert_eq!(of(date(2029, 1, 10).at(2, 0, 0, 0)), When::Future, "an old copy of a node with a wrong clock");
+    assert_eq!(of(date(2026, 1, 11).at(4, 0, 0, 0)), When::At(at("2026-01-10T02:00:00Z")));
+    assert_eq!(of(date(2026, 1, 11).at(4, 0, 1, 0)), When::Future);
+}
+
+#[test]
 fn the_future_is_no_time_but_a_little_skew_is_now() {
     let now = at("2026-01-10T00:00:00Z");
     assert_eq!(not_after(now + 5.minutes(), now), When::At(now));

@@ -78,7 +78,7 @@ fn empty_archives_are_never_complete() {
 fn an_archive_without_a_log_must_have_settled() {
     let fresh = one(run(Some((10, after(600))), None, None), after(660));
     assert!(matches!(fresh.outcome, Outcome::Running { .. }));
-    let settled = one(run(Some((10, after(600))), None, None), after(600 + 2 * MINUTE));
+    let settled = one(run(Some((10, after(600))), None, None), after(600 + 15 * MINUTE));
     assert_eq!(settled.outcome, Outcome::Complete { warning: None });
     assert_eq!(settled.note.as_deref(), Some("noted"));
 }
@@ -122,19 +122,22 @@ fn temporary_files_run_until_nobody_writes_them() {
 #[test]
 fn dumps_at_rest_are_complete() {
     let facts = FileFacts { size: 5, modified: start() };
-    assert!(matches!(of_dump("a.sql", facts, false, after(119)), Outcome::Running { .. }));
-    assert!(matches!(of_dump("a.sql", facts, false, after(120)), Outcome::Complete { .. }));
+    assert!(matches!(of_dump("a.sql", facts, false, None, after(899)), Outcome::Running { .. }));
+    assert!(matches!(of_dump("a.sql", facts, false, None, after(900)), Outcome::Complete { .. }));
     assert!(
-        matches!(of_dump("a.sql", facts, true, after(500)), Outcome::Running { .. }),
+        matches!(of_dump("a.sql", facts, true, None, after(1500)), Outcome::Running { .. }),
         "it grew since the last scan"
     );
+    let vouched = |age| of_dump("a.sql", facts, false, Some(Sidecar::Md5), after(age));
+    assert!(matches!(vouched(119), Outcome::Running { .. }));
+    assert!(matches!(vouched(120), Outcome::Complete { .. }), "its checksum was written last");
     let empty = FileFacts { size: 0, modified: start() };
-    assert!(matches!(of_dump("a.sql", empty, false, after(500)), Outcome::Failed { .. }));
+    assert!(matches!(of_dump("a.sql", empty, false, None, after(1500)), Outcome::Failed { .. }));
 }
 
 #[test]
 fn the_compressed_form_of_nothing_is_no_dump() {
-    let of = |file: &str, size| of_dump(file, FileFacts { size, modified: start() }, false, after(500));
+    let of = |file: &str, size| of_dump(file, FileFacts { size, modified: start() }, false, None, after(1500));
     assert!(matches!(of("shop.sql.gz", 20), Outcome::Failed { .. }), "pg_dump | gzip after pg_dump failed");
     assert!(matches!(of("shop.sql.zst", 13), Outcome::Failed { .. }));
     assert!(matches!(of("shop.sql.gz", 64), Outcome::Complete { .. }));
@@ -147,7 +150,7 @@ fn a_time_in_the_future_is_no_sign_of_writing() {
     assert!(matches!(one(run(Some((10, far)), None, None), after(600)).outcome, Outcome::Complete { .. }));
     assert!(matches!(one(run(None, None, Some(far)), after(600)).outcome, Outcome::Failed { .. }));
     let facts = FileFacts { size: 100, modified: far };
-    assert!(matches!(of_dump("a.sql", facts, false, after(600)), Outcome::Complete { .. }));
+    assert!(matches!(of_dump("a.sql", facts, false, None, after(600)), Outcome::Complete { .. }));
 }
 
 #[test]

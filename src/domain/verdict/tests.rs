@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::ids::GuestKind;
 use crate::domain::item::{Failure, Newest, Running};
+use crate::domain::local_time::When;
 use crate::domain::look::{ErrorKind, LookError, RootSpec, SourceKind};
 use crate::domain::policy::{Expectation, Matcher};
 
@@ -98,7 +99,7 @@ fn by_age() {
 #[test]
 fn failed_and_running_come_before_age() {
     let mut it = item(Some(1));
-    it.failure = Some(Failure { at: now(), reason: "x".into(), root: 0 });
+    it.failure = Some(Failure { at: When::At(now()), reason: "x".into(), root: 0 });
     assert_eq!(state(&it, &health()), State::Failed);
     it.running = Some(Running { since: now(), root: 0 });
     assert_eq!(state(&it, &health()), State::Running);
@@ -121,7 +122,7 @@ fn what_could_not_be_seen_is_unknown() {
 #[test]
 fn what_was_seen_counts_as_long_as_it_can_be_seen() {
     let mut it = item(Some(1));
-    it.failure = Some(Failure { at: now(), reason: "x".into(), root: 1 });
+    it.failure = Some(Failure { at: When::At(now()), reason: "x".into(), root: 1 });
     assert_eq!(state(&it, &blind(0)), State::Failed);
     assert_eq!(state(&it, &blind(1)), State::Unknown, "a remembered failure may be mended by now");
     let mut it = item(Some(1));
@@ -183,7 +184,7 @@ proptest! {
         future in 0u32..2,
     ) {
         let mut it = item(age);
-        it.failure = failure.map(|root| Failure { at: now(), reason: "x".into(), root });
+        it.failure = failure.map(|root| Failure { at: When::At(now()), reason: "x".into(), root });
         it.running = running.map(|root| Running { since: now(), root });
         it.future = future;
         let seen = Health { last_scan: scan.map(ago), blind: blinds.to_vec(), ..health() };
