@@ -104,7 +104,8 @@ fn dump_directories(path: &Path) -> Vec<PathBuf> {
         return vec![path.to_owned()];
     }
     let is_vzdump = |entry: std::fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b"vzdump-");
-    let both = std::fs::read_dir(path).is_ok_and(|names| names.flatten().any(is_vzdump));
+    // What can't be listed may hold some: the scan will say that it couldn't look.
+    let both = std::fs::read_dir(path).map_or(true, |names| names.flatten().any(is_vzdump));
     if both { vec![path.to_owned(), dump] } else { vec![dump] }
 }
 

@@ -250,7 +250,8 @@ fn write_running(directory: &Path, zone: &TimeZone, now: Timestamp) -> anyhow::R
     let run = NightlyRun { guest, folder: &folder, zone, start, night: 0 };
     files::sparse(&folder.join(format!("{}.vma.dat", run.base())), 2_900 * MIB, now)?;
     let work = folder.join(format!("{}.tmp", run.base()));
-    files::with_content(&work.join("qemu-server.conf"), b"name: build\n", start)
+    files::with_content(&work.join("qemu-server.conf"), b"name: build\n", start)?;
+    files::stamp_directory(&work, start)
 }
 
 /// A share that isn't mounted, and a disk with an old copy.

@@ -201,7 +201,12 @@ impl Item {
         let cut = cut_copies(&own);
         if !cut.is_empty() {
             item.notes.push(Note::CutCopies(cut.len() as u32));
-            own.retain(|(root, attempt)| !cut.contains(&(*root, &*attempt.file)));
+            own.retain(|(root, attempt)| {
+                let is_cut = cut.contains(&(*root, &*attempt.file));
+                // It takes room all the same.
+                item.stored_bytes = item.stored_bytes.saturating_add(if is_cut { attempt.size } else { 0 });
+                !is_cut
+            });
         }
         item.count(&own, roots);
         item.find_newest(&own);

@@ -172,11 +172,13 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
 }
 
 fn of_archive(file: &str, facts: FileFacts, log: &LogFacts, now: Timestamp) -> Outcome {
-    let settle = if matches!(log, LogFacts::Read(..)) { SETTLE } else { LONG_SETTLE };
+    let vouched = matches!(log, LogFacts::Read(log, _) if log.end != LogEnd::Open);
+    let settle = if vouched { SETTLE } else { LONG_SETTLE };
     let fresh = written_within(settle, facts.modified, now);
     let hollow = is_hollow(file, facts.size);
     let log = match log {
-        LogFacts::Absent if fresh => return Outcome::Running { last_write: facts.modified.min(now) },
+        // A log without an end vouches for nothing: both may be on their way here.
+        _ if fresh && !vouched => return Outcome::Running { last_write: facts.modified.min(now) },
         LogFacts::Absent | LogFacts::Unreadable(_) if hollow => return failed("the archive is empty"),
         LogFacts::Absent => return Outcome::Complete { warning: None },
         LogFacts::Unreadable(why) => {

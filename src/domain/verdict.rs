@@ -162,12 +162,13 @@ pub fn unprotected(item: &Item, health: &Health) -> Option<bool> {
 /// When the verdict may next change by the passing of time alone, after `now`.
 pub fn next_change(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) -> Option<Timestamp> {
     let stale = health.last_scan.map(|scan| (scan, spec.stale_after()));
-    let age = item.newest.as_ref().map(|newest| newest.started);
-    let late = age.map(|age| (age, item.expectation.late_after()));
-    let missing = age.map(|age| (age, item.expectation.missing_after()));
-    [stale, late, missing]
+    // An older backup in another directory ceases to be evidence before the newest does.
+    let late = item.newest_by_root.iter().map(|(_, started)| (*started, item.expectation.late_after()));
+    let missing = item.newest.iter().map(|newest| (newest.started, item.expectation.missing_after()));
+    stale
         .into_iter()
-        .flatten()
+        .chain(late)
+        .chain(missing)
         .filter_map(|(since, after)| since.checked_add(after).ok())
         .filter(|time| *time >= now)
         .min()

@@ -151,6 +151,7 @@ fn archives_of_a_predecessor_protect_nobody() {
 fn a_copy_that_was_cut_short_is_no_copy() {
     let it = item(&[(0, good(1, 100)), (1, good(1, 60)), (1, good(2, 100))]);
     assert_eq!(it.media, [1, 0, 0, 1]);
+    assert_eq!((it.copies, it.stored_bytes), (2, 260));
     assert!(it.notes.contains(&Note::CutCopies(1)));
     assert_eq!(it.newest_by_root, [(0, at(1)), (1, at(2))]);
 }

@@ -84,6 +84,13 @@ fn an_archive_without_a_log_must_have_settled() {
 }
 
 #[test]
+fn a_log_without_an_end_vouches_for_nothing() {
+    let of = |age| one(run(Some((10, after(600))), Some(log(LogEnd::Open)), None), after(600 + age)).outcome;
+    assert!(matches!(of(15 * MINUTE - 1), Outcome::Running { .. }), "it may be on its way here");
+    assert!(matches!(of(15 * MINUTE), Outcome::Complete { warning: Some(_) }));
+}
+
+#[test]
 fn a_failure_after_the_archive_is_a_warning() {
     let it = one(run(Some((10, after(600))), Some(log(LogEnd::Failed("prune".into()))), None), after(700));
     assert!(matches!(it.outcome, Outcome::Complete { warning: Some(_) }));
@@ -106,7 +113,8 @@ fn unreadable_logs_are_no_proof_of_anything() {
     assert!(matches!(one(it, after(700)).outcome, Outcome::Failed { .. }));
     let mut it = run(Some((10, after(600))), None, None);
     it.log.1 = LogFacts::Unreadable("permission denied".into());
-    assert!(matches!(one(it, after(700)).outcome, Outcome::Complete { warning: Some(_) }));
+    assert!(matches!(one(it.clone(), after(700)).outcome, Outcome::Running { .. }), "nothing vouches for it yet");
+    assert!(matches!(one(it, after(600 + 15 * MINUTE)).outcome, Outcome::Complete { warning: Some(_) }));
 }
 
 #[test]

@@ -140,6 +140,17 @@ fn an_older_copy_that_is_seen_is_evidence_too() {
 }
 
 #[test]
+fn the_older_copy_ceases_to_be_evidence_before_the_newest_is_late() {
+    let mut it = item(Some(HOUR));
+    it.newest_by_root = vec![(0, ago(HOUR)), (1, ago(20 * HOUR))];
+    let slow = SourceSpec { scan_interval: Duration::from_secs(1_000_000), ..spec() };
+    let until = next_change(&it, &blind(0), &slow, now()).unwrap();
+    assert_eq!(until, ago(-7 * HOUR), "20 h old now, evidence until 27 h");
+    let state = |time| judge(&it, &blind(0), &slow, time).unwrap().state;
+    assert_eq!((state(until), state(ago(-7 * HOUR - 1))), (State::Ok, State::Unknown));
+}
+
+#[test]
 fn whose_archives_they_are_must_be_known() {
     let never = Health { guests_never_seen: true, ..health() };
     assert_eq!(state(&item(Some(1)), &never), State::Unknown);
@@ -202,15 +213,24 @@ proptest! {
     #[test]
     fn verdicts_hold_until_the_next_change(
         age in proptest::option::of(0i64..400_000),
+        older in proptest::option::of(0i64..400_000),
+        blinds in proptest::array::uniform2(any::<bool>()),
         scan in 0i64..2_000,
         wait in 0i64..400_000,
     ) {
-        let it = item(age);
-        let seen = Health { last_scan: Some(ago(scan)), ..health() };
+        let mut it = item(age);
+        if let (Some(age), Some(older)) = (age, older) {
+            it.newest_by_root.push((1, ago(age + older)));
+        }
+        // Scans go on, as they do; only the backups get older.
+        let patient = SourceSpec { scan_interval: Duration::from_secs(1_000_000), ..spec() };
+        let seen = Health { last_scan: Some(ago(scan)), blind: blinds.to_vec(), ..health() };
         let later = Timestamp::from_second(now().as_second() + wait).unwrap();
-        let until = next_change(&it, &seen, &spec(), now());
-        if until.is_none_or(|until| later <= until) {
-            prop_assert_eq!(judge(&it, &seen, &spec(), now()), judge(&it, &seen, &spec(), later));
+        for spec in [spec(), patient] {
+            let until = next_change(&it, &seen, &spec, now());
+            if until.is_none_or(|until| later <= until) {
+                prop_assert_eq!(judge(&it, &seen, &spec, now()), judge(&it, &seen, &spec, later));
+            }
         }
     }
 }
