@@ -39,7 +39,9 @@ pub(super) fn table(inventory: &Inventory, now: Timestamp) -> String {
     for view in &inventory.sources {
         after_table(&mut text, view, now);
     }
-    if table.row_count() == 0 {
+    // Could-not-look is no "nothing there".
+    let looked = inventory.sources.iter().all(|view| view.health.up());
+    if table.row_count() == 0 && looked {
         text.push_str(
             "No backup was found. For database dumps give --dump-pattern '{db}_{time}.sql.gz' or the like.\n",
         );

@@ -72,6 +72,10 @@ fn nothing_found_is_not_fine() {
     let output = run(&["scan", place.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("No backup was found"), "{}", stdout(&output));
+    let output = run(&["scan", place.path().join("gone").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stdout(&output);
+    assert!(text.contains("could not look") && !text.contains("No backup was found"), "{text}");
 }
 
 #[test]
