@@ -5,6 +5,7 @@
 
 pub mod age;
 pub mod attempt;
+pub mod finding;
 pub mod guest;
 pub mod ids;
 pub mod inventory;
@@ -12,6 +13,7 @@ pub mod item;
 pub mod local_time;
 pub mod look;
 pub mod policy;
+pub mod proof;
 pub mod run;
 pub mod statistics;
 pub mod verdict;

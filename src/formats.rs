@@ -4,6 +4,8 @@
 
 pub mod dump_pattern;
 pub mod guest_config;
+pub mod input;
 pub mod printable;
+pub mod stream;
 pub mod vzdump_log;
 pub mod vzdump_name;

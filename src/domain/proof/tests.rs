@@ -1,0 +1,61 @@
+use super::*;
+
+fn verification() -> Verification {
+    Verification {
+        archive: ArchiveId { source: "nas".parse().unwrap(), root: "/dump".into(), file: "a.vma".into() },
+        item: "qemu/100".parse().unwrap(),
+        facts: FileFacts { size: 10, modified: Timestamp::UNIX_EPOCH },
+        digest: Some(Digest([7; 32])),
+        wanted: Level::Complete,
+        reached: Some(Level::Complete),
+        conclusion: Conclusion::Intact,
+        findings: Vec::new(),
+        reason: None,
+        started: Timestamp::UNIX_EPOCH,
+        took: Duration::from_secs(3),
+        read: 10,
+        evidence: Evidence::default(),
+        sidecar: None,
+    }
+}
+
+fn first(digest: u8, modified: i64) -> FirstSight {
+    let modified = Timestamp::from_second(modified).unwrap();
+    FirstSight { facts: FileFacts { size: 10, modified }, digest: Digest([digest; 32]), at: Timestamp::UNIX_EPOCH }
+}
+
+#[test]
+fn other_bytes_under_the_same_facts_are_bit_rot() {
+    let mut it = verification();
+    it.compare(Some(&first(8, 0)));
+    assert_eq!(it.conclusion, Conclusion::Damaged);
+    assert_eq!(it.reached, None);
+    assert_eq!(it.findings[0].kind, Kind::BitRot);
+    assert!(it.headline().unwrap().contains("changed since it was first read"));
+}
+
+#[test]
+fn the_same_bytes_and_a_file_written_again_are_not() {
+    let mut it = verification();
+    it.compare(Some(&first(7, 0)));
+    assert!(it.findings.is_empty());
+    it.compare(Some(&first(8, 1)));
+    assert_eq!(it.conclusion, Conclusion::Intact);
+    assert_eq!(it.findings[0].kind, Kind::Rewritten);
+    assert_eq!(it.headline(), None);
+}
+
+#[test]
+fn what_was_not_read_to_its_end_is_compared_with_nothing() {
+    let mut it = Verification { digest: None, ..verification() };
+    it.compare(Some(&first(8, 0)));
+    assert!(it.findings.is_empty());
+}
+
+#[test]
+fn digests_read_back_what_they_print() {
+    let digest = Digest([0xa5; 32]);
+    assert_eq!(digest.to_string().parse(), Ok(digest));
+    assert_eq!("xyz".parse::<Digest>(), Err(NoDigest));
+    assert_eq!("ä".repeat(32).parse::<Digest>(), Err(NoDigest));
+}
