@@ -5,6 +5,7 @@
 pub mod dump_pattern;
 pub mod guest_config;
 pub mod input;
+pub mod lzop;
 pub mod printable;
 pub mod stream;
 pub mod vzdump_log;
