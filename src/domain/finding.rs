@@ -111,6 +111,8 @@ kinds! {
     Warning {
         /// Bytes that mean nothing follow the end; the restore ignores them.
         TrailingPadding = "trailing_padding",
+        /// Bytes follow the end of the archive; the restore ignores them.
+        TrailingBytes = "trailing_bytes",
         /// The compressed data carries no checksum: flipped bits in it can't be noticed.
         NoChecksum = "no_checksum",
         /// The archive holds no configuration of its guest.

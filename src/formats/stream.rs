@@ -88,14 +88,14 @@ pub fn drain(stream: &mut (impl Stream + ?Sized)) -> Result<u64, Stop> {
     skip(stream, u64::MAX)
 }
 
-/// Bytes in memory, for tests; in chunks of at most `step`.
-#[cfg(test)]
-pub(crate) struct Bytes<'a> {
-    pub(crate) left: &'a [u8],
-    pub(crate) step: usize,
+/// Bytes in memory, in chunks of at most `step`: for tests and fuzzing.
+pub struct Bytes<'a> {
+    /// What is still to come.
+    pub left: &'a [u8],
+    /// Longest chunk; with 0 there are none.
+    pub step: usize,
 }
 
-#[cfg(test)]
 impl Stream for Bytes<'_> {
     fn chunk(&mut self) -> Result<&[u8], Stop> {
         Ok(&self.left[..self.left.len().min(self.step)])
