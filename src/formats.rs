@@ -2,6 +2,8 @@
 //!
 //! Everything read here is hostile: memory and time are bounded, and nothing panics.
 
+pub mod checksum_file;
+pub mod dump_content;
 pub mod dump_pattern;
 pub mod guest_config;
 pub mod input;
