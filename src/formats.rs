@@ -1,14 +1,23 @@
-//! What is written on disk by others: names, logs, configurations. Pure, synchronous, within limits.
+//! What is written on disk by others: names, logs, configurations, archives. Pure, synchronous, within limits.
 //!
 //! Everything read here is hostile: memory and time are bounded, and nothing panics.
 
+pub mod archive;
+pub mod bzip2;
+pub mod checksum_file;
 pub mod container_config;
+pub mod dump_content;
 pub mod dump_pattern;
 pub mod guest_config;
+pub mod gzip;
 pub mod input;
 pub mod lzop;
 pub mod printable;
 pub mod stream;
+pub mod sum;
 pub mod tar;
+pub mod vm_config;
+pub mod vma;
 pub mod vzdump_log;
 pub mod vzdump_name;
+pub mod zstd;

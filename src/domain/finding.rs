@@ -127,6 +127,8 @@ kinds! {
         VmstateShort = "vmstate_short",
         /// The checksum file beside it can't be understood.
         SidecarUnreadable = "sidecar_unreadable",
+        /// A file that belongs to it (`-wal`) may be missing.
+        CompanionMissing = "companion_missing",
     }
     Note {
         /// The content is of another format than the name says; restore tools manage all the same.

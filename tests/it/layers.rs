@@ -21,10 +21,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// Crates that the pure layers may use. `regex` and `globset` are pure; so is `memchr`.
+/// Crates that the pure layers may use. `regex` and `globset` are pure; so is `memchr`, and so are the decompressors
+/// `flate2` and `zstd_safe` as far as they work on buffers.
 const PURE: &[(&str, &[&str])] = &[
     ("domain", &["std", "serde", "jiff", "thiserror", "globset", "crate", "super", "self"]),
-    ("formats", &["std", "serde", "jiff", "thiserror", "regex", "memchr", "crate", "super", "self"]),
+    (
+        "formats",
+        &["std", "serde", "jiff", "thiserror", "regex", "memchr", "flate2", "zstd_safe", "crate", "super", "self"],
+    ),
 ];
 
 /// Words that mean the outside world or the clock, in the pure layers.
