@@ -7,26 +7,37 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::adapters::archive_files::ArchiveFiles;
+use crate::adapters::background::Background;
 use crate::adapters::directory::Root;
 use crate::adapters::directory_watch;
 use crate::adapters::dump_dir::DumpDir;
+use crate::adapters::store::{Opener, Place};
 use crate::adapters::vzdump_dir::VzdumpDir;
 use crate::config::{Config, root};
 use crate::domain::inventory::Inventory;
 use crate::domain::policy::Policy;
+use crate::domain::proof::book::Proofs;
+use crate::engine::examiner::Allowance;
 use crate::engine::ports::{Clock, Source};
+use crate::engine::throttle::Throttle;
+use crate::engine::verifier::{self, Outside};
 use crate::engine::{keeper, scanner};
 use crate::http::auth::Gate;
 use crate::http::server::{Limits, Server};
 use crate::http::web_config::{self, WebConfig};
 use crate::http::{self, reload, router};
 use crate::metrics::exposition::{self, Exposition};
+
+/// The verifier gets so long to store what it read to the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Reports of scans that wait to be folded.
 const REPORTS: usize = 16;
@@ -64,9 +75,40 @@ fn paths(roots: &[root::Root]) -> Vec<PathBuf> {
     roots.iter().map(|root| root.path.clone()).collect()
 }
 
+/// Opens the configured store.
+pub fn stores(config: &Config) -> anyhow::Result<Opener> {
+    Ok(Opener(Place::new(config.store.url()?)))
+}
+
+/// The verifier with its outside, if archives are to be read.
+fn verifier(
+    config: &Config,
+    sources: &[WatchedSource],
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Option<(verifier::Settings, Outside)>> {
+    let it = &config.verify;
+    if !it.enabled {
+        return Ok(None);
+    }
+    let background = Background { nice: it.nice, idle_io: it.idle_io };
+    let settings = verifier::Settings {
+        sources: sources.iter().map(|it| it.source.spec().name.clone()).collect(),
+        level: it.level(),
+        workers: it.workers,
+        allowance: Allowance { throttle: Arc::new(Throttle::new(it.rate)), timeout: it.archive_timeout },
+        window: it.window(),
+        again_after: it.reverify_after,
+        retention: config.store.retention,
+        prepare: Arc::new(move || background.enter()),
+    };
+    let outside = Outside { stores: Arc::new(stores(config)?), archives: Arc::new(ArchiveFiles), clock: clock.clone() };
+    Ok(Some((settings, outside)))
+}
+
 /// A daemon that is ready to run.
 pub struct App {
     sources: Vec<WatchedSource>,
+    verifier: Option<(verifier::Settings, Outside)>,
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     server: Server,
@@ -90,6 +132,7 @@ impl App {
                 "no source is configured: add a [[vzdump]] or [[dump]] section (see config/firedrill.example.toml), or try `firedrill serve --demo`"
             );
         }
+        let verifier = verifier(config, &sources, &clock)?;
         let path = config.web.config_file.clone();
         let read = path.as_deref().map(web_config::read).transpose()?.unwrap_or_default();
         let address = config.web.listen_address.as_str();
@@ -100,6 +143,7 @@ impl App {
         let limits = Limits { connections: config.web.max_connections, header_timeout: config.web.header_timeout };
         Ok(Self {
             sources,
+            verifier,
             policy: Arc::new(config.policy()),
             clock,
             server: Server::new(listener, limits, tls.subscribe()),
@@ -121,7 +165,16 @@ impl App {
     /// Scans and serves until `shutdown` resolves; fails when a loop ends by itself.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let specs: Vec<_> = self.sources.iter().map(|it| it.source.spec().clone()).collect();
-        let inventory = Arc::new(Inventory::unseen(&specs, &self.policy));
+        let mut inventory = Inventory::unseen(&specs, &self.policy);
+        if self.verifier.is_some() {
+            for spec in &specs {
+                let view = inventory
+                    .source(&spec.name)
+                    .map(|view| view.with_proofs(Proofs::Unknown("the store was not read yet".into()), &self.policy));
+                inventory = view.map_or(inventory.clone(), |view| inventory.with(view));
+            }
+        }
+        let inventory = Arc::new(inventory);
         let first = Exposition::of(inventory.clone(), self.clock.now());
         let (publish_inventory, inventories) = watch::channel(inventory);
         let (publish_exposition, expositions) = watch::channel(Arc::new(first));
@@ -130,6 +183,7 @@ impl App {
         let routes = router::router(state, self.gate.clone());
 
         let (report, reports) = mpsc::channel(REPORTS);
+        let (news, received) = mpsc::channel(REPORTS);
         let mut loops: JoinSet<anyhow::Result<&'static str>> = JoinSet::new();
         for WatchedSource { source, paths } in self.sources {
             let (nudge, nudges) = mpsc::channel(1);
@@ -137,7 +191,11 @@ impl App {
             let (clock, report) = (self.clock.clone(), report.clone());
             loops.spawn(async move { Ok(scanner::run(source, clock, report, nudges).await.map(|()| "scanner")?) });
         }
-        loops.spawn(named("keeper", keeper::run(self.policy, reports, publish_inventory)));
+        loops
+            .spawn(named("keeper", keeper::run(self.policy, self.clock.clone(), reports, received, publish_inventory)));
+        let mut verifying = self.verifier.map(|(settings, outside)| {
+            tokio::spawn(verifier::run(settings, outside, inventories.clone(), news, stopped.clone()))
+        });
         loops.spawn(named("renderer", exposition::run(inventories, self.clock, publish_exposition)));
         if let Some(path) = self.web.path {
             loops.spawn(named("web config", reload::run(path, self.web.read, self.web.tls, self.gate)));
@@ -147,6 +205,7 @@ impl App {
         let failed = tokio::select! {
             () = shutdown => None,
             ended = loops.join_next() => ended,
+            ended = ended(&mut verifying) => Some(ended.map(|()| Ok("verifier"))),
             ended = &mut server => return match ended {
                 Ok(()) => Err(anyhow::anyhow!("the web server ended by itself")),
                 Err(defect) => Err(anyhow::Error::new(defect).context("the web server failed")),
@@ -154,12 +213,24 @@ impl App {
         };
         stop.send_replace(true);
         server.await.context("the web server failed")?;
+        // It ends within a moment; what hangs on a dead share is left behind.
+        if let Some(verifying) = verifying.filter(|task| !task.is_finished()) {
+            let _ = tokio::time::timeout(LAST_WORDS, verifying).await;
+        }
         match failed {
             None => Ok(()),
             Some(Ok(Ok(name))) => bail!("the {name} ended by itself"),
             Some(Ok(Err(error))) => Err(error),
             Some(Err(defect)) => Err(anyhow::Error::new(defect).context("a loop failed")),
         }
+    }
+}
+
+/// The end of a task that may not exist; without one it never comes.
+async fn ended(task: &mut Option<tokio::task::JoinHandle<()>>) -> Result<(), tokio::task::JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,9 +2,14 @@
 
 mod check_config;
 mod logging;
+mod looking;
 mod scan;
 mod scan_report;
 mod serve;
+mod verify;
+mod verify_html;
+mod verify_report;
+mod verify_run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +41,8 @@ enum Command {
     Serve(serve::Serve),
     /// Look once and print what is there; exit 0: all ok, 1: something late, failed, missing, or nothing found, 2: could not look
     Scan(scan::Scan),
+    /// Read archives from beginning to end; exit 0: all intact, 1: something is damaged, 2: something could not be checked
+    Verify(verify::Verify),
     /// Check the configuration and print everything that is wrong with it
     CheckConfig(check_config::CheckConfig),
 }
@@ -65,6 +72,7 @@ impl Cli {
         let result = match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Scan(scan) => scan.run(),
+            Command::Verify(verify) => verify.run(),
             Command::CheckConfig(check) => check.run(),
         };
         result.unwrap_or_else(|error| {

@@ -9,7 +9,9 @@ mod errors;
 pub mod items;
 pub mod logging;
 pub mod root;
+pub mod store;
 mod text;
+pub mod verify;
 pub mod vzdump;
 pub mod web;
 
@@ -37,6 +39,10 @@ pub struct Config {
     pub web: web::Web,
     /// The log.
     pub log: logging::Log,
+    /// The store.
+    pub store: store::Store,
+    /// The verifier.
+    pub verify: verify::Verify,
     /// What is expected where no environment or item says otherwise.
     pub defaults: items::Expected,
     /// Vzdump sources.
@@ -81,6 +87,8 @@ impl Config {
     /// Errors of meaning: what each value says is fine, but together they make no sense.
     fn check(&self, complaints: &mut Complaints) {
         self.web.check(complaints);
+        self.store.check(complaints);
+        self.verify.check(complaints);
         self.defaults.check("defaults", complaints);
         let mut names = BTreeSet::new();
         let sources = self.vzdump.iter().enumerate().map(|(index, it)| (format!("vzdump.{index}"), &it.name));

@@ -10,5 +10,6 @@ pub mod exposition;
 pub mod family;
 pub mod items;
 pub mod media;
+pub mod proofs;
 pub mod sources;
 pub mod storage;

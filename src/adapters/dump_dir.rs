@@ -169,6 +169,7 @@ fn attempt(
         outcome: of_dump(&dump.path, facts, grew, sidecar, now),
         file: printable(dump.path.as_bytes()).into(),
         size: facts.size,
+        modified: Some(facts.modified),
         duration: None,
         guest_name: None,
         note: None,
@@ -183,6 +184,7 @@ fn unreadable(dump: &Dump, error: &io::Error, zone: &TimeZone, now: Timestamp) -
     let reason = format!("the file can't be examined: {error}");
     Attempt {
         outcome: Outcome::Failed { reason: reason.into() },
+        modified: None,
         ..attempt(dump, nothing, false, &HashSet::new(), zone, now)
     }
 }

@@ -1,26 +1,21 @@
 //! `firedrill scan`: one look, without a daemon.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{ConfigFile, say, scan_report};
+use super::{ConfigFile, looking, say, scan_report};
 use crate::adapters::clock::SystemClock;
-use crate::app::{self, WatchedSource};
+use crate::app;
 use crate::config::{Config, dump, root, vzdump};
-use crate::domain::age;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
-use crate::domain::look::{ErrorKind, Look, LookError, Medium};
-use crate::domain::policy::Policy;
+use crate::domain::look::Medium;
 use crate::domain::verdict::{State, by_age, judge};
-use crate::engine::ports::{Clock as _, Source};
+use crate::engine::ports::Clock as _;
 
 #[derive(Debug, Args)]
 pub(super) struct Scan {
@@ -52,7 +47,7 @@ impl Scan {
         let config = if self.paths.is_empty() { self.config.load()? } else { self.ad_hoc()? };
         let sources = app::sources(&config)?;
         ensure!(!sources.is_empty(), "nothing to look at: name a directory, or configure a source (see --help)");
-        let inventory = look_at_all(sources, &config.policy());
+        let inventory = looking::at_all(sources, &config.policy());
         let now = SystemClock.now();
         let text = if self.json { scan_report::json(&inventory, now)? } else { scan_report::table(&inventory, now) };
         say(&text)?;
@@ -107,58 +102,6 @@ fn dump_directories(path: &Path) -> Vec<PathBuf> {
     // What can't be listed may hold some: the scan will say that it couldn't look.
     let both = std::fs::read_dir(path).map_or(true, |names| names.flatten().any(is_vzdump));
     if both { vec![path.to_owned(), dump] } else { vec![dump] }
-}
-
-/// Looks at all sources at the same time; each has its own time limit.
-fn look_at_all(sources: Vec<WatchedSource>, policy: &Policy) -> Inventory {
-    let specs: Vec<_> = sources.iter().map(|it| it.source.spec().clone()).collect();
-    let bar = progress(sources.len() as u64);
-    let running: Vec<_> = sources.into_iter().map(|it| start(it.source)).collect();
-    let mut inventory = Inventory::unseen(&specs, policy);
-    for ((spec, receive), started) in specs.iter().zip(running).zip(std::iter::repeat(Instant::now())) {
-        bar.set_message(spec.name.to_string());
-        let left = spec.scan_timeout.saturating_sub(started.elapsed());
-        let look =
-            receive.recv_timeout(left).unwrap_or_else(|ended| Look::blind(spec, &no_result(ended, spec.scan_timeout)));
-        let view = SourceView::unseen(spec.clone(), policy).after(look, started.elapsed(), policy, SystemClock.now());
-        inventory = inventory.with(view);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    inventory
-}
-
-fn no_result(ended: mpsc::RecvTimeoutError, limit: Duration) -> LookError {
-    match ended {
-        mpsc::RecvTimeoutError::Timeout => {
-            let limit = age::words(limit);
-            let sentence = format!("the scan did not end within {limit}; is a network share hanging?");
-            LookError::new(ErrorKind::Timeout, sentence)
-        }
-        mpsc::RecvTimeoutError::Disconnected => LookError::new(ErrorKind::Internal, "defect in the scan"),
-    }
-}
-
-fn start(mut source: Box<dyn Source>) -> mpsc::Receiver<Look> {
-    let (send, receive) = mpsc::channel();
-    std::thread::spawn(move || {
-        // Nobody listens any more once the time is up.
-        let _ = send.send(source.look(SystemClock.now()));
-    });
-    receive
-}
-
-/// A bar on a terminal; nothing elsewhere.
-fn progress(sources: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(sources);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} looking at {msg} {bar:20} {pos}/{len} {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
 }
 
 fn exit_code(inventory: &Inventory, ad_hoc: bool, now: jiff::Timestamp) -> u8 {

@@ -64,6 +64,8 @@ pub struct Attempt {
     pub file: Box<str>,
     /// Bytes on disk of the archive or dump; 0 where there is none.
     pub size: u64,
+    /// Last write to it.
+    pub modified: Option<Timestamp>,
     /// How long the run took, by its log.
     pub duration: Option<Duration>,
     /// Name of the guest at that time, by its log.

@@ -83,8 +83,6 @@ kinds! {
         VmaMissingClusters = "vma_missing_clusters",
         /// Memory contents of a guest don't come in order.
         VmaVmstateOrder = "vma_vmstate_order",
-        /// A disk that the configuration names is not in the archive.
-        DiskMissing = "disk_missing",
         /// A header of a tar archive is wrong.
         TarHeader = "tar_header",
         /// A tar archive has no end marker.
@@ -117,18 +115,23 @@ kinds! {
         NoChecksum = "no_checksum",
         /// The archive holds no configuration of its guest.
         NoConfig = "no_config",
+        /// The configuration of a guest lacks what a restore then has to be told by hand.
+        ConfigIncomplete = "config_incomplete",
         /// A name in the archive that would be written outside of the target, or that no file system takes.
         HostileName = "hostile_name",
+        /// A disk that the configuration names is not in the archive. The archive is as it was written: whether the disk was
+        /// left out on purpose, the operator has to say.
+        DiskMissing = "disk_missing",
         /// A disk of the archive that the configuration doesn't map: qmrestore refuses it.
         DiskUnmapped = "disk_unmapped",
         /// The size of a disk differs from what the configuration says.
         DiskSize = "disk_size",
         /// Memory contents of a guest that are shorter than declared.
         VmstateShort = "vmstate_short",
-        /// The checksum file beside it can't be understood.
-        SidecarUnreadable = "sidecar_unreadable",
         /// A file that belongs to it (`-wal`) may be missing.
         CompanionMissing = "companion_missing",
+        /// The checksum file beside it can't be understood.
+        SidecarUnreadable = "sidecar_unreadable",
     }
     Note {
         /// The content is of another format than the name says; restore tools manage all the same.

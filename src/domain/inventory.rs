@@ -15,6 +15,8 @@ use super::ids::{ItemId, SourceName};
 use super::item::{Frame, Item, Standing};
 use super::look::{Capacity, Health, Look, RootListing, SourceSpec};
 use super::policy::{Policy, Traits};
+use super::proof::book::Proofs;
+use super::verification::Verifier;
 
 /// One source with all that is known of it.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct SourceView {
     pub capacities: Vec<Option<Capacity>>,
     /// The guests, as of the last look that could tell.
     pub guests: Option<Arc<GuestBook>>,
+    /// What is proven of its files.
+    pub proofs: Proofs,
 }
 
 impl SourceView {
@@ -42,6 +46,7 @@ impl SourceView {
             listings: vec![None; spec.roots.len()],
             capacities: vec![None; spec.roots.len()],
             guests: None,
+            proofs: Proofs::Off,
             spec,
         };
         view.items = Arc::new(view.sum_up(policy));
@@ -66,15 +71,21 @@ impl SourceView {
         let unchanged = self.health.last_scan.is_some()
             && same(self.guests.as_ref(), guests.as_ref())
             && self.listings.iter().zip(&listings).all(|(old, new)| same(old.as_ref(), new.as_ref()));
-        let mut view =
-            Self { spec: self.spec.clone(), health, items: self.items.clone(), listings, capacities, guests };
-        if !unchanged {
-            let items = view.sum_up(policy);
-            if items != *view.items {
-                view.items = Arc::new(items);
-            }
+        let view = Self { health, listings, capacities, guests, ..self.clone() };
+        if unchanged { view } else { view.summed_up(policy) }
+    }
+
+    /// The source with other proofs.
+    pub fn with_proofs(&self, proofs: Proofs, policy: &Policy) -> Self {
+        Self { proofs, ..self.clone() }.summed_up(policy)
+    }
+
+    fn summed_up(mut self, policy: &Policy) -> Self {
+        let items = self.sum_up(policy);
+        if items != *self.items {
+            self.items = Arc::new(items);
         }
-        view
+        self
     }
 
     fn next_book(&self, book: Arc<GuestBook>, now: Timestamp) -> Arc<GuestBook> {
@@ -131,7 +142,7 @@ impl SourceView {
             Standing::Judged
         };
         let node_lost = guest.zip(book).is_some_and(|(guest, book)| book.is_lost(guest));
-        Frame { id: id.clone(), guest, environment, standing, expectation, node_lost }
+        Frame { id: id.clone(), guest, environment, standing, expectation, node_lost, proofs: &self.proofs }
     }
 }
 
@@ -148,13 +159,15 @@ fn same<T>(old: Option<&Arc<T>>, new: Option<&Arc<T>>) -> bool {
 pub struct Inventory {
     /// In the order of the configuration.
     pub sources: Vec<Arc<SourceView>>,
+    /// What the verifier does; `None` where nothing is verified.
+    pub verifier: Option<Arc<Verifier>>,
 }
 
 impl Inventory {
     /// Sources that were never looked at.
     pub fn unseen(specs: &[Arc<SourceSpec>], policy: &Policy) -> Self {
         let view = |spec: &Arc<SourceSpec>| Arc::new(SourceView::unseen(spec.clone(), policy));
-        Self { sources: specs.iter().map(view).collect() }
+        Self { sources: specs.iter().map(view).collect(), verifier: None }
     }
 
     /// The inventory with one source replaced.
@@ -163,7 +176,7 @@ impl Inventory {
         if let Some(slot) = sources.iter_mut().find(|old| old.spec.name == view.spec.name) {
             *slot = Arc::new(view);
         }
-        Self { sources }
+        Self { sources, verifier: self.verifier.clone() }
     }
 
     /// The view of a source.

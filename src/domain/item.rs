@@ -13,6 +13,7 @@ use super::ids::ItemId;
 use super::local_time::When;
 use super::look::{Medium, RootSpec};
 use super::policy::Expectation;
+use super::proof::book::{ItemProof, Proofs};
 use super::statistics;
 
 /// Sizes of this many backups before the newest say what is usual; older ones would hide slow growth.
@@ -162,6 +163,8 @@ pub struct Item {
     pub future: u32,
     /// Whether the guest starts with its node, where its configuration is known.
     pub onboot: Option<bool>,
+    /// What is proven of it.
+    pub proof: ItemProof,
     /// For people.
     pub notes: Vec<Note>,
 }
@@ -181,6 +184,8 @@ pub struct Frame<'a> {
     pub expectation: Expectation,
     /// Whether the guest's node was lost.
     pub node_lost: bool,
+    /// What is proven of the files of its source.
+    pub proofs: &'a Proofs,
 }
 
 impl Item {
@@ -196,6 +201,7 @@ impl Item {
             }
         }
         own.sort_by_key(|(root, attempt)| (attempt.started, *root));
+        let proofs = frame.proofs;
         let mut item = Self::empty(frame, &own, roots);
         item.note_strangers(&strangers);
         let cut = cut_copies(&own);
@@ -210,6 +216,7 @@ impl Item {
         }
         item.count(&own, roots);
         item.find_newest(&own);
+        item.find_proof(&own, roots, proofs);
         item.find_failure(&own);
         item
     }
@@ -242,6 +249,7 @@ impl Item {
             size_deviation: None,
             future: 0,
             onboot: frame.guest.map(|guest| guest.onboot),
+            proof: ItemProof::Off,
             notes,
         }
     }
@@ -317,6 +325,15 @@ impl Item {
             root,
             sidecar: attempt.sidecar,
         });
+    }
+
+    fn find_proof(&mut self, own: &[(usize, &Attempt)], roots: &[RootSpec], proofs: &Proofs) {
+        let copies: Vec<(&Arc<str>, Timestamp, &Attempt)> = own
+            .iter()
+            .filter(|(_, attempt)| self.is_copy(attempt))
+            .filter_map(|(root, attempt)| Some((&roots.get(*root)?.path, attempt.started.known()?, *attempt)))
+            .collect();
+        self.proof = proofs.of_item(&self.id, &copies);
     }
 
     fn find_failure(&mut self, own: &[(usize, &Attempt)]) {

@@ -3,6 +3,9 @@
 //! A [`Verification`] is one reading of one file. It counts for that file as long as size and time of last write are
 //! those that were read; a newer backup, or the same file written again, is unproven until it is read.
 
+pub mod book;
+pub mod plan;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;

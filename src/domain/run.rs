@@ -141,6 +141,7 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
         outcome,
         file,
         size: 0,
+        modified: None,
         duration,
         guest_name: logged_name.clone(),
         note: None,
@@ -157,7 +158,11 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
             let mut found = match &archive.facts {
                 Ok(facts) => {
                     let outcome = of_archive(&archive.file, *facts, &run.log.1, now);
-                    Attempt { size: facts.size, ..attempt(archive.file.clone(), outcome, Some(facts.modified)) }
+                    Attempt {
+                        size: facts.size,
+                        modified: Some(facts.modified),
+                        ..attempt(archive.file.clone(), outcome, Some(facts.modified))
+                    }
                 }
                 Err(why) => {
                     let reason = format!("the archive can't be examined: {why}");

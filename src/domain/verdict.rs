@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use super::age;
 use super::item::{Item, Standing};
 use super::look::{Health, SourceSpec};
+use super::proof::book::{ItemProof, ProofState};
 
 /// State of an item; exactly one applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -35,13 +36,16 @@ pub enum State {
     Failed,
     /// The next one is being written.
     Running,
+    /// The newest backup is damaged.
+    Corrupt,
     /// Could not look.
     Unknown,
 }
 
 impl State {
     /// All of them, in label order.
-    pub const ALL: [Self; 6] = [Self::Failed, Self::Late, Self::Missing, Self::Ok, Self::Running, Self::Unknown];
+    pub const ALL: [Self; 7] =
+        [Self::Corrupt, Self::Failed, Self::Late, Self::Missing, Self::Ok, Self::Running, Self::Unknown];
 
     /// The `state` label.
     pub const fn as_str(self) -> &'static str {
@@ -51,6 +55,7 @@ impl State {
             Self::Missing => "missing",
             Self::Failed => "failed",
             Self::Running => "running",
+            Self::Corrupt => "corrupt",
             Self::Unknown => "unknown",
         }
     }
@@ -79,6 +84,10 @@ pub enum Cause {
     NoBackup,
     /// The newest is older than expected.
     Overdue,
+    /// The newest backup was read and would not restore.
+    Damaged,
+    /// What was proven before is not known now.
+    ProofsUnknown,
 }
 
 /// A state with its cause.
@@ -105,6 +114,9 @@ pub fn judge(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) ->
     if health.guests_never_seen && item.id.vmid().is_some() {
         return verdict(State::Unknown, Cause::GuestsUnknown);
     }
+    if is_damaged(item, health) {
+        return verdict(State::Corrupt, Cause::Damaged);
+    }
     if item.running.is_some_and(|running| !health.is_blind(running.root)) {
         return verdict(State::Running, Cause::BeingWritten);
     }
@@ -115,7 +127,16 @@ pub fn judge(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) ->
     if health.any_blind() && !(item.failure.is_none() && is_fresh_where_seen(item, health, now)) {
         return verdict(State::Unknown, Cause::CannotLook);
     }
+    // An earlier reading may have found it damaged.
+    if by_age.state == State::Ok && matches!(item.proof, ItemProof::Unknown(_)) {
+        return verdict(State::Unknown, Cause::ProofsUnknown);
+    }
     Some(by_age)
+}
+
+fn is_damaged(item: &Item, health: &Health) -> bool {
+    let seen = item.newest.as_ref().is_some_and(|newest| !health.is_blind(newest.root));
+    seen && matches!(&item.proof, ItemProof::Known(proven) if proven.state() == ProofState::Failed)
 }
 
 /// Whether a directory that can be read holds a backup that is fresh enough, whatever lies in the others.
@@ -207,7 +228,23 @@ pub fn explain(verdict: Verdict, item: &Item, health: &Health, now: Timestamp) -
         Cause::Overdue => {
             format!("the newest backup is {} old, expected every {interval}", newest_age().unwrap_or_default())
         }
+        Cause::Damaged => damaged(item, newest_age().unwrap_or_default(), now),
+        Cause::ProofsUnknown => match &item.proof {
+            ItemProof::Unknown(why) => format!("whether it was found damaged before isn't known: {why}"),
+            ItemProof::Off | ItemProof::Known(_) => "whether it was found damaged before isn't known".to_owned(),
+        },
     }
+}
+
+fn damaged(item: &Item, age: String, now: Timestamp) -> String {
+    let ItemProof::Known(proven) = &item.proof else { return "the newest backup is damaged".to_owned() };
+    let headline = proven.newest.as_ref().and_then(|proof| proof.headline.as_deref()).unwrap_or("it would not restore");
+    let file = item.newest.as_ref().map_or("", |newest| &*newest.file);
+    let fallback = match proven.newest_intact {
+        Some(intact) => format!("the newest that was proven intact is {} old", age::words(elapsed(intact, now))),
+        None => "none of the others was proven intact yet".to_owned(),
+    };
+    format!("the newest backup ({file}, {age} old) is damaged: {headline}; {fallback}")
 }
 
 #[cfg(test)]

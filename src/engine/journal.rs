@@ -25,6 +25,12 @@ pub fn write(before: &SourceView, after: &SourceView, now: Timestamp) {
     );
     health(before, after);
     oddities(before, after);
+    write_verdicts(before, after, now);
+}
+
+/// Writes which items turned bad or good.
+pub fn write_verdicts(before: &SourceView, after: &SourceView, now: Timestamp) {
+    let source = after.spec.name.as_str();
     let mut left = MAX_LINES;
     let old: BTreeMap<&ItemId, &Item> = before.items.iter().map(|item| (&item.id, item)).collect();
     for item in after.items.iter() {
@@ -91,12 +97,15 @@ fn notes(source: &str, before: Option<&Item>, after: &Item, mut left: usize) -> 
 /// Whether a verdict is worth a line. That a whole source went blind is said once, by [`health`].
 fn is_news(was: Option<Verdict>, is: Verdict) -> bool {
     let known = |verdict: Verdict| {
-        !matches!(verdict.cause, Cause::CannotLook | Cause::GuestsUnknown | Cause::NotScanned | Cause::ScanStale)
+        !matches!(
+            verdict.cause,
+            Cause::CannotLook | Cause::GuestsUnknown | Cause::NotScanned | Cause::ProofsUnknown | Cause::ScanStale
+        )
     };
     match was.filter(|was| known(*was)) {
         _ if !known(is) => false,
         Some(was) => was.state != is.state,
-        None => matches!(is.state, State::Failed | State::Missing | State::Late | State::Unknown),
+        None => matches!(is.state, State::Corrupt | State::Failed | State::Missing | State::Late | State::Unknown),
     }
 }
 

@@ -69,6 +69,12 @@ pub trait ProofStore: Send + Sync + 'static {
     fn seen<'a>(&'a self, archives: &'a [ArchiveId], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
+/// Opens the store.
+pub trait Stores: Send + Sync + 'static {
+    /// Opens it; creates and migrates where needed.
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn ProofStore>, StoreError>>;
+}
+
 /// When a level was last reached on any archive of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LevelReached {

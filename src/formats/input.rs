@@ -3,15 +3,10 @@
 use std::io::{self, Read};
 
 use super::stream::{Stop, Stream};
+use super::sum::Sum;
 
 /// Bytes read at once. Small enough to stay in the second-level cache between reading, digesting and decoding.
 const BUFFER: usize = 128 << 10;
-
-/// A digest beside the BLAKE3 one, to compare with a checksum file.
-pub trait Sideline {
-    /// Takes the next bytes of the file.
-    fn update(&mut self, bytes: &[u8]);
-}
 
 /// A file that is being read.
 pub struct Input<R> {
@@ -21,19 +16,19 @@ pub struct Input<R> {
     end: usize,
     total: u64,
     digest: blake3::Hasher,
-    sidelines: Vec<Box<dyn Sideline + Send>>,
+    sum: Option<Sum>,
 }
 
 impl<R: Read> Input<R> {
     /// A file from its beginning.
     pub fn new(reader: R) -> Self {
-        Self::with_sidelines(reader, Vec::new())
+        Self::with_sum(reader, None)
     }
 
-    /// A file from its beginning, every byte of which goes through `sidelines` too.
-    pub fn with_sidelines(reader: R, sidelines: Vec<Box<dyn Sideline + Send>>) -> Self {
+    /// A file from its beginning, with a checksum beside the BLAKE3 digest.
+    pub fn with_sum(reader: R, sum: Option<Sum>) -> Self {
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        Self { reader, buffer, start: 0, end: 0, total: 0, digest: blake3::Hasher::new(), sidelines }
+        Self { reader, buffer, start: 0, end: 0, total: 0, digest: blake3::Hasher::new(), sum }
     }
 
     /// Bytes that were used so far.
@@ -63,7 +58,9 @@ impl<R: Read> Input<R> {
                 Ok(count) => {
                     let new = &self.buffer[self.end..self.end + count];
                     self.digest.update(new);
-                    self.sidelines.iter_mut().for_each(|sideline| sideline.update(new));
+                    if let Some(sum) = &mut self.sum {
+                        sum.update(new);
+                    }
                     self.end += count;
                     self.total += count as u64;
                     return Ok(count);
@@ -77,6 +74,11 @@ impl<R: Read> Input<R> {
     /// The BLAKE3 digest of everything that was read: of the whole file once the end was seen.
     pub fn digest(&self) -> [u8; 32] {
         *self.digest.finalize().as_bytes()
+    }
+
+    /// The checksum of everything that was read, in lower-case hexadecimal digits.
+    pub fn sum(&self) -> Option<String> {
+        self.sum.as_ref().map(Sum::digits)
     }
 
     /// Bytes that were read.

@@ -7,6 +7,7 @@ use axum::response::Html;
 
 use super::state::State;
 use crate::domain::age;
+use crate::domain::html::escaped;
 use crate::domain::inventory::SourceView;
 use crate::domain::item::Item;
 use crate::domain::verdict::{State as ItemState, by_age, elapsed, explain, judge};
@@ -99,30 +100,4 @@ fn trouble_table(html: &mut String, troubles: &[(&std::sync::Arc<SourceView>, &I
 fn put(html: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string can't fail.
     let _ = html.write_fmt(text);
-}
-
-/// Names and reasons come from outside.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn markup_from_outside_is_text() {
-        assert_eq!(escaped("<b a='1' c=\"2\">&"), "&lt;b a=&#39;1&#39; c=&quot;2&quot;&gt;&amp;");
-    }
 }

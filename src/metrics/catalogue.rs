@@ -5,17 +5,17 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::family::{Description, Family};
-use super::{backups, daemon, items, media, sources, storage};
+use super::{backups, daemon, items, media, proofs, sources, storage};
 use crate::domain::inventory::Inventory;
 
 /// Fills families from a snapshot.
 pub type Collect = fn(&Inventory, Timestamp, &mut dyn FnMut(Family));
 
 /// Families over items: many series, rendered once per change.
-pub const PER_ITEM: [Collect; 3] = [backups::collect, items::collect, media::collect];
+pub const PER_ITEM: [Collect; 4] = [backups::collect, items::collect, media::collect, proofs::collect];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
-pub const PER_SCRAPE: [Collect; 3] = [daemon::collect, sources::collect, storage::collect];
+pub const PER_SCRAPE: [Collect; 4] = [daemon::collect, proofs::collect_verifier, sources::collect, storage::collect];
 
 /// All families, by name.
 pub fn descriptions() -> Vec<&'static Description> {
@@ -24,6 +24,8 @@ pub fn descriptions() -> Vec<&'static Description> {
     all.extend(daemon::DESCRIPTIONS);
     all.extend(items::DESCRIPTIONS);
     all.extend(media::DESCRIPTIONS);
+    all.extend(proofs::OF_ITEMS);
+    all.extend(proofs::OF_VERIFIER);
     all.extend(sources::DESCRIPTIONS);
     all.extend(storage::DESCRIPTIONS);
     all.sort_unstable_by_key(|description| description.name);

@@ -21,13 +21,29 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// Crates that the pure layers may use. `regex` and `globset` are pure; so is `memchr`, and so are the decompressors
-/// `flate2` and `zstd_safe` as far as they work on buffers.
+/// Crates that the pure layers may use: values, texts, and what decodes or digests bytes in memory.
 const PURE: &[(&str, &[&str])] = &[
     ("domain", &["std", "serde", "jiff", "thiserror", "globset", "crate", "super", "self"]),
     (
         "formats",
-        &["std", "serde", "jiff", "thiserror", "regex", "memchr", "flate2", "zstd_safe", "crate", "super", "self"],
+        &[
+            "std",
+            "serde",
+            "jiff",
+            "thiserror",
+            "regex",
+            "memchr",
+            "blake3",
+            "bzip2",
+            "flate2",
+            "md5",
+            "sha2",
+            "simd_adler32",
+            "zstd_safe",
+            "crate",
+            "super",
+            "self",
+        ],
     ),
 ];
 

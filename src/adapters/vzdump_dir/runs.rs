@@ -123,6 +123,7 @@ fn renamed(item: crate::domain::ids::ItemId, name: &[u8], facts: FileFacts) -> A
         outcome: Outcome::Renamed,
         file: printable(name).into(),
         size: facts.size,
+        modified: Some(facts.modified),
         duration: None,
         guest_name: None,
         note: None,

@@ -30,6 +30,7 @@ fn listing(ids: &[&str]) -> Arc<RootListing> {
         outcome: Outcome::Complete { warning: None },
         file: "f".into(),
         size: 1,
+        modified: None,
         duration: None,
         guest_name: None,
         note: None,

@@ -12,6 +12,7 @@ fn attempt(hour: i64, size: u64, outcome: Outcome) -> Attempt {
         outcome,
         file: format!("file-{hour}").into(),
         size,
+        modified: None,
         duration: None,
         guest_name: Some("web".into()),
         note: None,
@@ -40,6 +41,7 @@ fn frame(guest: Option<&Guest>) -> Frame<'_> {
             minimum_size: 10,
         },
         node_lost: false,
+        proofs: &Proofs::Off,
     }
 }
 

@@ -72,6 +72,7 @@ fn item(age: Option<i64>) -> Item {
         size_deviation: None,
         future: 0,
         onboot: None,
+        proof: ItemProof::Off,
         notes: Vec::new(),
     }
 }

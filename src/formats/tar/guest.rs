@@ -79,7 +79,7 @@ impl Guest {
         let config = container_config::parse(bytes);
         if config.rootfs.is_none() {
             let text = "the configuration of the container has no rootfs: the restore refuses it unless somebody says by hand where the root belongs";
-            findings.say(Kind::ConfigUnreadable, text);
+            findings.say(Kind::ConfigIncomplete, text);
         }
         for point in config.mount_points.iter().filter(|point| point.is_backed_up()) {
             let path = point.below_root();

@@ -21,6 +21,7 @@ fn look(items: u32) -> Look {
         outcome: Outcome::Complete { warning: None },
         file: "f".into(),
         size: 1,
+        modified: None,
         duration: None,
         guest_name: Some("quo\"ted\\ \n name".into()),
         note: None,
@@ -46,7 +47,7 @@ fn unseen() -> SourceView {
 }
 
 fn inventory(view: SourceView) -> Arc<Inventory> {
-    Arc::new(Inventory { sources: vec![Arc::new(view)] })
+    Arc::new(Inventory { sources: vec![Arc::new(view)], verifier: None })
 }
 
 fn text(exposition: &Exposition, now: Timestamp) -> String {
@@ -104,7 +105,7 @@ fn exactly_one_state_is_1_and_removed_items_leave_nothing() {
             .lines()
             .filter(|line| line.starts_with("firedrill_backup_state") && line.contains(&format!("qemu/{vmid}\"")));
         let values: Vec<&str> = series.map(|line| line.rsplit(' ').next().unwrap()).collect();
-        assert_eq!((values.len(), values.iter().filter(|value| **value == "1").count()), (6, 1));
+        assert_eq!((values.len(), values.iter().filter(|value| **value == "1").count()), (7, 1));
     }
     let fewer = view.after(look(1), Duration::ZERO, &Policy::default(), now());
     let second = first.refreshed(inventory(fewer), now());

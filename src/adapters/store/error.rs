@@ -1,0 +1,86 @@
+//! What goes wrong with a store, in sentences that say what to do.
+
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use sqlx::migrate::MigrateError;
+
+use super::Place;
+use crate::engine::ports::StoreError;
+
+/// What was tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Doing {
+    Open,
+    Read,
+    Write,
+}
+
+impl Place {
+    /// Makes the file, for its owner alone, and its directory where only that is missing.
+    pub(super) fn prepare_file(&self) -> Result<(), StoreError> {
+        let shown = self.shown();
+        let path = Path::new(&shown);
+        let wrong = |what: &str, error: &std::io::Error| StoreError {
+            message: format!(
+                "the store {shown} can't be opened: {what}: {error}. Let the user who runs firedrill write there, or name another place with store.url"
+            ),
+        };
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists()) {
+            let made = std::fs::DirBuilder::new().mode(0o750).create(parent);
+            made.map_err(|error| wrong(&format!("its directory {} can't be made", parent.display()), &error))?;
+        }
+        let opened = std::fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+        opened.map(drop).map_err(|error| wrong("the file can't be written", &error))
+    }
+
+    pub(super) fn failed(&self, doing: Doing, error: &sqlx::Error) -> StoreError {
+        let tried = match doing {
+            Doing::Open => "can't be opened",
+            Doing::Read => "can't be read",
+            Doing::Write => "can't be written",
+        };
+        let (what, advice) = self.explain(error);
+        StoreError { message: format!("the store {} {tried}: {what}. {advice}", self.shown()) }
+    }
+
+    pub(super) fn migration_failed(&self, error: MigrateError) -> StoreError {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => self.failed(Doing::Open, &error),
+            MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => StoreError {
+                message: format!(
+                    "the store {} can't be opened: another version of firedrill made its tables (migration {version}). Run that version or a newer one, or name another place with store.url",
+                    self.shown()
+                ),
+            },
+            other => StoreError { message: format!("the store {} can't be opened: {other}", self.shown()) },
+        }
+    }
+
+    /// What went wrong, and what to do. Codes: sqlite.org/rescode.html, appendix A of PostgreSQL's manual.
+    fn explain(&self, error: &sqlx::Error) -> (String, &'static str) {
+        let database = error.as_database_error();
+        let code = database.and_then(|error| error.code()).unwrap_or_default().into_owned();
+        // SQLite's extended codes hold the primary one in their low byte.
+        let primary = if self.is_sqlite() { code.parse::<u32>().ok().map(|code| code & 0xff) } else { None };
+        let text = database.map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        let advice = match (primary, code.as_str()) {
+            (Some(13), _) | (None, "53100") => "Its disk is full: make room; nothing is lost, it is tried again",
+            (Some(5 | 6), _) | (None, "55P03") => "Another process keeps it locked; it is tried again",
+            (Some(8 | 14), _) => "Let the user who runs firedrill write there, or name another place with store.url",
+            (Some(11 | 26), _) => {
+                "The file is damaged or no SQLite database: move it away, a new one is made, and all archives are read again"
+            }
+            (Some(10), _) => "Its disk reports errors: look at the kernel's log",
+            (None, "28P01" | "28000") => "Check user and password in store.url or store.url_file",
+            (None, "3D000") => "Create the database, or correct store.url",
+            (None, "42501") => "The user needs to own the database, to make its tables",
+            (None, "57P03" | "53300") => "The server takes no connection now; it is tried again",
+            _ if matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => {
+                "Is the server running, and reachable from here? It is tried again"
+            }
+            _ => "It is tried again",
+        };
+        (text, advice)
+    }
+}

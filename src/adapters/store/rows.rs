@@ -1,0 +1,66 @@
+//! Between rows and values.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::domain::ids::SourceName;
+use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
+use crate::domain::run::FileFacts;
+use crate::engine::ports::Kept;
+
+/// PostgreSQL's text holds no zeros.
+pub(super) fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+pub(super) fn micros(time: Timestamp) -> i64 {
+    time.as_microsecond()
+}
+
+pub(super) fn stamp(micros: i64) -> Option<Timestamp> {
+    Timestamp::from_microsecond(micros).ok()
+}
+
+/// File times are compared for equality: every digit counts. Beyond the year 2262 they are all the same.
+pub(super) fn nanos(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(if time > Timestamp::UNIX_EPOCH { i64::MAX } else { i64::MIN })
+}
+
+pub(super) fn moment(nanos: i64) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(nanos.into()).ok()
+}
+
+/// A verification without its evidence; `None` when it can't be understood.
+pub(super) fn of_row(row: &AnyRow, source: &SourceName) -> Result<Option<Kept>, sqlx::Error> {
+    let text = |name: &str| row.try_get::<String, _>(name);
+    let some_text = |name: &str| row.try_get::<Option<String>, _>(name);
+    let number = |name: &str| row.try_get::<i64, _>(name);
+    let (root, file, item) = (text("root")?, text("file")?, text("item")?);
+    let (digest, conclusion, findings) = (some_text("digest")?, text("conclusion")?, text("findings")?);
+    let (id, size, modified, started) = (number("id")?, number("size")?, number("modified")?, number("started")?);
+    let (wanted, took, read) = (number("wanted")?, number("took")?, number("read")?);
+    let reached = row.try_get::<Option<i64>, _>("reached")?;
+    let (reason, sidecar) = (some_text("reason")?, some_text("sidecar")?);
+    let understand = || {
+        Some(Verification {
+            archive: ArchiveId { source: source.clone(), root: root.into(), file: file.into() },
+            item: item.parse().ok()?,
+            facts: FileFacts { size: u64::try_from(size).ok()?, modified: moment(modified)? },
+            digest: digest.and_then(|digest| digest.parse().ok()),
+            wanted: Level::of(wanted)?,
+            reached: reached.and_then(Level::of),
+            conclusion: Conclusion::parse(&conclusion)?,
+            findings: serde_json::from_str(&findings).ok()?,
+            reason: reason.map(Into::into),
+            started: stamp(started)?,
+            took: Duration::from_micros(u64::try_from(took).ok()?),
+            read: u64::try_from(read).ok()?,
+            evidence: Evidence::default(),
+            sidecar: sidecar.map(Into::into),
+        })
+    };
+    Ok(understand().map(|verification| Kept { id, verification }))
+}

@@ -1,0 +1,163 @@
+//! `firedrill verify`: reads archives from beginning to end and says whether they would restore.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+
+use super::{ConfigFile, looking, say, say_error, verify_report, verify_run};
+use crate::adapters::clock::SystemClock;
+use crate::app;
+use crate::config::Config;
+use crate::domain::ids::{ItemId, SourceName};
+use crate::domain::inventory::Inventory;
+use crate::domain::proof::{ArchiveId, Level};
+use crate::engine::examiner::Job;
+use crate::engine::ports::{Clock as _, ProofStore, Stores as _};
+
+use self::found::in_paths;
+
+mod found;
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// Archives, or directories of archives, to read; without any, all backups of the configured sources
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Only this configured source
+    #[arg(long, value_name = "SOURCE", conflicts_with = "paths")]
+    source: Option<SourceName>,
+    /// Only this item, such as qemu/100 or dump/shop
+    #[arg(long, value_name = "ITEM", conflicts_with = "paths")]
+    item: Option<ItemId>,
+    /// How much to prove: 1 present, 2 decodes to its end, 3 complete
+    #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
+    level: u8,
+    /// Archives read at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Print JSON instead of lines and a table
+    #[arg(long)]
+    json: bool,
+    /// Also write a report to keep as evidence
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Stop at the first damaged archive
+    #[arg(long)]
+    fail_fast: bool,
+}
+
+/// What is to be read, and what could not even be looked at.
+struct Work {
+    jobs: Vec<(Job, u64)>,
+    problems: Vec<String>,
+}
+
+impl Verify {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let level = Level::of(self.level.into()).unwrap_or(Level::Complete);
+        let (work, memory) = if self.paths.is_empty() {
+            let config = self.config.load()?;
+            let work = self.configured(&config, level)?;
+            (work, Memory::open(&config))
+        } else {
+            (in_paths(&self.paths, level)?, None)
+        };
+        for problem in &work.problems {
+            say_error(problem);
+        }
+        ensure!(!work.jobs.is_empty() || !work.problems.is_empty(), "there is nothing to verify there");
+        // Better now than after hours of reading.
+        let report = self.report.as_deref().map(create).transpose()?;
+        let started = SystemClock.now();
+        let how = verify_run::How { workers: self.jobs.into(), fail_fast: self.fail_fast, lines: !self.json };
+        let outcome = verify_run::run(work.jobs, how, memory.as_ref())?;
+        let summary = verify_report::Summary::of(&outcome, work.problems, started);
+        say(&if self.json { verify_report::json(&summary)? } else { verify_report::table(&summary) })?;
+        if let Some((mut file, path)) = report {
+            use std::io::Write as _;
+            let html = super::verify_html::page(&summary);
+            file.write_all(html.as_bytes()).with_context(|| format!("writing the report {}", path.display()))?;
+        }
+        Ok(ExitCode::from(summary.exit_code()))
+    }
+
+    /// The kept backups of the configured sources.
+    fn configured(&self, config: &Config, level: Level) -> anyhow::Result<Work> {
+        let mut sources = app::sources(config)?;
+        ensure!(!sources.is_empty(), "nothing to verify: name an archive or a directory, or configure a source");
+        if let Some(name) = &self.source {
+            sources.retain(|it| it.source.spec().name == *name);
+            ensure!(!sources.is_empty(), "there is no source called {name} in the configuration");
+        }
+        let inventory = looking::at_all(sources, &config.policy());
+        let problems = inventory.sources.iter().flat_map(|view| {
+            view.health.problems.iter().map(|problem| format!("{}: could not look: {problem}", view.spec.name))
+        });
+        let work = Work { problems: problems.collect(), jobs: jobs(&inventory, self.item.as_ref(), level) };
+        if let Some(item) = &self.item {
+            let seen = !work.jobs.is_empty() || !work.problems.is_empty();
+            ensure!(seen, "there is no backup of {item} in the configured sources");
+        }
+        Ok(work)
+    }
+}
+
+/// Everything that would be verified, newest first.
+fn jobs(inventory: &Inventory, item: Option<&ItemId>, level: Level) -> Vec<(Job, u64)> {
+    use crate::domain::proof::book::SourceProofs;
+    use crate::domain::proof::plan::candidates;
+
+    let nothing_known = SourceProofs::default();
+    let mut all: Vec<_> = inventory
+        .sources
+        .iter()
+        .flat_map(|view| candidates(view, &nothing_known, Duration::MAX, SystemClock.now()))
+        .filter(|it| item.is_none_or(|item| it.item == *item))
+        .collect();
+    all.sort_by(|a, b| a.rank().cmp(&b.rank()));
+    all.into_iter().map(|it| (Job { archive: it.archive, item: it.item, level }, it.size)).collect()
+}
+
+fn create(path: &Path) -> anyhow::Result<(std::fs::File, PathBuf)> {
+    let file = std::fs::File::create(path).with_context(|| format!("creating the report {}", path.display()))?;
+    Ok((file, path.to_owned()))
+}
+
+/// The store, to compare with what was read before and to keep what is read now.
+pub(super) struct Memory {
+    runtime: tokio::runtime::Runtime,
+    store: Arc<dyn ProofStore>,
+}
+
+impl Memory {
+    /// `None`, with a warning, where there is no store to be used: archives can be read without.
+    fn open(config: &Config) -> Option<Self> {
+        let open = || -> anyhow::Result<Self> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let store = runtime.block_on(app::stores(config)?.open())?;
+            Ok(Self { runtime, store })
+        };
+        open()
+            .map_err(|error| {
+                say_error(&format!("nothing is compared with earlier readings, nor kept for later ones: {error:#}"));
+            })
+            .ok()
+    }
+
+    /// Compares with the first reading of the file, and keeps this one.
+    pub(super) fn keep(&self, verification: &mut crate::domain::proof::Verification) -> anyhow::Result<()> {
+        let archive: ArchiveId = verification.archive.clone();
+        self.runtime.block_on(async {
+            let first = self.store.first_sight(&archive).await?;
+            verification.compare(first.as_ref());
+            self.store.record(verification).await?;
+            Ok(())
+        })
+    }
+}

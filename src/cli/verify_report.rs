@@ -1,0 +1,202 @@
+//! What `firedrill verify` says: lines while it reads, then a table; or JSON.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::verify_run::Outcome;
+use crate::domain::age;
+use crate::domain::finding::Severity;
+use crate::domain::proof::{Conclusion, Evidence, Verification};
+
+/// Everything that came of a run.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    /// Version of firedrill.
+    pub(super) version: &'static str,
+    /// When it began.
+    pub(super) started: Timestamp,
+    /// How many of each.
+    pub(super) intact: usize,
+    pub(super) damaged: usize,
+    pub(super) unchecked: usize,
+    /// Not read because an earlier one was damaged.
+    pub(super) left_out: usize,
+    /// What could not even be looked at.
+    pub(super) problems: Vec<String>,
+    /// Every archive.
+    pub(super) archives: Vec<Row>,
+}
+
+/// One archive.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    pub(super) source: String,
+    pub(super) item: String,
+    pub(super) guest: Option<String>,
+    pub(super) archive: String,
+    pub(super) verdict: Conclusion,
+    /// Why it could not be checked.
+    pub(super) reason: Option<String>,
+    pub(super) level: Option<u8>,
+    pub(super) findings: Vec<Said>,
+    pub(super) blake3: Option<String>,
+    pub(super) size: u64,
+    pub(super) unpacked: u64,
+    pub(super) seconds: f64,
+    pub(super) bytes_per_second: Option<f64>,
+    pub(super) started: Timestamp,
+    pub(super) evidence: Evidence,
+}
+
+/// One finding.
+#[derive(Debug, Serialize)]
+pub(super) struct Said {
+    pub(super) severity: Severity,
+    pub(super) kind: &'static str,
+    pub(super) text: String,
+}
+
+impl Row {
+    fn of(it: &Verification) -> Self {
+        let said = it.findings.iter().map(|finding| Said {
+            severity: finding.severity(),
+            kind: finding.kind.as_str(),
+            text: finding.text.to_string(),
+        });
+        Self {
+            source: it.archive.source.to_string(),
+            item: it.item.to_string(),
+            guest: it.evidence.guest_name.as_deref().map(ToOwned::to_owned),
+            archive: it.archive.to_string(),
+            verdict: it.conclusion,
+            reason: it.reason.as_deref().map(ToOwned::to_owned),
+            level: it.reached.map(|level| level.number()),
+            findings: said.collect(),
+            blake3: it.digest.map(|digest| digest.to_string()),
+            size: it.facts.size,
+            unpacked: it.evidence.unpacked,
+            seconds: it.took.as_secs_f64(),
+            bytes_per_second: speed(it),
+            started: it.started,
+            evidence: it.evidence.clone(),
+        }
+    }
+}
+
+impl Summary {
+    pub(super) fn of(outcome: &Outcome, mut problems: Vec<String>, started: Timestamp) -> Self {
+        let count = |conclusion| outcome.verifications.iter().filter(|it| it.conclusion == conclusion).count();
+        problems.extend(outcome.store_problem.clone());
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            started,
+            intact: count(Conclusion::Intact),
+            damaged: count(Conclusion::Damaged),
+            unchecked: count(Conclusion::Unchecked),
+            left_out: outcome.left_out,
+            problems,
+            archives: outcome.verifications.iter().map(Row::of).collect(),
+        }
+    }
+
+    /// 0 all intact, 1 something is damaged, 2 something could not be checked.
+    pub(super) fn exit_code(&self) -> u8 {
+        if self.damaged > 0 {
+            1
+        } else if self.unchecked > 0 || self.left_out > 0 || !self.problems.is_empty() {
+            2
+        } else {
+            0
+        }
+    }
+}
+
+/// Bytes of content per second: what was read after decompression, or the file itself.
+fn speed(it: &Verification) -> Option<f64> {
+    let seconds = it.took.as_secs_f64();
+    let bytes = it.evidence.unpacked.max(it.read);
+    (seconds > 0.0 && bytes > 0).then(|| bytes as f64 / seconds)
+}
+
+fn megabytes(rate: Option<f64>) -> String {
+    rate.map_or_else(String::new, |rate| format!("{:.0} MB/s", rate / 1e6))
+}
+
+/// One line about one archive.
+pub(super) fn line(it: &Verification) -> String {
+    let worst = it.headline().map_or_else(String::new, |text| format!(": {text}"));
+    let rate = speed(it).map_or_else(String::new, |rate| format!(", {}", megabytes(Some(rate))));
+    format!("{:9} {}  ({}, {:.1} s{rate}){worst}\n", it.conclusion.as_str(), it.archive, it.item, it.took.as_secs_f64(),)
+}
+
+/// The table, with the findings below it.
+pub(super) fn table(summary: &Summary) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col.max(60));
+    }
+    table.set_header(["GUEST", "ARCHIVE", "VERDICT", "LEVEL", "FINDINGS", "TIME", "RATE"]);
+    for column in [3, 4, 5, 6] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for row in &summary.archives {
+        let guest = row.guest.as_ref().map_or_else(|| row.item.clone(), |name| format!("{} ({name})", row.item));
+        let name = row.archive.rsplit('/').next().unwrap_or(&row.archive);
+        let worse = row.findings.iter().filter(|said| said.severity > Severity::Note).count();
+        table.add_row([
+            guest,
+            name.to_owned(),
+            row.verdict.as_str().to_owned(),
+            row.level.map_or_else(|| "-".to_owned(), |level| level.to_string()),
+            if row.findings.is_empty() { String::new() } else { format!("{worse}") },
+            format!("{:.1} s", row.seconds),
+            megabytes(row.bytes_per_second),
+        ]);
+    }
+    // Writing to a string can't fail.
+    let mut text = String::from("\n");
+    if table.row_count() > 0 {
+        let _ = writeln!(text, "{table}");
+    }
+    findings(summary, &mut text);
+    let _ = write!(
+        text,
+        "\n{} intact, {} damaged, {} could not be checked",
+        summary.intact,
+        summary.damaged,
+        summary.unchecked + summary.problems.len()
+    );
+    if summary.left_out > 0 {
+        let _ = write!(text, ", {} not read (--fail-fast)", summary.left_out);
+    }
+    let seconds: f64 = summary.archives.iter().map(|row| row.seconds).sum();
+    let _ = writeln!(text, "; {} of reading", age::words(Duration::from_secs_f64(seconds)));
+    text
+}
+
+fn findings(summary: &Summary, text: &mut String) {
+    for row in summary.archives.iter().filter(|row| !row.findings.is_empty() || row.reason.is_some()) {
+        let _ = writeln!(text, "\n{}", row.archive);
+        if let Some(reason) = &row.reason {
+            let _ = writeln!(text, "  could not be checked: {reason}");
+        }
+        for said in &row.findings {
+            let _ = writeln!(text, "  {}: {}", said.severity.as_str(), said.text);
+        }
+    }
+    for problem in &summary.problems {
+        let _ = writeln!(text, "\ncould not look: {problem}");
+    }
+}
+
+/// The same for programs.
+pub(super) fn json(summary: &Summary) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(summary)? + "\n")
+}

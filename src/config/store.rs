@@ -1,0 +1,91 @@
+//! `[store]`: where is kept what was verified.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use super::errors::Complaints;
+use super::text;
+
+/// Where the store is if nothing else is said: the state directory that systemd gives, or this.
+const DEFAULT_DIRECTORY: &str = "/var/lib/firedrill";
+
+/// A URL that may hold a password.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct SecretUrl(String);
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl From<String> for SecretUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+/// The store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// `sqlite:///path/file.db` or `postgres://user:password@host/database`.
+    pub url: Option<SecretUrl>,
+    /// A file that holds the URL.
+    pub url_file: Option<PathBuf>,
+    /// Verifications are kept so long.
+    #[serde(deserialize_with = "text::duration")]
+    pub retention: Duration,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { url: None, url_file: None, retention: Duration::from_secs(400 * 24 * 60 * 60) }
+    }
+}
+
+impl Store {
+    /// The URL. Reads [`url_file`](Self::url_file) where that is set.
+    pub fn url(&self) -> anyhow::Result<String> {
+        let url = match (&self.url, &self.url_file) {
+            (Some(url), _) => url.0.clone(),
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("reading store.url_file {}", path.display()))?;
+                text.trim().to_owned()
+            }
+            (None, None) => default_url(),
+        };
+        anyhow::ensure!(is_known(&url), "store.url must begin with sqlite:// or postgres://");
+        Ok(url)
+    }
+
+    pub(super) fn check(&self, complaints: &mut Complaints) {
+        if self.url.is_some() && self.url_file.is_some() {
+            complaints.add("store.url_file".to_owned(), "is set beside store.url; say it once".to_owned());
+        }
+        if self.url.as_ref().is_some_and(|url| !is_known(&url.0)) {
+            let sentence = "must begin with sqlite:// (and an absolute path) or postgres://".to_owned();
+            complaints.add("store.url".to_owned(), sentence);
+        }
+        if self.retention < Duration::from_secs(24 * 60 * 60) {
+            complaints.add("store.retention".to_owned(), "must be at least 1d".to_owned());
+        }
+    }
+}
+
+fn is_known(url: &str) -> bool {
+    ["sqlite:///", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+}
+
+fn default_url() -> String {
+    // systemd: several directories are separated by colons; the first is ours.
+    let given = std::env::var("STATE_DIRECTORY").ok();
+    let directory = given.as_deref().and_then(|list| list.split(':').next()).filter(|path| path.starts_with('/'));
+    format!("sqlite://{}/firedrill.db", directory.unwrap_or(DEFAULT_DIRECTORY))
+}

@@ -1,0 +1,98 @@
+//! `[verify]`: how much of the backups is proven, and how much that may take.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use super::errors::Complaints;
+use super::text;
+use crate::domain::proof::Level;
+use crate::domain::window::Window;
+
+/// More threads than this would only fight for the disks.
+const MOST_WORKERS: usize = 64;
+
+/// The verifier of the daemon.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Verify {
+    /// Whether the daemon reads archives at all.
+    pub enabled: bool,
+    /// How much to prove: 1 present, 2 decodes to its end, 3 complete.
+    pub level: u8,
+    /// Archives read at the same time.
+    pub workers: usize,
+    /// Bytes read per second, all workers together.
+    #[serde(deserialize_with = "text::some_size")]
+    pub rate: Option<u64>,
+    /// Niceness of the reading threads.
+    pub nice: u8,
+    /// Whether they read only when nobody else wants the disk.
+    pub idle_io: bool,
+    /// Time of day at which archives may be read, such as `22:00-06:00`.
+    pub window: Option<String>,
+    /// Zone of the window.
+    #[serde(deserialize_with = "text::time_zone")]
+    pub time_zone: TimeZone,
+    /// A proof that is older is renewed.
+    #[serde(deserialize_with = "text::duration")]
+    pub reverify_after: Duration,
+    /// An archive that takes longer could not be checked.
+    #[serde(deserialize_with = "text::duration")]
+    pub archive_timeout: Duration,
+}
+
+impl Default for Verify {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            level: Level::Complete.number(),
+            workers: 1,
+            // A gigabit link stays usable for others.
+            rate: Some(80 << 20),
+            nice: 19,
+            idle_io: true,
+            window: None,
+            time_zone: TimeZone::system(),
+            reverify_after: Duration::from_secs(30 * 24 * 60 * 60),
+            archive_timeout: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+impl Verify {
+    /// How much to prove.
+    pub fn level(&self) -> Level {
+        Level::of(self.level.into()).unwrap_or(Level::Complete)
+    }
+
+    /// When archives may be read.
+    pub fn window(&self) -> Option<Window> {
+        self.window.as_deref().and_then(|text| Window::parse(text, self.time_zone.clone()))
+    }
+
+    pub(super) fn check(&self, complaints: &mut Complaints) {
+        let mut wrong = |key: &str, sentence: &str| complaints.add(format!("verify.{key}"), sentence.to_owned());
+        if Level::of(self.level.into()).is_none() {
+            wrong("level", "must be 1 (present), 2 (decodes to its end) or 3 (complete)");
+        }
+        if !(1..=MOST_WORKERS).contains(&self.workers) {
+            wrong("workers", "must be from 1 to 64");
+        }
+        if self.nice > 19 {
+            wrong("nice", "must be from 0 to 19");
+        }
+        if self.rate.is_some_and(|rate| rate < 1 << 20) {
+            wrong("rate", "must be at least 1MiB per second, or no archive of today's sizes is ever read to its end");
+        }
+        if self.window.is_some() && self.window().is_none() {
+            wrong("window", "must be two times of day such as 22:00-06:00");
+        }
+        for (key, value) in [("reverify_after", self.reverify_after), ("archive_timeout", self.archive_timeout)] {
+            if value < Duration::from_secs(60) {
+                wrong(key, "must be at least 1m");
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What is known to be proven of the files of one source, and what of it counts for an item.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{ArchiveId, Conclusion, Digest, Level, Verification};
+use crate::domain::attempt::Attempt;
+use crate::domain::finding::Severity;
+use crate::domain::ids::ItemId;
+use crate::domain::run::FileFacts;
+
+/// What the last verification of a file that came to a conclusion said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveProof {
+    /// The file as it was read.
+    pub facts: FileFacts,
+    /// Its digest.
+    pub digest: Option<Digest>,
+    /// Intact or damaged.
+    pub conclusion: Conclusion,
+    /// Whether something was found that somebody should look at.
+    pub warned: bool,
+    /// How much was proven.
+    pub reached: Option<Level>,
+    /// End of the reading.
+    pub at: Timestamp,
+    /// The worst that was found.
+    pub headline: Option<Arc<str>>,
+}
+
+/// A verification that came to no conclusion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unchecked {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+/// What is known of one file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The last conclusion.
+    pub proof: Option<ArchiveProof>,
+    /// A later try that came to none.
+    pub unchecked: Option<Unchecked>,
+}
+
+/// What is known of the files of one source.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SourceProofs {
+    files: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Known>>>,
+    levels: HashMap<ItemId, Levels>,
+    running: HashSet<(Arc<str>, Box<str>)>,
+}
+
+/// When each level was last proven of any backup of an item, in the order of [`Level::ALL`].
+pub type Levels = [Option<Timestamp>; Level::ALL.len()];
+
+impl SourceProofs {
+    /// Takes in a verification; later ones go over earlier ones.
+    pub fn add(&mut self, it: &Verification) {
+        let file = self.files.entry(it.archive.root.clone()).or_default();
+        let slot = file.entry(Arc::from(&*it.archive.file)).or_default();
+        let mut known = Known::clone(slot);
+        if it.conclusion == Conclusion::Unchecked {
+            let reason = it.reason.as_deref().unwrap_or("it could not be checked");
+            known.unchecked = Some(Unchecked { at: it.ended(), reason: reason.into() });
+        } else {
+            known = Known { proof: Some(ArchiveProof::of(it)), unchecked: None };
+        }
+        *slot = Arc::new(known);
+        if let Some(level) = it.reached.filter(|_| it.conclusion == Conclusion::Intact) {
+            self.reached(it.item.clone(), level, it.ended());
+        }
+    }
+
+    /// Notes that a level was proven; those below it were with it.
+    pub fn reached(&mut self, item: ItemId, level: Level, at: Timestamp) {
+        let levels = self.levels.entry(item).or_default();
+        for slot in levels.iter_mut().take(usize::from(level.number())) {
+            *slot = (*slot).max(Some(at));
+        }
+    }
+
+    /// Notes which files are being read. Whether that is another set than before.
+    pub fn set_running<'a>(&mut self, archives: impl Iterator<Item = &'a ArchiveId>) -> bool {
+        let running = archives.map(|archive| (archive.root.clone(), archive.file.clone())).collect();
+        let changed = self.running != running;
+        self.running = running;
+        changed
+    }
+
+    /// What is known of a file by its path below a root.
+    pub fn known(&self, root: &str, file: &str) -> Option<&Arc<Known>> {
+        self.files.get(root)?.get(file)
+    }
+
+    /// The conclusion that holds for the file as it is now.
+    pub fn of_file(&self, root: &str, file: &str, facts: FileFacts) -> Option<&ArchiveProof> {
+        self.known(root, file)?.proof.as_ref().filter(|proof| proof.facts == facts)
+    }
+
+    /// Whether a file is being read.
+    pub fn is_running(&self, root: &Arc<str>, file: &str) -> bool {
+        self.running.iter().any(|(its_root, its_file)| its_root == root && **its_file == *file)
+    }
+
+    /// When each level was last proven of an item.
+    pub fn levels(&self, item: &ItemId) -> Levels {
+        self.levels.get(item).copied().unwrap_or_default()
+    }
+
+    /// Forgets files that `keep` doesn't want.
+    pub fn retain(&mut self, keep: impl Fn(&str, &str) -> bool) {
+        for (root, files) in &mut self.files {
+            files.retain(|file, _| keep(root, file));
+        }
+    }
+}
+
+impl ArchiveProof {
+    fn of(it: &Verification) -> Self {
+        Self {
+            facts: it.facts,
+            digest: it.digest,
+            conclusion: it.conclusion,
+            warned: it.findings.iter().any(|finding| finding.severity() == Severity::Warning),
+            reached: it.reached,
+            at: it.ended(),
+            headline: it.headline().map(Into::into),
+        }
+    }
+}
+
+/// The file of an attempt as the scan saw it.
+pub fn facts_of(attempt: &Attempt) -> Option<FileFacts> {
+    Some(FileFacts { size: attempt.size, modified: attempt.modified? })
+}
+
+/// What is known of the proofs of a source.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Proofs {
+    /// Nothing is verified.
+    #[default]
+    Off,
+    /// Should be known and isn't: the store doesn't answer, or was not read yet.
+    Unknown(Arc<str>),
+    /// Known.
+    Known(Arc<SourceProofs>),
+}
+
+/// What of the proofs counts for one item.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum ItemProof {
+    /// Nothing is verified.
+    #[default]
+    Off,
+    /// Should be known and isn't; the text says why.
+    Unknown(Arc<str>),
+    /// Known.
+    Known(Box<Proven>),
+}
+
+/// How the newest backup of an item stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProofState {
+    /// It was not read yet.
+    Unproven,
+    /// It is being read for the first time.
+    Running,
+    /// It is intact.
+    Passed,
+    /// It is intact, but something was found that somebody should look at.
+    Warning,
+    /// It is damaged.
+    Failed,
+}
+
+impl ProofState {
+    /// All of them, in label order.
+    pub const ALL: [Self; 5] = [Self::Failed, Self::Passed, Self::Running, Self::Unproven, Self::Warning];
+
+    /// The `state` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unproven => "unproven",
+            Self::Running => "running",
+            Self::Passed => "passed",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is proven of an item.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Proven {
+    /// What was said of the newest backup.
+    pub newest: Option<ArchiveProof>,
+    /// Why the last try to check it came to nothing.
+    pub unchecked: Option<Unchecked>,
+    /// Whether it is being read.
+    pub running: bool,
+    /// When each level was last proven of any backup.
+    pub levels: Levels,
+    /// Copies that are damaged.
+    pub damaged_copies: u32,
+    /// Start of the newest backup that was proven intact.
+    pub newest_intact: Option<Timestamp>,
+}
+
+impl Proven {
+    /// How the newest backup stands.
+    pub fn state(&self) -> ProofState {
+        match &self.newest {
+            Some(proof) if proof.conclusion == Conclusion::Damaged => ProofState::Failed,
+            Some(proof) if proof.warned => ProofState::Warning,
+            Some(_) => ProofState::Passed,
+            None if self.running => ProofState::Running,
+            None => ProofState::Unproven,
+        }
+    }
+
+    /// The level that is proven of the newest backup.
+    pub fn level(&self) -> Option<Level> {
+        self.newest.as_ref()?.reached
+    }
+}
+
+impl Proofs {
+    /// What counts for an item. `copies` are its complete backups by rising start, each with its root's path and start.
+    pub fn of_item(&self, item: &ItemId, copies: &[(&Arc<str>, Timestamp, &Attempt)]) -> ItemProof {
+        let proofs = match self {
+            Self::Off => return ItemProof::Off,
+            Self::Unknown(why) => return ItemProof::Unknown(why.clone()),
+            Self::Known(proofs) => proofs,
+        };
+        let mut proven = Proven { levels: proofs.levels(item), ..Proven::default() };
+        let newest = copies.last().map(|(_, started, _)| *started);
+        for (root, started, attempt) in copies {
+            let proof = facts_of(attempt).and_then(|facts| proofs.of_file(root, &attempt.file, facts));
+            match proof.map(|proof| proof.conclusion) {
+                Some(Conclusion::Damaged) => proven.damaged_copies += 1,
+                Some(_) => proven.newest_intact = proven.newest_intact.max(Some(*started)),
+                None => {}
+            }
+            if Some(*started) == newest {
+                proven.add_copy_of_newest(proof, proofs, root, attempt);
+            }
+        }
+        ItemProof::Known(Box::new(proven))
+    }
+}
+
+impl Proven {
+    /// The newest backup may lie in several places: one intact copy of it is enough, a damaged one counts before one
+    /// that nobody read.
+    fn add_copy_of_newest(
+        &mut self,
+        proof: Option<&ArchiveProof>,
+        proofs: &SourceProofs,
+        root: &Arc<str>,
+        attempt: &Attempt,
+    ) {
+        let intact = |proof: &ArchiveProof| proof.conclusion == Conclusion::Intact;
+        if !self.newest.as_ref().is_some_and(intact) && proof.is_some() {
+            self.newest = proof.cloned();
+        }
+        self.running |= proofs.is_running(root, &attempt.file);
+        if let Some(unchecked) = proofs.known(root, &attempt.file).and_then(|known| known.unchecked.clone()) {
+            self.unchecked = Some(unchecked);
+        }
+    }
+}

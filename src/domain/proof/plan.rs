@@ -1,0 +1,125 @@
+//! Which archive is verified next: pure, from what is there and what is known.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::ArchiveId;
+use super::book::{Known, SourceProofs, facts_of};
+use crate::domain::attempt::{Attempt, Outcome};
+use crate::domain::ids::ItemId;
+use crate::domain::inventory::SourceView;
+use crate::domain::item::Standing;
+use crate::domain::verdict::elapsed;
+
+/// A file that could not be checked is tried again after so long.
+pub const RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// Why a file is to be verified; the order is that of importance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Need {
+    /// The newest backup of an item was never read.
+    NewestUnproven,
+    /// Another kept backup was never read.
+    Unproven,
+    /// It was read long ago.
+    Again,
+}
+
+/// A file that is to be verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which file.
+    pub archive: ArchiveId,
+    /// What it is a backup of.
+    pub item: ItemId,
+    /// Bytes.
+    pub size: u64,
+    /// Why.
+    pub need: Need,
+    /// Younger backups come first, among those never read; older proofs first, among the others.
+    order: (bool, Reverse<Option<Timestamp>>, Option<Timestamp>),
+}
+
+/// What is to be verified of a source by now, most important first.
+///
+/// Files that can't be looked at are left out, and
+/// those that could not be checked a while ago. `proofs` may be newer than what the view shows.
+pub fn candidates(view: &SourceView, proofs: &SourceProofs, again_after: Duration, now: Timestamp) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for (index, listing) in view.listings.iter().enumerate() {
+        let (Some(listing), Some(root)) = (listing, view.spec.roots.get(index)) else { continue };
+        if view.health.is_blind(index) {
+            continue;
+        }
+        for attempt in &listing.attempts {
+            if !is_there(attempt) || !is_wanted(view, attempt) {
+                continue;
+            }
+            let known = proofs.known(&root.path, &attempt.file);
+            if let Some((need, proven)) = need(view, attempt, known, again_after, now) {
+                found.push(Candidate {
+                    archive: ArchiveId {
+                        source: view.spec.name.clone(),
+                        root: root.path.clone(),
+                        file: attempt.file.clone(),
+                    },
+                    item: attempt.item.clone(),
+                    size: attempt.size,
+                    need,
+                    order: (proven.is_some(), Reverse(attempt.started.known()), proven),
+                });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.rank().cmp(&b.rank()));
+    found
+}
+
+impl Candidate {
+    /// What sorts candidates, also those of several sources.
+    pub fn rank(&self) -> impl Ord + '_ {
+        let (proven_before, started, proven) = &self.order;
+        let started = if *proven_before { None } else { Some(*started) };
+        (self.need, *proven, started)
+    }
+}
+
+fn is_there(attempt: &Attempt) -> bool {
+    matches!(attempt.outcome, Outcome::Complete { .. } | Outcome::Renamed) && attempt.size > 0
+}
+
+/// What the configuration excludes isn't read either.
+fn is_wanted(view: &SourceView, attempt: &Attempt) -> bool {
+    let item = view.items.binary_search_by(|item| item.id.cmp(&attempt.item)).ok().map(|index| &view.items[index]);
+    item.is_some_and(|item| item.standing != Standing::Excluded)
+}
+
+/// Why a file is to be read, and when it was read before.
+fn need(
+    view: &SourceView,
+    attempt: &Attempt,
+    known: Option<&Arc<Known>>,
+    again_after: Duration,
+    now: Timestamp,
+) -> Option<(Need, Option<Timestamp>)> {
+    let unchecked = known.and_then(|known| known.unchecked.as_ref());
+    if unchecked.is_some_and(|unchecked| elapsed(unchecked.at, now) < RETRY_AFTER) {
+        return None;
+    }
+    let proof = known.and_then(|known| known.proof.as_ref()).filter(|proof| Some(proof.facts) == facts_of(attempt));
+    match proof {
+        Some(proof) if elapsed(proof.at, now) >= again_after => Some((Need::Again, Some(proof.at))),
+        Some(_) => None,
+        None if is_newest(view, attempt) => Some((Need::NewestUnproven, None)),
+        None => Some((Need::Unproven, None)),
+    }
+}
+
+fn is_newest(view: &SourceView, attempt: &Attempt) -> bool {
+    let item = view.items.binary_search_by(|item| item.id.cmp(&attempt.item)).ok().map(|index| &view.items[index]);
+    let newest = item.and_then(|item| item.newest.as_ref());
+    newest.is_some_and(|newest| Some(newest.started) == attempt.started.known())
+}

@@ -1,0 +1,60 @@
+//! A time of day at which something may be done.
+
+use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+
+/// From one time of day to another, over midnight where the second is the earlier one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// Begins.
+    pub from: Time,
+    /// Ends.
+    pub to: Time,
+    /// The zone that both are of.
+    pub zone: TimeZone,
+}
+
+impl Window {
+    /// Reads `22:00-06:00`.
+    pub fn parse(text: &str, zone: TimeZone) -> Option<Self> {
+        let (from, to) = text.split_once('-')?;
+        let time = |text: &str| {
+            let (hour, minute) = text.trim().split_once(':')?;
+            Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+        };
+        let (from, to) = (time(from)?, time(to)?);
+        (from != to).then_some(Self { from, to, zone })
+    }
+
+    /// Whether `now` lies in it.
+    pub fn contains(&self, now: Timestamp) -> bool {
+        let time = now.to_zoned(self.zone.clone()).time();
+        if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-21T{text}:00Z").parse().unwrap()
+    }
+
+    #[test]
+    fn over_midnight_and_within_a_day() {
+        let night = Window::parse("22:00-06:00", TimeZone::UTC).unwrap();
+        assert!(night.contains(at("22:00")) && night.contains(at("00:00")) && night.contains(at("05:59")));
+        assert!(!night.contains(at("06:00")) && !night.contains(at("21:59")));
+        let day = Window::parse("08:30-17:00", TimeZone::get("Europe/Berlin").unwrap()).unwrap();
+        assert!(day.contains(at("07:30")) && !day.contains(at("07:29")) && !day.contains(at("16:00")));
+    }
+
+    #[test]
+    fn what_is_no_window() {
+        for text in ["", "22:00", "22:00-22:00", "25:00-06:00", "22-6", "a:b-c:d", "22:00-06:60"] {
+            assert_eq!(Window::parse(text, TimeZone::UTC), None, "{text}");
+        }
+    }
+}

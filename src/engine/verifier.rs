@@ -1,0 +1,334 @@
+//! The daemon's verifier: reads what is new or unproven first, the oldest proof next, within limits.
+//!
+//! ```text
+//!            inventory ──► candidates (pure) ──► threads: examine ──► results
+//!                                                                      │ compare with the first sight, store
+//!                 keeper ◄── proofs, status ◄──────────────────────────┘
+//! ```
+//! One task owns what is known; threads only read. Results that the store doesn't take wait and nothing new is begun
+//! meanwhile, so that a full disk loses nothing. What was interrupted is simply unproven still, and is read again.
+
+mod books;
+mod desk;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use self::books::Books;
+use self::desk::Desk;
+use super::examiner::{Allowance, Control, Examined, Job, examine};
+use super::keeper::News;
+use super::ports::{Archives, Clock, Stores};
+use crate::domain::ids::SourceName;
+use crate::domain::inventory::Inventory;
+use crate::domain::proof::plan::{Candidate, candidates};
+use crate::domain::proof::{Conclusion, Level, Verification};
+use crate::domain::verification::{Counts, Verifier};
+use crate::domain::window::Window;
+
+/// What is known, and how far the verifier is, is told so often at most.
+const TICK: Duration = Duration::from_secs(1);
+
+/// At the end, what was read is stored if it takes no longer than this.
+const LAST_SAVE: Duration = Duration::from_millis(800);
+
+/// So many candidates are kept between two plans.
+const PLANNED: usize = 256;
+
+/// What the verifier may and should do.
+pub struct Settings {
+    /// Sources to verify.
+    pub sources: Vec<SourceName>,
+    /// How much to prove.
+    pub level: Level,
+    /// Archives read at the same time.
+    pub workers: usize,
+    /// Speed and time.
+    pub allowance: Allowance,
+    /// When archives may be read.
+    pub window: Option<Window>,
+    /// A proof that is older is renewed.
+    pub again_after: Duration,
+    /// Verifications are kept so long.
+    pub retention: Duration,
+    /// Called by each reading thread first: takes it into the background.
+    pub prepare: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The outside, as the verifier needs it.
+#[derive(Clone)]
+pub struct Outside {
+    /// Opens the store.
+    pub stores: Arc<dyn Stores>,
+    /// Opens archives.
+    pub archives: Arc<dyn Archives>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A file that is being read.
+struct Reading {
+    job: Job,
+    control: Arc<Control>,
+}
+
+struct State {
+    settings: Arc<Settings>,
+    outside: Outside,
+    inventories: watch::Receiver<Arc<Inventory>>,
+    books: Books,
+    desk: Desk,
+    readings: Vec<Reading>,
+    /// Most important last.
+    planned: Vec<Candidate>,
+    waiting: usize,
+    stale: bool,
+    counts: Counts,
+    /// Bytes of files that were read to their end or given up.
+    read: u64,
+    /// Bytes when progress was last seen, and when that was.
+    progress: (u64, Option<Timestamp>),
+}
+
+/// Verifies until told to stop, or until the inventory's owner is gone.
+pub async fn run(
+    settings: Settings,
+    outside: Outside,
+    inventories: watch::Receiver<Arc<Inventory>>,
+    news: mpsc::Sender<News>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let (ended, mut results) = mpsc::channel(settings.workers.max(1));
+    let mut state = State::new(settings, outside, inventories.clone());
+    let mut inventories = inventories;
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = told(&mut stop) => break,
+            Some((control, examined)) = results.recv() => state.take(control, examined),
+            changed = inventories.changed() => match changed {
+                Ok(()) => state.stale = true,
+                Err(_) => break,
+            },
+            _ = tick.tick() => {
+                state.desk.keep_open(&mut state.books).await;
+                if !state.publish(&news).await {
+                    break;
+                }
+            }
+        }
+        state.desk.save(&mut state.books).await;
+        state.begin(&ended).await;
+    }
+    state.readings.iter().for_each(|reading| reading.control.stop());
+    // What was read to its end is worth a moment.
+    if timeout(LAST_SAVE, state.desk.save(&mut state.books)).await.is_err() {
+        tracing::warn!("the store took no result in time at the end; what it misses is read again");
+    }
+}
+
+/// Resolves when it was said, or when nobody is left to say it.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    // The guard that this would return must not live on.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// A result, with the control of its reading.
+type Ended = (Arc<Control>, Examined);
+
+impl State {
+    fn new(settings: Settings, outside: Outside, inventories: watch::Receiver<Arc<Inventory>>) -> Self {
+        let desk = Desk::new(outside.clone(), settings.sources.clone(), settings.retention, inventories.clone());
+        Self {
+            books: Books::new(&settings.sources),
+            settings: Arc::new(settings),
+            desk,
+            outside,
+            inventories,
+            readings: Vec::new(),
+            planned: Vec::new(),
+            waiting: 0,
+            stale: true,
+            counts: Counts::default(),
+            read: 0,
+            progress: (0, None),
+        }
+    }
+
+    /// A reading ended.
+    fn take(&mut self, control: Arc<Control>, examined: Examined) {
+        self.readings.retain(|reading| !Arc::ptr_eq(&reading.control, &control));
+        self.books.set_running(self.readings.iter().map(|reading| &reading.job.archive));
+        self.read += control.read.load(Ordering::Relaxed);
+        match examined {
+            // Pruned meanwhile, or the end of the daemon: there is nothing to be said of it.
+            Examined::Gone(_) | Examined::Stopped => self.stale = true,
+            Examined::Ended(verification) => {
+                self.count(&verification);
+                log(&verification);
+                // Damage is known without the store; that nothing rotted isn't.
+                if verification.conclusion == Conclusion::Damaged {
+                    self.books.add(&verification);
+                }
+                self.desk.hand_in(*verification);
+            }
+        }
+    }
+
+    fn count(&mut self, verification: &Verification) {
+        let level = Level::ALL.iter().position(|level| *level == verification.wanted);
+        let conclusion = Conclusion::ALL.iter().position(|it| *it == verification.conclusion);
+        if let (Some(level), Some(conclusion)) = (level, conclusion) {
+            self.counts[level][conclusion] += 1;
+        }
+    }
+
+    /// Begins readings as long as there is something to read and somebody to read it.
+    async fn begin(&mut self, ended: &mpsc::Sender<Ended>) {
+        let open = self.is_open();
+        while open && self.desk.is_ready() && self.readings.len() < self.settings.workers {
+            if self.stale || self.planned.is_empty() && self.waiting > 0 {
+                self.plan().await;
+            }
+            let Some(next) = self.planned.pop() else { break };
+            self.waiting = self.waiting.saturating_sub(1);
+            let job = Job { archive: next.archive, item: next.item, level: self.settings.level };
+            if !self.start(job, ended) {
+                break;
+            }
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        let now = self.outside.clock.now();
+        self.settings.window.as_ref().is_none_or(|window| window.contains(now))
+    }
+
+    /// Makes the plan anew, off the threads that answer: a hundred thousand archives take a moment.
+    async fn plan(&mut self) {
+        let inventory = self.inventories.borrow().clone();
+        let (books, again, now) = (self.books.shared(), self.settings.again_after, self.outside.clock.now());
+        let work = move || {
+            let mut all: Vec<Candidate> = Vec::new();
+            for view in &inventory.sources {
+                if let Some(proofs) = books.get(&view.spec.name) {
+                    all.extend(candidates(view, proofs, again, now));
+                }
+            }
+            all.sort_by(|a, b| a.rank().cmp(&b.rank()));
+            all
+        };
+        let mut all = match tokio::task::spawn_blocking(work).await {
+            Ok(all) => all,
+            Err(defect) => std::panic::resume_unwind(defect.into_panic()),
+        };
+        let busy = |it: &Candidate| {
+            self.readings.iter().any(|reading| reading.job.archive == it.archive) || self.desk.holds(&it.archive)
+        };
+        all.retain(|it| !busy(it));
+        self.waiting = all.len();
+        all.truncate(PLANNED);
+        all.reverse();
+        self.planned = all;
+        self.stale = false;
+    }
+
+    /// Reads a file on a thread of its own. It isn't a task of the runtime: nothing waits for it at the end.
+    fn start(&mut self, job: Job, ended: &mpsc::Sender<Ended>) -> bool {
+        let control = Arc::new(Control::default());
+        let (settings, outside, ended) = (self.settings.clone(), self.outside.clone(), ended.clone());
+        let (work, watched) = (job.clone(), control.clone());
+        let thread = std::thread::Builder::new().name("verify".to_owned()).spawn(move || {
+            (settings.prepare)();
+            let examined = examine(&work, &*outside.archives, &settings.allowance, &watched, &*outside.clock);
+            // Nobody listens any more at the end.
+            let _ = ended.blocking_send((watched, examined));
+        });
+        if let Err(error) = thread {
+            tracing::error!(%error, "no thread could be started to verify an archive");
+            return false;
+        }
+        tracing::debug!(source = job.archive.source.as_str(), item = %job.item, path = %job.archive, "verifying");
+        self.readings.push(Reading { job, control });
+        self.books.set_running(self.readings.iter().map(|reading| &reading.job.archive));
+        true
+    }
+
+    /// Tells the keeper what changed. `false` when it is gone.
+    async fn publish(&mut self, news: &mpsc::Sender<News>) -> bool {
+        // Waiting archives become due by time alone.
+        if self.stale || self.waiting == 0 {
+            self.plan().await;
+        }
+        for (source, proofs) in self.books.changes(self.desk.trouble_before_loading()) {
+            if news.send(News::Proofs(source, proofs)).await.is_err() {
+                return false;
+            }
+        }
+        let status = self.status();
+        news.send(News::Verifier(Arc::new(status))).await.is_ok()
+    }
+
+    fn status(&mut self) -> Verifier {
+        let now = self.outside.clock.now();
+        let reading: u64 = self.readings.iter().map(|reading| reading.control.read.load(Ordering::Relaxed)).sum();
+        let read = self.read + reading;
+        let open = self.is_open();
+        let idle = self.readings.is_empty() && (self.waiting == 0 || !open);
+        if idle || read != self.progress.0 || self.progress.1.is_none() {
+            self.progress = (read, Some(now));
+        }
+        Verifier {
+            running: self.readings.len(),
+            waiting: self.waiting,
+            unsaved: self.desk.unsaved(),
+            open,
+            store_problem: self.desk.problem(),
+            counts: self.counts,
+            read,
+            progress: self.progress.1,
+            again_after: self.settings.again_after,
+        }
+    }
+}
+
+fn log(it: &Verification) {
+    let (source, item, path) = (it.archive.source.as_str(), it.item.to_string(), it.archive.to_string());
+    let seconds = it.took.as_secs_f64();
+    let headline = it.headline().unwrap_or_default();
+    match it.conclusion {
+        Conclusion::Intact => tracing::info!(source, item, path, seconds, bytes = it.read, "{item} verified: intact"),
+        Conclusion::Damaged => tracing::error!(source, item, path, seconds, "{item} is damaged: {headline}"),
+        Conclusion::Unchecked => tracing::warn!(source, item, path, seconds, "{item} could not be checked: {headline}"),
+    }
+}
+
+/// When something was last tried, to try it again after a pause.
+struct Pace {
+    pause: Duration,
+    last: Option<Instant>,
+}
+
+impl Pace {
+    const fn every(pause: Duration) -> Self {
+        Self { pause, last: None }
+    }
+
+    /// Whether it is time again; if so, the pause begins anew.
+    fn due(&mut self) -> bool {
+        let due = self.last.is_none_or(|last| last.elapsed() >= self.pause);
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! What the verifier knows of each source, and which of it the keeper wasn't told yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::domain::ids::SourceName;
+use crate::domain::proof::book::{Proofs, SourceProofs};
+use crate::domain::proof::{ArchiveId, Verification};
+use crate::engine::ports::LevelReached;
+
+/// The books of all sources.
+pub(super) struct Books {
+    sources: BTreeMap<SourceName, Arc<SourceProofs>>,
+    changed: BTreeSet<SourceName>,
+    /// What the keeper was told while nothing was known.
+    told_trouble: Option<Arc<str>>,
+}
+
+impl Books {
+    pub(super) fn new(sources: &[SourceName]) -> Self {
+        let empty = |name: &SourceName| (name.clone(), Arc::new(SourceProofs::default()));
+        Self {
+            sources: sources.iter().map(empty).collect(),
+            changed: sources.iter().cloned().collect(),
+            told_trouble: None,
+        }
+    }
+
+    /// All books, as they are now.
+    pub(super) fn shared(&self) -> BTreeMap<SourceName, Arc<SourceProofs>> {
+        self.sources.clone()
+    }
+
+    pub(super) fn add(&mut self, verification: &Verification) {
+        if let Some(book) = self.sources.get_mut(&verification.archive.source) {
+            Arc::make_mut(book).add(verification);
+            self.changed.insert(verification.archive.source.clone());
+        }
+    }
+
+    pub(super) fn reached(&mut self, it: LevelReached) {
+        if let Some(book) = self.sources.get_mut(&it.source) {
+            Arc::make_mut(book).reached(it.item, it.level, it.at);
+            self.changed.insert(it.source);
+        }
+    }
+
+    pub(super) fn set_running<'a>(&mut self, archives: impl Iterator<Item = &'a ArchiveId> + Clone) {
+        for (source, book) in &mut self.sources {
+            if Arc::make_mut(book).set_running(archives.clone().filter(|archive| archive.source == *source)) {
+                self.changed.insert(source.clone());
+            }
+        }
+    }
+
+    /// Forgets files that are gone.
+    pub(super) fn retain(&mut self, source: &SourceName, keep: impl Fn(&str, &str) -> bool) {
+        if let Some(book) = self.sources.get_mut(source) {
+            Arc::make_mut(book).retain(keep);
+        }
+    }
+
+    /// What the keeper doesn't know yet. `trouble` says why nothing is known so far.
+    pub(super) fn changes(&mut self, trouble: Option<Arc<str>>) -> Vec<(SourceName, Proofs)> {
+        if let Some(why) = trouble {
+            if self.told_trouble.as_ref() == Some(&why) {
+                return Vec::new();
+            }
+            self.told_trouble = Some(why.clone());
+            return self.sources.keys().map(|name| (name.clone(), Proofs::Unknown(why.clone()))).collect();
+        }
+        let changed = std::mem::take(&mut self.changed);
+        changed
+            .into_iter()
+            .filter_map(|name| {
+                let proofs = self.sources.get(&name)?.clone();
+                Some((name, Proofs::Known(proofs)))
+            })
+            .collect()
+    }
+}
