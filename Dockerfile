@@ -15,6 +15,7 @@ RUN awk '/^\[\[(test|bench|example)\]\]/ { skip = 1; next } /^\[/ { skip = 0 } !
  && rm -r src
 
 ARG BUILD_REVISION=unknown
+COPY migrations migrations
 COPY src src
 # cargo goes by times, and those of the sources may be older than those of the stand-ins above.
 RUN touch src/main.rs src/lib.rs \
@@ -31,7 +32,9 @@ LABEL org.opencontainers.image.title="firedrill" \
 
 RUN groupadd --gid 10042 firedrill \
  && useradd --uid 10042 --gid firedrill --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin firedrill \
- && mkdir /etc/firedrill
+ && mkdir /etc/firedrill \
+ # A volume that is mounted here first belongs to this user.
+ && install --directory --owner=firedrill --group=firedrill --mode=0750 /var/lib/firedrill
 COPY --from=build /src/target/release/firedrill /usr/bin/firedrill
 
 USER 10042:10042

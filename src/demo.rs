@@ -1,7 +1,8 @@
 //! A demo estate with one trouble of each sort, to see what firedrill says without backups of one's own.
 //!
-//! Two nodes, a dozen guests, a month of archives with their logs, three databases. Archives are sparse: they show the size of real ones and take no room.
+//! Two nodes, a dozen guests, a month of archives with their logs, three databases. Archives are whole but small, and sparse: they take no room.
 
+mod archives;
 mod estate;
 mod files;
 
@@ -16,7 +17,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::environments::{Criteria, Environment};
 use crate::config::root::Root;
-use crate::config::{Config, dump, vzdump, web};
+use crate::config::{Config, dump, store, verify, vzdump, web};
 use crate::domain::look::Medium;
 
 /// The zone that the demo nodes keep.
@@ -151,6 +152,12 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         ],
         vzdump: vec![cluster, offsite],
         dump: vec![databases],
+        store: store::Store {
+            url: Some(format!("sqlite://{}", directory.join("firedrill.db").display()).into()),
+            ..store::Store::default()
+        },
+        // Somebody waits to see it.
+        verify: verify::Verify { rate: None, nice: 0, idle_io: false, ..verify::Verify::default() },
         ..Config::default()
     })
 }

@@ -1,6 +1,8 @@
 -- Archives that were seen, with the digest of their first reading.
 CREATE TABLE archives (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- BLAKE3 of the three that follow: paths may be longer than an index takes.
+    key TEXT NOT NULL UNIQUE,
     source TEXT NOT NULL,
     root TEXT NOT NULL,
     file TEXT NOT NULL,
@@ -14,9 +16,10 @@ CREATE TABLE archives (
     sidecar TEXT,
     -- The newest verification, and the newest that came to a conclusion.
     newest BIGINT,
-    concluded BIGINT,
-    UNIQUE (source, root, file)
+    concluded BIGINT
 );
+
+CREATE INDEX archives_of_source ON archives (source);
 
 CREATE TABLE verifications (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

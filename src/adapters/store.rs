@@ -16,7 +16,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 
 use self::error::Doing;
-use self::rows::{clean, micros, moment, nanos, of_row, stamp};
+use self::rows::{clean, key, micros, moment, nanos, of_row, stamp};
 use crate::domain::ids::SourceName;
 use crate::domain::proof::{ArchiveId, Conclusion, FirstSight, Level, Verification};
 use crate::domain::run::FileFacts;
@@ -38,12 +38,18 @@ const MIGRATION_TRIES: u32 = 3;
 #[derive(Clone)]
 pub struct Place {
     url: String,
+    most_pages: Option<u32>,
 }
 
 impl Place {
     /// By URL: `sqlite:///path/file.db` or `postgres://user:password@host/database`.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into() }
+        Self { url: url.into(), most_pages: None }
+    }
+
+    /// An SQLite file that may not grow beyond so many pages of 4 KiB, whatever the room on its disk.
+    pub fn with_most_pages(self, pages: u32) -> Self {
+        Self { most_pages: Some(pages), ..self }
     }
 
     fn is_sqlite(&self) -> bool {
@@ -91,19 +97,25 @@ impl Store {
     /// Opens the store; creates the file and its directory, and brings the tables up to date.
     pub async fn open(place: Place) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let failed = |error: &sqlx::Error| place.failed(Doing::Open, error);
         if place.is_sqlite() {
             place.prepare_file()?;
         }
-        let sqlite = place.is_sqlite();
-        let options = AnyPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(PATIENCE)
-            .after_connect(move |connection, _| Box::pin(set_up(connection, sqlite)));
-        let pool = tokio::time::timeout(2 * PATIENCE, options.connect(&place.url))
-            .await
-            .map_err(|_| place.failed(Doing::Open, &sqlx::Error::PoolTimedOut))?
-            .map_err(|error| failed(&error))?;
+        let set_up = settings(&place);
+        // A pool would try again and again and say in the end only that it took too long.
+        let probe = async {
+            let mut connection = AnyConnection::connect(&place.url).await?;
+            connection.execute(sqlx::AssertSqlSafe(set_up.clone())).await?;
+            connection.close().await
+        };
+        let probed = tokio::time::timeout(2 * PATIENCE, probe).await;
+        probed.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| place.failed(Doing::Open, &error))?;
+        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE).after_connect(
+            move |connection, _| {
+                let set_up = set_up.clone();
+                Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(set_up)).await.map(drop) })
+            },
+        );
+        let pool = options.connect_lazy(&place.url).map_err(|error| place.failed(Doing::Open, &error))?;
         let store = Self { place, pool };
         store.migrate().await?;
         Ok(store)
@@ -234,14 +246,11 @@ impl Store {
     }
 
     async fn sight_of(&self, archive: &ArchiveId) -> Result<Option<FirstSight>, sqlx::Error> {
-        let row = sqlx::query(
-            "SELECT size, modified, digest, read_at FROM archives WHERE source = $1 AND root = $2 AND file = $3 AND digest IS NOT NULL",
-        )
-        .bind(archive.source.as_str())
-        .bind(clean(&archive.root))
-        .bind(clean(&archive.file))
-        .fetch_optional(&self.pool)
-        .await?;
+        let row =
+            sqlx::query("SELECT size, modified, digest, read_at FROM archives WHERE key = $1 AND digest IS NOT NULL")
+                .bind(key(archive))
+                .fetch_optional(&self.pool)
+                .await?;
         let Some(row) = row else { return Ok(None) };
         let (size, modified): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         let (digest, at): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
@@ -253,24 +262,28 @@ impl Store {
     }
 }
 
-/// Limits of a connection, so that nobody waits for ever; and for SQLite what makes a crash lose nothing.
-async fn set_up(connection: &mut AnyConnection, sqlite: bool) -> Result<(), sqlx::Error> {
-    if sqlite {
-        // FULL: what was recorded is on the disk, also after a power cut.
-        let settings = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
-        connection.execute(settings).await?;
-    } else {
-        connection.execute("SET statement_timeout = '30s'; SET lock_timeout = '5s'").await?;
+/// What a connection begins with: limits, so that nobody waits for ever; and for SQLite what makes a crash harmless.
+fn settings(place: &Place) -> String {
+    if !place.is_sqlite() {
+        return "SET statement_timeout = '30s'; SET lock_timeout = '5s'".to_owned();
     }
-    connection.ping().await
+    // NORMAL: a power cut may take the last verifications with it, never the file. They are read again.
+    let mut settings =
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON"
+            .to_owned();
+    if let Some(pages) = place.most_pages {
+        settings.push_str(&format!("; PRAGMA max_page_count = {pages}"));
+    }
+    settings
 }
 
 /// The row of an archive, made where there is none.
 async fn archive_of(connection: &mut AnyConnection, archive: &ArchiveId, now: Timestamp) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
-        "INSERT INTO archives (source, root, file, seen_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (source, root, file) DO UPDATE SET seen_at = excluded.seen_at RETURNING id",
+        "INSERT INTO archives (key, source, root, file, seen_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at RETURNING id",
     )
+    .bind(key(archive))
     .bind(archive.source.as_str())
     .bind(clean(&archive.root))
     .bind(clean(&archive.file))

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
 
-use super::files;
+use super::{archives, files};
 use crate::domain::age;
 
 /// Nights of backups that are kept.
@@ -15,6 +16,7 @@ const NIGHTS: i64 = 30;
 const LAST_RUN: SignedDuration = SignedDuration::from_hours(8);
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// What is wrong with a guest.
@@ -33,6 +35,8 @@ enum Trouble {
     Crashed,
     /// Last night's archive is empty.
     Empty,
+    /// A byte of last night's archive is not what was written.
+    Corrupt,
     /// Nobody backs it up.
     Unprotected,
     /// A template.
@@ -46,7 +50,7 @@ struct Guest {
     name: &'static str,
     node: &'static str,
     tags: &'static str,
-    /// Size of the newest archive in MiB.
+    /// Size of the newest archive in KiB: small enough that all are read within seconds.
     size: u64,
     trouble: Trouble,
 }
@@ -62,7 +66,7 @@ const fn guest(
     Guest { id, name, node, tags, size, trouble }
 }
 
-const GUESTS: [Guest; 15] = [
+const GUESTS: [Guest; 16] = [
     guest("qemu/100", "web", "pve1", "prod", 4_200, Trouble::None),
     guest("qemu/101", "db", "pve1", "prod", 18_400, Trouble::None),
     guest("qemu/102", "mail", "pve1", "prod", 9_100, Trouble::None),
@@ -79,6 +83,7 @@ const GUESTS: [Guest; 15] = [
     guest("qemu/106", "legacy", "pve2", "prod", 3_900, Trouble::Crashed),
     guest("qemu/107", "wiki", "pve2", "prod", 2_500, Trouble::Empty),
     guest("qemu/108", "new-shop", "pve2", "prod", 0, Trouble::Unprotected),
+    guest("qemu/109", "files", "pve2", "prod", 7_400, Trouble::Corrupt),
     guest("qemu/150", "old-web", "pve1", "", 4_000, Trouble::Removed),
     guest("qemu/900", "debian-template", "pve1", "", 0, Trouble::Template),
     guest("lxc/200", "dns", "pve1", "prod", 310, Trouble::None),
@@ -88,7 +93,7 @@ const GUESTS: [Guest; 15] = [
 ];
 
 /// Name and size in KiB of the newest dump.
-const DATABASES: [(&str, u64); 3] = [("shop", 96), ("crm", 41), ("wiki", 12)];
+const DATABASES: [(&str, usize); 3] = [("shop", 96), ("crm", 41), ("wiki", 12)];
 
 /// Writes everything.
 pub(super) fn write(directory: &Path, zone: &TimeZone, now: Timestamp) -> anyhow::Result<()> {
@@ -131,7 +136,7 @@ fn write_archives(directory: &Path, guest: &Guest, zone: &TimeZone, newest: Time
     for night in 0..NIGHTS {
         let start = newest - DAY * night as i32;
         let skipped = match guest.trouble {
-            Trouble::None | Trouble::Failed(_) | Trouble::Crashed | Trouble::Empty => false,
+            Trouble::None | Trouble::Failed(_) | Trouble::Crashed | Trouble::Empty | Trouble::Corrupt => false,
             Trouble::Late | Trouble::Running => night == 0,
             Trouble::Weekly => night % 7 != 0,
             Trouble::Removed => night != NIGHTS - 1,
@@ -192,9 +197,8 @@ impl NightlyRun<'_> {
 
     fn good(&self) -> anyhow::Result<()> {
         // A little smaller each night back, and not quite evenly.
-        let size =
-            (self.guest.size - self.guest.size * self.night / 200 + self.night * 7 % 5) * MIB + self.night * 4_096;
-        let seconds = (size / (140 * MIB)) as i64 + 3;
+        let size = (self.guest.size - self.guest.size * self.night / 200 + self.night * 7 % 5) * KIB + self.night;
+        let seconds = (size / (140 * KIB)) as i64 + 3;
         let (vmid, end) =
             (self.guest.id.split_once('/').unwrap_or_default().1, self.start + SignedDuration::from_secs(seconds));
         let clock = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -203,13 +207,27 @@ impl NightlyRun<'_> {
             + &self.line(seconds, &format!("INFO: archive file size: {}", printed_size(size)))
             + &self.line(seconds, &format!("INFO: Finished Backup of VM {vmid} ({clock})"));
         let archive = self.archive();
-        files::sparse(&archive, size, end)?;
+        files::padded(&archive, &self.content(size)?, size, end)?;
         files::with_content(&self.folder.join(format!("{}.log", self.base())), text.as_bytes(), end)?;
         files::with_content(&with_suffix(&archive, ".notes"), self.guest.name.as_bytes(), end)?;
         if self.night == 28 && self.guest.size > 4_000 {
             files::with_content(&with_suffix(&archive, ".protected"), b"", end)?;
         }
         Ok(())
+    }
+
+    fn content(&self, size: u64) -> anyhow::Result<Vec<u8>> {
+        let vmid = self.guest.id.split_once('/').unwrap_or_default().1;
+        let mut content = if self.is_container() {
+            archives::container(self.guest.name)?
+        } else {
+            archives::machine(vmid, self.guest.name, self.start.as_second())?
+        };
+        if self.guest.trouble == Trouble::Corrupt && self.night == 0 {
+            let middle = content.len() / 2;
+            content[middle] ^= 1;
+        }
+        Ok(archives::padded(content, size))
     }
 
     fn failed(&self, reason: &str) -> anyhow::Result<()> {
@@ -268,10 +286,10 @@ fn write_dumps(directory: &Path, zone: &TimeZone, now: Timestamp) -> anyhow::Res
             let start = now - SignedDuration::from_hours(5) - DAY * night as i32;
             let stamp = start.to_zoned(zone.clone()).strftime("%Y%m%d_%H%M%S").to_string();
             let path = folder.join(format!("{name}_{stamp}.sql.gz"));
-            let size = (size - size * night as u64 / 100) * 1024;
-            files::sparse(&path, size, start + SignedDuration::from_secs(20))?;
+            let content = archives::dump(name, (size - size * night as usize / 100) * 1024)?;
+            files::with_content(&path, &content, start + SignedDuration::from_secs(20))?;
             if name == "shop" {
-                let text = format!("{}  {name}_{stamp}.sql.gz\n", "0".repeat(64));
+                let text = format!("{:x}  {name}_{stamp}.sql.gz\n", Sha256::digest(&content));
                 files::with_content(
                     &with_suffix(&path, ".sha256"),
                     text.as_bytes(),

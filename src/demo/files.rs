@@ -15,6 +15,14 @@ pub(super) fn sparse(path: &Path, size: u64, modified: Timestamp) -> anyhow::Res
     stamp(&file, path, modified)
 }
 
+/// A file that begins with this content and has zeros up to this size, written last at this time.
+pub(super) fn padded(path: &Path, content: &[u8], size: u64, modified: Timestamp) -> anyhow::Result<()> {
+    let mut file = create(path)?;
+    file.write_all(content).with_context(|| format!("writing {}", path.display()))?;
+    file.set_len(size.max(content.len() as u64)).with_context(|| format!("sizing {}", path.display()))?;
+    stamp(&file, path, modified)
+}
+
 /// A file with this content, written last at this time.
 pub(super) fn with_content(path: &Path, content: &[u8], modified: Timestamp) -> anyhow::Result<()> {
     let mut file = create(path)?;

@@ -11,6 +11,7 @@
 mod books;
 mod desk;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,8 +27,9 @@ use super::keeper::News;
 use super::ports::{Archives, Clock, Stores};
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
+use crate::domain::look::RootListing;
 use crate::domain::proof::plan::{Candidate, candidates};
-use crate::domain::proof::{Conclusion, Level, Verification};
+use crate::domain::proof::{ArchiveId, Conclusion, Level, Verification};
 use crate::domain::verification::{Counts, Verifier};
 use crate::domain::window::Window;
 
@@ -36,6 +38,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// At the end, what was read is stored if it takes no longer than this.
 const LAST_SAVE: Duration = Duration::from_millis(800);
+
+/// Proofs grow old so slowly that a plan need not be made more often for that.
+const REPLAN: Duration = Duration::from_secs(60);
 
 /// So many candidates are kept between two plans.
 const PLANNED: usize = 256;
@@ -87,7 +92,12 @@ struct State {
     /// Most important last.
     planned: Vec<Candidate>,
     waiting: usize,
+    /// Files that were listed and weren't there: pruned since the scan. The next one will tell.
+    gone: HashSet<ArchiveId>,
+    /// What the plan was made from.
+    planned_from: Arc<Inventory>,
     stale: bool,
+    replan: Pace,
     counts: Counts,
     /// Bytes of files that were read to their end or given up.
     read: u64,
@@ -113,7 +123,7 @@ pub async fn run(
             () = told(&mut stop) => break,
             Some((control, examined)) = results.recv() => state.take(control, examined),
             changed = inventories.changed() => match changed {
-                Ok(()) => state.stale = true,
+                Ok(()) => state.stale |= !same_files(&state.planned_from, &inventories.borrow()),
                 Err(_) => break,
             },
             _ = tick.tick() => {
@@ -154,7 +164,10 @@ impl State {
             readings: Vec::new(),
             planned: Vec::new(),
             waiting: 0,
+            gone: HashSet::new(),
+            planned_from: Arc::default(),
             stale: true,
+            replan: Pace::every(REPLAN),
             counts: Counts::default(),
             read: 0,
             progress: (0, None),
@@ -167,8 +180,10 @@ impl State {
         self.books.set_running(self.readings.iter().map(|reading| &reading.job.archive));
         self.read += control.read.load(Ordering::Relaxed);
         match examined {
-            // Pruned meanwhile, or the end of the daemon: there is nothing to be said of it.
-            Examined::Gone(_) | Examined::Stopped => self.stale = true,
+            Examined::Gone(verification) => {
+                self.gone.insert(verification.archive.clone());
+            }
+            Examined::Stopped => {}
             Examined::Ended(verification) => {
                 self.count(&verification);
                 log(&verification);
@@ -213,6 +228,10 @@ impl State {
     /// Makes the plan anew, off the threads that answer: a hundred thousand archives take a moment.
     async fn plan(&mut self) {
         let inventory = self.inventories.borrow().clone();
+        if !same_files(&self.planned_from, &inventory) {
+            self.gone.clear();
+        }
+        self.planned_from = inventory.clone();
         let (books, again, now) = (self.books.shared(), self.settings.again_after, self.outside.clock.now());
         let work = move || {
             let mut all: Vec<Candidate> = Vec::new();
@@ -229,7 +248,9 @@ impl State {
             Err(defect) => std::panic::resume_unwind(defect.into_panic()),
         };
         let busy = |it: &Candidate| {
-            self.readings.iter().any(|reading| reading.job.archive == it.archive) || self.desk.holds(&it.archive)
+            self.readings.iter().any(|reading| reading.job.archive == it.archive)
+                || self.desk.holds(&it.archive)
+                || self.gone.contains(&it.archive)
         };
         all.retain(|it| !busy(it));
         self.waiting = all.len();
@@ -262,8 +283,8 @@ impl State {
 
     /// Tells the keeper what changed. `false` when it is gone.
     async fn publish(&mut self, news: &mpsc::Sender<News>) -> bool {
-        // Waiting archives become due by time alone.
-        if self.stale || self.waiting == 0 {
+        // Archives become due by time alone.
+        if self.stale || self.replan.due() {
             self.plan().await;
         }
         for (source, proofs) in self.books.changes(self.desk.trouble_before_loading()) {
@@ -296,6 +317,21 @@ impl State {
             again_after: self.settings.again_after,
         }
     }
+}
+
+/// Whether two snapshots show the same files; all else in them is no reason for another plan.
+fn same_files(old: &Inventory, new: &Inventory) -> bool {
+    let same_listing = |old: &Option<Arc<RootListing>>, new: &Option<Arc<RootListing>>| match (old, new) {
+        (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+        (None, None) => true,
+        _ => false,
+    };
+    old.sources.len() == new.sources.len()
+        && old.sources.iter().zip(&new.sources).all(|(old, new)| {
+            old.health.blind == new.health.blind
+                && old.listings.len() == new.listings.len()
+                && old.listings.iter().zip(&new.listings).all(|(old, new)| same_listing(old, new))
+        })
 }
 
 fn log(it: &Verification) {

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metrics", &["domain", "engine", "metrics"]),
     ("http", &["domain", "engine", "metrics", "http"]),
     ("app", &["domain", "formats", "config", "engine", "adapters", "metrics", "http", "app"]),
-    ("demo", &["domain", "config", "demo"]),
+    ("demo", &["domain", "formats", "config", "demo"]),
     ("cli", &["domain", "formats", "config", "engine", "adapters", "metrics", "http", "app", "demo", "cli"]),
     ("main", &["cli"]),
     ("lib", &[]),

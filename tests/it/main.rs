@@ -7,5 +7,7 @@ mod daemon;
 mod golden;
 mod layers;
 mod scan;
+mod store;
 mod support;
+mod verify;
 mod web;

@@ -16,6 +16,16 @@ pub(super) fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
+/// What finds the row of a file.
+pub(super) fn key(archive: &ArchiveId) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in [archive.source.as_str(), &*archive.root, &*archive.file] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
 pub(super) fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()
 }

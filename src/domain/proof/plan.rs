@@ -123,3 +123,6 @@ fn is_newest(view: &SourceView, attempt: &Attempt) -> bool {
     let newest = item.and_then(|item| item.newest.as_ref());
     newest.is_some_and(|newest| Some(newest.started) == attempt.started.known())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,356 @@
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
+use futures_util::future::BoxFuture;
+
+use super::*;
+use crate::domain::attempt::{Attempt, Outcome, Sidecar};
+use crate::domain::local_time::When;
+use crate::domain::look::{Look, Medium, RootLook, RootSpec, SourceKind, SourceSpec};
+use crate::domain::policy::{Matcher, Policy};
+use crate::domain::proof::book::{Proofs, SourceProofs};
+use crate::domain::proof::{ArchiveId, FirstSight};
+use crate::domain::run::FileFacts;
+use crate::engine::ports::{Kept, LevelReached, OpenArchive, ProofStore, StoreError};
+use crate::engine::throttle::Throttle;
+
+/// Nothing in these tests takes so long, however busy the machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).unwrap()
+}
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+/// A store in memory that can be broken.
+#[derive(Default)]
+struct Memory {
+    kept: Mutex<Vec<Verification>>,
+    sights: Mutex<BTreeMap<ArchiveId, FirstSight>>,
+    broken: AtomicBool,
+}
+
+impl Memory {
+    fn check(&self) -> Result<(), StoreError> {
+        let broken = self.broken.load(Ordering::SeqCst);
+        if broken { Err(StoreError { message: "the disk is full".to_owned() }) } else { Ok(()) }
+    }
+
+    fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::SeqCst);
+    }
+
+    fn files(&self) -> Vec<(String, Conclusion)> {
+        self.kept.lock().unwrap().iter().map(|it| (it.archive.file.to_string(), it.conclusion)).collect()
+    }
+}
+
+impl ProofStore for Memory {
+    fn first_sight<'a>(&'a self, archive: &'a ArchiveId) -> BoxFuture<'a, Result<Option<FirstSight>, StoreError>> {
+        Box::pin(async { self.check().map(|()| self.sights.lock().unwrap().get(archive).cloned()) })
+    }
+
+    fn record<'a>(&'a self, it: &'a Verification) -> BoxFuture<'a, Result<i64, StoreError>> {
+        Box::pin(async {
+            self.check()?;
+            if let Some(digest) = it.digest {
+                let sight = FirstSight { facts: it.facts, digest, at: it.started };
+                self.sights.lock().unwrap().entry(it.archive.clone()).or_insert(sight);
+            }
+            let mut kept = self.kept.lock().unwrap();
+            kept.push(it.clone());
+            Ok(kept.len() as i64)
+        })
+    }
+
+    fn newest<'a>(&'a self, _: &'a [SourceName], after: i64) -> BoxFuture<'a, Result<Vec<Kept>, StoreError>> {
+        Box::pin(async move {
+            self.check()?;
+            let kept = self.kept.lock().unwrap();
+            let all =
+                kept.iter().enumerate().map(|(index, it)| Kept { id: index as i64 + 1, verification: it.clone() });
+            Ok(all.filter(|kept| kept.id > after).collect())
+        })
+    }
+
+    fn levels<'a>(&'a self, _: &'a [SourceName]) -> BoxFuture<'a, Result<Vec<LevelReached>, StoreError>> {
+        Box::pin(async { self.check().map(|()| Vec::new()) })
+    }
+
+    fn forget(&self, _: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async { Ok(0) })
+    }
+
+    fn seen<'a>(&'a self, _: &'a [ArchiveId], _: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct Opens(Arc<Memory>);
+
+impl Stores for Opens {
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn ProofStore>, StoreError>> {
+        Box::pin(async { self.0.check().map(|()| self.0.clone() as Arc<dyn ProofStore>) })
+    }
+}
+
+/// What reading a file does.
+#[derive(Clone)]
+enum Content {
+    Bytes(Vec<u8>),
+    /// Changes while it is read.
+    Changing,
+    /// Never ends.
+    Endless,
+    Gone,
+}
+
+#[derive(Default)]
+struct Disk(Mutex<BTreeMap<String, Content>>);
+
+impl Archives for Disk {
+    fn open(&self, archive: &ArchiveId) -> io::Result<Box<dyn OpenArchive>> {
+        match self.0.lock().unwrap().get(&*archive.file).cloned() {
+            None | Some(Content::Gone) => Err(io::ErrorKind::NotFound.into()),
+            Some(content) => Ok(Box::new(Opened { content, at: 0 })),
+        }
+    }
+}
+
+struct Opened {
+    content: Content,
+    at: usize,
+}
+
+impl Read for Opened {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.content {
+            Content::Bytes(bytes) => {
+                let count = (&bytes[self.at..]).read(buffer)?;
+                self.at += count;
+                Ok(count)
+            }
+            Content::Endless => {
+                std::thread::sleep(Duration::from_millis(1));
+                buffer.fill(b'x');
+                Ok(buffer.len())
+            }
+            Content::Changing | Content::Gone => Ok(0),
+        }
+    }
+}
+
+impl OpenArchive for Opened {
+    fn facts(&self) -> FileFacts {
+        FileFacts { size: 100, modified: now() }
+    }
+
+    fn unchanged(&mut self) -> io::Result<bool> {
+        Ok(!matches!(self.content, Content::Changing))
+    }
+
+    fn sidecar(&mut self) -> io::Result<Option<(Sidecar, Vec<u8>)>> {
+        Ok(None)
+    }
+}
+
+fn source() -> SourceName {
+    "s".parse().unwrap()
+}
+
+/// A snapshot with one dump per file, the first one the newest.
+fn inventory(files: &[&str]) -> Arc<Inventory> {
+    let spec = Arc::new(SourceSpec {
+        name: source(),
+        kind: SourceKind::Dump,
+        roots: vec![RootSpec { path: "/dumps".into(), medium: Medium::Local, node: None }],
+        expected: Vec::new(),
+        exclude: Matcher::default(),
+        scan_interval: Duration::from_secs(60),
+        scan_timeout: Duration::from_secs(60),
+    });
+    let attempt = |(index, file): (usize, &&str)| Attempt {
+        item: format!("dump/{file}").parse().unwrap(),
+        started: When::At(now() - jiff::SignedDuration::from_secs(index as i64)),
+        outcome: Outcome::Complete { warning: None },
+        file: (*file).into(),
+        size: 100,
+        modified: Some(now()),
+        duration: None,
+        guest_name: None,
+        note: None,
+        protected: false,
+        sidecar: None,
+    };
+    let attempts = files.iter().enumerate().map(attempt).collect();
+    let listing = RootListing { attempts, ..RootListing::default() };
+    let look = Look { roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }], guests: None };
+    let view = crate::domain::inventory::SourceView::unseen(spec.clone(), &Policy::default());
+    let view = view.after(look, Duration::ZERO, &Policy::default(), now());
+    Arc::new(Inventory::unseen(&[spec], &Policy::default()).with(view))
+}
+
+/// A running verifier with everything around it.
+struct Rig {
+    store: Arc<Memory>,
+    disk: Arc<Disk>,
+    inventories: watch::Sender<Arc<Inventory>>,
+    news: mpsc::Receiver<News>,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+    book: Option<Proofs>,
+    status: Option<Arc<Verifier>>,
+    patience: Duration,
+}
+
+impl Rig {
+    fn start(files: &[(&str, Content)], prepare: impl FnOnce(&Memory)) -> Self {
+        let (store, disk) = (Arc::new(Memory::default()), Arc::new(Disk::default()));
+        prepare(&store);
+        disk.0.lock().unwrap().extend(files.iter().map(|(name, content)| (name.to_string(), content.clone())));
+        let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+        let (inventories, receiver) = watch::channel(inventory(&names));
+        let (send, news) = mpsc::channel(16);
+        let (stop, stopped) = watch::channel(false);
+        let settings = Settings {
+            sources: vec![source()],
+            level: Level::Complete,
+            workers: 1,
+            allowance: Allowance { throttle: Arc::new(Throttle::new(None)), timeout: PATIENCE },
+            window: None,
+            again_after: Duration::from_secs(86_400),
+            retention: Duration::from_secs(86_400),
+            prepare: Arc::new(|| {}),
+        };
+        let outside =
+            Outside { stores: Arc::new(Opens(store.clone())), archives: disk.clone(), clock: Arc::new(Fixed) };
+        let task = tokio::spawn(run(settings, outside, receiver, send, stopped));
+        Self { store, disk, inventories, news, stop, task, book: None, status: None, patience: PATIENCE }
+    }
+
+    /// For tests with a paused clock, which runs on whenever only a reading thread is at work.
+    fn patiently(self) -> Self {
+        Self { patience: 10_000 * PATIENCE, ..self }
+    }
+
+    /// Takes news until they are as wanted.
+    async fn until(&mut self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        let patience = self.patience;
+        let wait = async {
+            while !wanted(self) {
+                match self.news.recv().await.expect("the verifier runs") {
+                    News::Proofs(_, proofs) => self.book = Some(proofs),
+                    News::Verifier(status) => self.status = Some(status),
+                }
+            }
+        };
+        timeout(patience, wait).await.unwrap_or_else(|_| panic!("never happened: {what}"));
+    }
+
+    fn known(&self, file: &str) -> Option<Conclusion> {
+        let Some(Proofs::Known(book)) = &self.book else { return None };
+        let known: &SourceProofs = book;
+        let known = known.known("/dumps", file)?;
+        let unchecked = known.unchecked.as_ref().map(|_| Conclusion::Unchecked);
+        unchecked.or(known.proof.as_ref().map(|proof| proof.conclusion))
+    }
+
+    async fn end(self) {
+        self.stop.send_replace(true);
+        timeout(PATIENCE, self.task).await.expect("it ends").expect("it does not panic");
+    }
+}
+
+fn dump() -> Content {
+    Content::Bytes(b"--\n-- PostgreSQL database dump\n--\n\n--\n-- PostgreSQL database dump complete\n--\n\n".to_vec())
+}
+
+fn cut_dump() -> Content {
+    Content::Bytes(b"--\n-- PostgreSQL database dump\n--\n\nCREATE TABLE".to_vec())
+}
+
+#[tokio::test]
+async fn what_is_there_is_read_newest_first_and_kept() {
+    let mut rig = Rig::start(&[("a.sql", dump()), ("b.sql", cut_dump()), ("c.sql", Content::Changing)], |_| {});
+    rig.until("all are read", |rig| rig.known("c.sql").is_some()).await;
+    assert_eq!(rig.known("a.sql"), Some(Conclusion::Intact));
+    assert_eq!(rig.known("b.sql"), Some(Conclusion::Damaged));
+    assert_eq!(rig.known("c.sql"), Some(Conclusion::Unchecked));
+    let order: Vec<String> = rig.store.files().into_iter().map(|(file, _)| file).collect();
+    assert_eq!(order, ["a.sql", "b.sql", "c.sql"]);
+    rig.until("nothing waits", |rig| rig.status.as_ref().is_some_and(|it| it.waiting == 0 && it.running == 0)).await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn what_was_pruned_meanwhile_is_nobodys_fault() {
+    let mut rig = Rig::start(&[("a.sql", Content::Gone), ("b.sql", dump())], |_| {});
+    rig.until("the other one is read", |rig| rig.known("b.sql").is_some()).await;
+    assert_eq!(rig.store.files(), [("b.sql".to_owned(), Conclusion::Intact)]);
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_store_nothing_is_known_and_nothing_read_until_it_is_back() {
+    let mut rig = Rig::start(&[("a.sql", dump())], |store| store.set_broken(true)).patiently();
+    let unknown = |rig: &Rig| matches!(&rig.book, Some(Proofs::Unknown(why)) if why.contains("full"));
+    rig.until("the trouble is told", unknown).await;
+    rig.until("the status tells it", |rig| rig.status.as_ref().is_some_and(|it| it.store_problem.is_some())).await;
+    assert_eq!(rig.store.files(), []);
+    rig.store.set_broken(false);
+    rig.until("it is read", |rig| rig.known("a.sql") == Some(Conclusion::Intact)).await;
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_the_store_refuses_waits_and_nothing_new_begins() {
+    let mut rig = Rig::start(&[("a.sql", dump())], |_| {}).patiently();
+    rig.until("it is read", |rig| rig.known("a.sql").is_some()).await;
+    rig.store.set_broken(true);
+    rig.disk.0.lock().unwrap().extend([("b.sql".to_owned(), cut_dump()), ("c.sql".to_owned(), dump())]);
+    rig.inventories.send_replace(inventory(&["a.sql", "b.sql", "c.sql"]));
+    rig.until("a result waits", |rig| rig.status.as_ref().is_some_and(|it| it.unsaved == 1)).await;
+    // Damage is known at once; what is intact has yet to be compared with the first sight.
+    rig.until("damage is told", |rig| rig.known("b.sql") == Some(Conclusion::Damaged)).await;
+    assert_eq!(rig.known("c.sql"), None);
+    assert_eq!(rig.store.files().len(), 1);
+    rig.store.set_broken(false);
+    rig.until("the rest is read", |rig| rig.known("c.sql") == Some(Conclusion::Intact)).await;
+    assert_eq!(rig.store.files().len(), 3);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn it_stops_in_the_middle_of_an_archive_and_says_nothing_of_it() {
+    let mut rig = Rig::start(&[("a.sql", Content::Endless)], |_| {});
+    let reads = |rig: &Rig| rig.status.as_ref().is_some_and(|it| it.running == 1 && it.read > 0);
+    rig.until("it reads", reads).await;
+    let (store, begun) = (rig.store.clone(), std::time::Instant::now());
+    rig.end().await;
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert_eq!(store.files(), []);
+}
+
+#[tokio::test]
+async fn other_bytes_under_the_same_size_and_time_are_bit_rot() {
+    let rotten = |store: &Memory| {
+        let id = ArchiveId { source: source(), root: "/dumps".into(), file: "a.sql".into() };
+        let digest = crate::domain::proof::Digest([9; 32]);
+        let sight = FirstSight { facts: FileFacts { size: 100, modified: now() }, digest, at: now() };
+        store.sights.lock().unwrap().insert(id, sight);
+    };
+    let mut rig = Rig::start(&[("a.sql", dump())], rotten);
+    rig.until("it is read", |rig| rig.known("a.sql").is_some()).await;
+    assert_eq!(rig.known("a.sql"), Some(Conclusion::Damaged));
+    assert_eq!(rig.store.kept.lock().unwrap()[0].findings[0].kind, crate::domain::finding::Kind::BitRot);
+    rig.end().await;
+}

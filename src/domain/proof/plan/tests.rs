@@ -1,0 +1,232 @@
+use super::*;
+use crate::domain::finding::{Finding, Kind};
+use crate::domain::item::Item;
+use crate::domain::local_time::When;
+use crate::domain::look::{
+    ErrorKind, Look, LookError, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec,
+};
+use crate::domain::policy::{Matcher, Policy};
+use crate::domain::proof::book::{ItemProof, ProofState, SourceProofs};
+use crate::domain::proof::{Conclusion, Digest, Evidence, Level, Verification};
+use crate::domain::run::FileFacts;
+use crate::domain::verdict::{Cause, State, judge};
+
+const DAY: i64 = 86_400;
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).unwrap()
+}
+
+fn ago(seconds: i64) -> Timestamp {
+    now() - jiff::SignedDuration::from_secs(seconds)
+}
+
+/// A backup of `item`, so many days old.
+fn backup(item: &str, days: i64) -> Attempt {
+    Attempt {
+        item: item.parse().unwrap(),
+        started: When::At(ago(days * DAY)),
+        outcome: Outcome::Complete { warning: None },
+        file: format!("{}-{days}", item.replace('/', "-")).into(),
+        size: 100,
+        modified: Some(ago(days * DAY)),
+        duration: None,
+        guest_name: None,
+        note: None,
+        protected: false,
+        sidecar: None,
+    }
+}
+
+fn view(roots: &[Result<Vec<Attempt>, ()>]) -> SourceView {
+    let paths = ["/a", "/b"];
+    let spec = SourceSpec {
+        name: "s".parse().unwrap(),
+        kind: SourceKind::Vzdump,
+        roots: paths[..roots.len()]
+            .iter()
+            .map(|path| RootSpec { path: (*path).into(), medium: Medium::Local, node: None })
+            .collect(),
+        expected: Vec::new(),
+        exclude: Matcher::new(&["300".to_owned()], &[], &[], &[]).unwrap(),
+        scan_interval: Duration::from_secs(60),
+        scan_timeout: Duration::from_secs(60),
+    };
+    let root = |attempts: &Result<Vec<Attempt>, ()>| RootLook {
+        listing: match attempts {
+            Ok(attempts) => Ok(Arc::new(RootListing { attempts: attempts.clone(), ..RootListing::default() })),
+            Err(()) => Err(LookError::new(ErrorKind::Io, "gone")),
+        },
+        capacity: None,
+    };
+    let seen = |result: &Result<Vec<Attempt>, ()>| root(&Ok(result.clone().unwrap_or_default()));
+    let unseen = SourceView::unseen(Arc::new(spec), &Policy::default());
+    // Everything was seen once.
+    let first = Look { roots: roots.iter().map(seen).collect(), guests: None };
+    let then = Look { roots: roots.iter().map(root).collect(), guests: None };
+    unseen.after(first, Duration::ZERO, &Policy::default(), now()).after(
+        then,
+        Duration::ZERO,
+        &Policy::default(),
+        now(),
+    )
+}
+
+fn verified(backup: &Attempt, root: &str, conclusion: Conclusion, at: Timestamp) -> Verification {
+    Verification {
+        archive: ArchiveId { source: "s".parse().unwrap(), root: root.into(), file: backup.file.clone() },
+        item: backup.item.clone(),
+        facts: FileFacts { size: backup.size, modified: backup.modified.unwrap() },
+        digest: Some(Digest([1; 32])),
+        wanted: Level::Complete,
+        reached: (conclusion == Conclusion::Intact).then_some(Level::Complete),
+        conclusion,
+        findings: match conclusion {
+            Conclusion::Damaged => vec![Finding::new(Kind::VmaMissingClusters, "7 clusters are missing")],
+            _ => Vec::new(),
+        },
+        reason: (conclusion == Conclusion::Unchecked).then(|| "it changed".into()),
+        started: at,
+        took: Duration::ZERO,
+        read: 100,
+        evidence: Evidence::default(),
+        sidecar: None,
+    }
+}
+
+fn book(verifications: &[Verification]) -> SourceProofs {
+    let mut book = SourceProofs::default();
+    verifications.iter().for_each(|it| book.add(it));
+    book
+}
+
+fn planned(view: &SourceView, book: &SourceProofs) -> Vec<(String, Need)> {
+    candidates(view, book, MONTH, now()).into_iter().map(|it| (it.archive.to_string(), it.need)).collect()
+}
+
+#[test]
+fn newest_first_then_the_others_then_the_oldest_proof() {
+    let (old, older) = (backup("qemu/102", 3), backup("qemu/102", 4));
+    let files = vec![
+        backup("qemu/100", 2),
+        backup("qemu/100", 1),
+        backup("qemu/101", 0),
+        old.clone(),
+        older.clone(),
+        backup("qemu/300", 1),
+    ];
+    let book = book(&[
+        verified(&old, "/a", Conclusion::Intact, ago(40 * DAY)),
+        verified(&older, "/a", Conclusion::Damaged, ago(50 * DAY)),
+    ]);
+    let names: Vec<(String, Need)> = planned(&view(&[Ok(files)]), &book);
+    let expected = [
+        ("/a/qemu-101-0", Need::NewestUnproven),
+        ("/a/qemu-100-1", Need::NewestUnproven),
+        ("/a/qemu-100-2", Need::Unproven),
+        ("/a/qemu-102-4", Need::Again),
+        ("/a/qemu-102-3", Need::Again),
+    ];
+    assert_eq!(names, expected.map(|(name, need)| (name.to_owned(), need)));
+}
+
+#[test]
+fn a_file_that_was_written_again_is_unproven() {
+    let mut it = backup("qemu/100", 1);
+    let book = book(&[verified(&it, "/a", Conclusion::Intact, now())]);
+    assert_eq!(planned(&view(&[Ok(vec![it.clone()])]), &book), []);
+    it.modified = Some(now());
+    assert_eq!(planned(&view(&[Ok(vec![it])]), &book).len(), 1);
+}
+
+#[test]
+fn what_could_not_be_checked_is_tried_again_after_a_while() {
+    let it = backup("qemu/100", 1);
+    let view = view(&[Ok(vec![it.clone()])]);
+    assert_eq!(planned(&view, &book(&[verified(&it, "/a", Conclusion::Unchecked, ago(60))])), []);
+    assert_eq!(planned(&view, &book(&[verified(&it, "/a", Conclusion::Unchecked, ago(2 * 3600))])).len(), 1);
+}
+
+#[test]
+fn blind_places_and_files_without_content_are_left_alone() {
+    let (here, there) = (backup("qemu/100", 1), backup("qemu/101", 1));
+    let empty = Attempt { size: 0, ..backup("qemu/102", 1) };
+    let running = Attempt { outcome: Outcome::Running { last_write: now() }, ..backup("qemu/103", 0) };
+    let view = view(&[Ok(vec![here, empty, running]), Err(())]);
+    assert_eq!(planned(&view, &SourceProofs::default()), [("/a/qemu-100-1".to_owned(), Need::NewestUnproven)]);
+    drop(there);
+}
+
+fn with_proofs(view: &SourceView, verifications: &[Verification]) -> SourceView {
+    view.with_proofs(super::super::book::Proofs::Known(Arc::new(book(verifications))), &Policy::default())
+}
+
+fn state(view: &SourceView) -> (State, Cause) {
+    let verdict = judge(&view.items[0], &view.health, &view.spec, now()).unwrap();
+    (verdict.state, verdict.cause)
+}
+
+fn proof(item: &Item) -> &super::super::book::Proven {
+    let ItemProof::Known(proven) = &item.proof else { panic!("nothing is known") };
+    proven
+}
+
+#[test]
+fn an_item_is_corrupt_while_its_newest_backup_is_damaged() {
+    let (new, old) = (backup("qemu/100", 0), backup("qemu/100", 1));
+    let view = view(&[Ok(vec![old.clone(), new.clone()])]);
+    let damaged = with_proofs(
+        &view,
+        &[verified(&new, "/a", Conclusion::Damaged, now()), verified(&old, "/a", Conclusion::Intact, now())],
+    );
+    assert_eq!(state(&damaged), (State::Corrupt, Cause::Damaged));
+    let proven = proof(&damaged.items[0]);
+    assert_eq!((proven.state(), proven.level(), proven.damaged_copies), (ProofState::Failed, None, 1));
+    assert_eq!(proven.newest_intact, Some(ago(DAY)));
+    // An older damaged copy is counted, and says nothing of the newest.
+    let older = with_proofs(&view, &[verified(&old, "/a", Conclusion::Damaged, now())]);
+    assert_eq!(state(&older), (State::Ok, Cause::Fresh));
+    assert_eq!((proof(&older.items[0]).state(), proof(&older.items[0]).damaged_copies), (ProofState::Unproven, 1));
+    // A later try that came to nothing takes no damage back.
+    let unchecked =
+        [verified(&new, "/a", Conclusion::Damaged, ago(9)), verified(&new, "/a", Conclusion::Unchecked, now())];
+    assert_eq!(state(&with_proofs(&view, &unchecked)), (State::Corrupt, Cause::Damaged));
+}
+
+#[test]
+fn a_newer_backup_is_unproven_whatever_was_proven_before() {
+    let (new, old) = (backup("qemu/100", 0), backup("qemu/100", 1));
+    let view = with_proofs(&view(&[Ok(vec![old.clone(), new])]), &[verified(&old, "/a", Conclusion::Intact, ago(DAY))]);
+    let proven = proof(&view.items[0]);
+    assert_eq!((proven.state(), proven.level()), (ProofState::Unproven, None));
+    // The level was proven of the item, of an earlier backup.
+    assert_eq!(proven.levels, [Some(ago(DAY)); 3]);
+}
+
+#[test]
+fn one_intact_copy_of_the_newest_backup_is_enough() {
+    let it = backup("qemu/100", 0);
+    let both = view(&[Ok(vec![it.clone()]), Ok(vec![it.clone()])]);
+    for (a, b) in [("/a", "/b"), ("/b", "/a")] {
+        let view = with_proofs(
+            &both,
+            &[verified(&it, a, Conclusion::Damaged, now()), verified(&it, b, Conclusion::Intact, now())],
+        );
+        assert_eq!(state(&view), (State::Ok, Cause::Fresh));
+        assert_eq!(proof(&view.items[0]).damaged_copies, 1);
+        // One damaged, the other not read: no proof that it would restore.
+        let view = with_proofs(&both, &[verified(&it, a, Conclusion::Damaged, now())]);
+        assert_eq!(state(&view), (State::Corrupt, Cause::Damaged));
+    }
+}
+
+#[test]
+fn while_proofs_are_not_known_nothing_is_ok() {
+    let proofs = super::super::book::Proofs::Unknown("the store is gone".into());
+    let fresh = view(&[Ok(vec![backup("qemu/100", 0)])]).with_proofs(proofs.clone(), &Policy::default());
+    assert_eq!(state(&fresh), (State::Unknown, Cause::ProofsUnknown));
+    // What is bad by its age stays so.
+    let late = view(&[Ok(vec![backup("qemu/100", 9)])]).with_proofs(proofs, &Policy::default());
+    assert_eq!(state(&late), (State::Missing, Cause::Overdue));
+}

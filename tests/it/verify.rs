@@ -1,0 +1,222 @@
+//! `firedrill verify` as a user meets it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{firedrill, repository, run, stderr, stdout};
+
+fn fixture(name: &str) -> PathBuf {
+    repository("tests/fixtures").join(name)
+}
+
+const GOOD: &str = "vma/good/vzdump-qemu-110-2026_11_01-02_10_00.vma.zst";
+const DAMAGED: &str = "vma/bad/t10-cut-after-first-extent.vma.zst";
+
+fn verify(arguments: &[&str], paths: &[&Path]) -> (i32, Value) {
+    let output = firedrill().args(["verify", "--json"]).args(arguments).args(paths).output().unwrap();
+    let report = serde_json::from_str(&stdout(&output)).unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
+    (output.status.code().unwrap(), report)
+}
+
+#[test]
+fn exit_code_says_how_it_is() {
+    let (good, damaged) = (fixture(GOOD), fixture(DAMAGED));
+    assert_eq!(verify(&[], &[&good]).0, 0);
+    assert_eq!(verify(&[], &[&good, &damaged]).0, 1);
+    let gone = Path::new("/nowhere/vzdump-qemu-100-2026_11_01-02_10_00.vma.zst");
+    assert_eq!(verify(&[], &[&good, gone]).0, 2);
+    // Damage is more than what could not be looked at.
+    assert_eq!(verify(&[], &[&damaged, gone]).0, 1);
+    let empty = tempfile::tempdir().unwrap();
+    let output = run(&["verify", empty.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("nothing to verify"), "{}", stderr(&output));
+}
+
+#[test]
+fn json_tells_everything_of_an_archive() {
+    let (_, report) = verify(&[], &[&fixture(GOOD)]);
+    let it = &report["archives"][0];
+    assert_eq!((it["item"].as_str(), it["verdict"].as_str()), (Some("qemu/110"), Some("intact")));
+    assert_eq!(it["guest"], "oracle-small-110");
+    assert_eq!((it["level"].as_u64(), it["unpacked"].as_u64()), (Some(3), Some(452_096)));
+    assert_eq!(it["evidence"]["disks"][0]["name"], "drive-scsi0");
+    assert_eq!(it["blake3"].as_str().unwrap().len(), 64);
+    let (_, report) = verify(&[], &[&fixture(DAMAGED)]);
+    let finding = &report["archives"][0]["findings"][0];
+    assert_eq!(
+        (finding["severity"].as_str(), finding["kind"].as_str()),
+        (Some("damage"), Some("vma_missing_clusters"))
+    );
+}
+
+#[test]
+fn levels_look_as_deep_as_they_say() {
+    // The compressor's stream is whole; only its structure tells that clusters are missing.
+    let cut = fixture(DAMAGED);
+    for (level, code) in [("1", 0), ("2", 0), ("3", 1)] {
+        let (found, report) = verify(&["--level", level], &[&cut]);
+        assert_eq!(found, code, "{report}");
+    }
+    let torn = fixture("compressed/c16-64-bytes-zeroed.vma.zst");
+    for (level, code) in [("1", 0), ("2", 1), ("3", 1)] {
+        assert_eq!(verify(&["--level", level], &[&torn]).0, code);
+    }
+    assert_eq!(run(&["verify", "--level", "4", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_directory_is_read_as_a_storage_is_laid_out() {
+    let place = tempfile::tempdir().unwrap();
+    let dump = place.path().join("dump");
+    std::fs::create_dir(&dump).unwrap();
+    std::fs::copy(fixture(GOOD), dump.join("vzdump-qemu-110-2026_11_01-02_10_00.vma.zst")).unwrap();
+    std::fs::write(dump.join("vzdump-qemu-110-2026_11_01-02_10_00.log"), "x").unwrap();
+    std::fs::write(dump.join("vzdump-qemu-111-2026_11_01-02_10_00.vma.dat"), "still being written").unwrap();
+    std::fs::write(place.path().join("notes.txt"), "x").unwrap();
+    let (code, report) = verify(&[], &[place.path(), &dump]);
+    assert_eq!(code, 0);
+    assert_eq!(report["archives"].as_array().unwrap().len(), 1, "{report}");
+}
+
+#[test]
+fn without_a_terminal_there_is_a_line_for_each_archive_and_a_table() {
+    let output = run(&["verify", fixture(GOOD).to_str().unwrap(), fixture(DAMAGED).to_str().unwrap()]);
+    let text = stdout(&output);
+    let lines: Vec<&str> = text.lines().take(2).collect();
+    assert!(lines[0].starts_with("intact ") && lines[0].contains("MB/s"), "{text}");
+    assert!(lines[1].starts_with("damaged ") && lines[1].contains("68 of the 117 clusters of drive-scsi0"), "{text}");
+    assert!(text.contains("VERDICT") && text.ends_with("of reading\n"), "{text}");
+    assert!(text.contains("1 intact, 1 damaged, 0 could not be checked"), "{text}");
+    // No bar, no escape sequence.
+    assert_eq!(stderr(&output), "");
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
+fn fail_fast_leaves_the_rest() {
+    let good = fixture(GOOD);
+    let (code, report) = verify(&["--fail-fast"], &[&fixture(DAMAGED), &good, &fixture("compressed/c00-good.vma.gz")]);
+    assert_eq!((code, report["damaged"].as_u64()), (1, Some(1)));
+    assert_eq!(report["archives"].as_array().unwrap().len() + report["left_out"].as_u64().unwrap() as usize, 3);
+}
+
+#[test]
+fn several_at_once_find_the_same() {
+    let paths: Vec<PathBuf> = std::fs::read_dir(fixture("vma/bad"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().unwrap() == "zst")
+        .collect();
+    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    let verdicts = |jobs: &str| -> std::collections::BTreeMap<String, String> {
+        let (_, report) = verify(&["--jobs", jobs], &paths);
+        let rows = report["archives"].as_array().unwrap().clone();
+        rows.iter().map(|it| (it["archive"].to_string(), format!("{}{}", it["verdict"], it["findings"]))).collect()
+    };
+    let one = verdicts("1");
+    assert_eq!(one.len(), paths.len());
+    assert_eq!(one, verdicts("4"));
+}
+
+#[test]
+fn the_report_is_one_page_and_shows_hostile_names_as_text() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("<img src=x onerror=alert(1)>.vma.zst");
+    std::fs::copy(fixture(DAMAGED), &file).unwrap();
+    let report = place.path().join("report.html");
+    let output = run(&["verify", file.to_str().unwrap(), "--report", report.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let html = std::fs::read_to_string(&report).unwrap();
+    assert!(html.contains("Damaged backups were found") && html.contains("68 of the 117 clusters"), "{html}");
+    assert!(html.contains("&lt;img src=x") && !html.contains("<img"), "{html}");
+    assert!(!html.contains("http") && !html.contains("<script"), "it refers to nothing outside");
+    // Said before hours of reading, not after.
+    let output = run(&["verify", file.to_str().unwrap(), "--report", "/nowhere/report.html"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).is_empty() && stderr(&output).contains("creating the report"), "{}", stderr(&output));
+}
+
+/// A configured source with a store of its own.
+fn configured(place: &Path) -> (PathBuf, PathBuf) {
+    let dump = place.join("dump");
+    std::fs::create_dir(&dump).unwrap();
+    let archive = dump.join("vzdump-qemu-110-2026_01_01-02_00_00.vma.zst");
+    std::fs::copy(fixture(GOOD), &archive).unwrap();
+    age(&archive);
+    let config = place.join("firedrill.toml");
+    let text = format!(
+        "[store]\nurl = \"sqlite://{}/firedrill.db\"\n\n[[vzdump]]\nname = \"pve\"\ntime_zone = \"UTC\"\nroots = [{{ path = {dump:?} }}]\n",
+        place.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    (config, archive)
+}
+
+/// Puts the last write to where the name says it was.
+fn age(path: &Path) {
+    let then = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_767_232_860);
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+#[test]
+fn other_bytes_under_the_same_time_are_bit_rot_from_one_run_to_the_next() {
+    let place = tempfile::tempdir().unwrap();
+    let (config, archive) = configured(place.path());
+    let config = config.to_str().unwrap();
+    assert_eq!(verify(&["--config.file", config], &[]).0, 0);
+    // A skippable frame behind the end: zstd passes over it, and the size stays that of the first reading below.
+    let mut bytes = std::fs::read(&archive).unwrap();
+    let other = std::fs::read(fixture("vma/good/vzdump-qemu-113-2026_11_01-02_10_15.vma.zst")).unwrap();
+    let left = bytes.len() - other.len() - 8;
+    let padding = [&0x184D_2A50_u32.to_le_bytes()[..], &(left as u32).to_le_bytes(), &vec![0; left]].concat();
+    bytes = [other, padding].concat();
+    std::fs::write(&archive, &bytes).unwrap();
+    age(&archive);
+    let (code, report) = verify(&["--config.file", config], &[]);
+    assert_eq!(code, 1, "{report}");
+    assert_eq!(report["archives"][0]["findings"][0]["kind"], "bit_rot");
+    // A later write is another file, not rot.
+    std::fs::File::options()
+        .write(true)
+        .open(&archive)
+        .unwrap()
+        .set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_767_300_000))
+        .unwrap();
+    let (code, report) = verify(&["--config.file", config], &[]);
+    assert_eq!(code, 0, "{report}");
+}
+
+#[test]
+fn sources_and_items_are_chosen_by_name() {
+    let place = tempfile::tempdir().unwrap();
+    let (config, _) = configured(place.path());
+    let config = config.to_str().unwrap();
+    let of = |arguments: &[&str]| run(&[&["verify", "--config.file", config], arguments].concat());
+    assert_eq!(of(&["--source", "pve", "--item", "qemu/110"]).status.code(), Some(0));
+    let output = of(&["--item", "qemu/999"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("there is no backup of qemu/999"), "{}", stderr(&output));
+    assert!(stderr(&of(&["--source", "other"])).contains("no source called other"));
+}
+
+#[test]
+fn without_a_store_archives_are_read_all_the_same_and_it_is_said() {
+    let place = tempfile::tempdir().unwrap();
+    let (config, _) = configured(place.path());
+    std::fs::create_dir(place.path().join("firedrill.db")).unwrap();
+    let output = run(&["verify", "--config.file", config.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("nothing is compared with earlier readings"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let place = tempfile::tempdir().unwrap();
+    let pipe = place.path().join("vzdump-qemu-100-2026_01_01-02_00_00.vma.zst");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (code, report) = verify(&[], &[&pipe]);
+    assert_eq!(code, 2);
+    assert!(report["archives"][0]["reason"].as_str().unwrap().contains("not a regular file"), "{report}");
+}
