@@ -3,6 +3,7 @@
 pub mod auth;
 mod health;
 mod landing;
+mod landing_proofs;
 mod metrics;
 pub mod reload;
 pub mod router;

@@ -3,6 +3,7 @@
 //! Prints a table in Markdown; `docs/benchmarks.md` keeps one. Nothing here fails for being slow: read the ratios.
 #![expect(clippy::print_stdout, reason = "a table for the reader")]
 
+mod archives;
 mod http;
 mod table;
 mod trees;
@@ -30,15 +31,27 @@ const SCRAPES: usize = 60;
 fn main() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let mut table = Table::new();
-    println!("writing 100,000 archives with logs in 20 directories …");
-    let large = trees::write(&place.path().join("large"), 20, 500, 10);
-    scans(&mut table, &large);
-    large_daemon(&mut table, &large, place.path());
-    println!("writing 1,000 items …");
-    let small = trees::write(&place.path().join("small"), 1, 1_000, 1);
-    small_daemon(&mut table, &small, place.path());
-    demo(&mut table, &place.path().join("demo"));
+    // `cargo bench -- archives` measures these alone.
+    let only: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
+    let wanted = |part: &str| only.is_empty() || only.iter().any(|it| it == part);
+    if wanted("archives") {
+        archives::measure(&mut table, &place.path().join("archives"));
+    }
+    if wanted("monitoring") {
+        monitoring(&mut table, place.path());
+    }
     println!("\n{table}");
+}
+
+fn monitoring(table: &mut Table, place: &Path) {
+    println!("writing 100,000 archives with logs in 20 directories …");
+    let large = trees::write(&place.join("large"), 20, 500, 10);
+    scans(table, &large);
+    large_daemon(table, &large, place);
+    println!("writing 1,000 items …");
+    let small = trees::write(&place.join("small"), 1, 1_000, 1);
+    small_daemon(table, &small, place);
+    demo(table, &place.join("demo"));
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -55,7 +68,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
 fn config_of(roots: &[PathBuf], place: &Path) -> (PathBuf, Config) {
     let roots: Vec<String> = roots.iter().map(|root| format!("{{ path = {root:?} }}")).collect();
     let text = format!(
-        "[[vzdump]]\nname = \"bench\"\ntime_zone = \"UTC\"\nscan_interval = \"1h\"\nroots = [{}]\n",
+        "[verify]\nenabled = false\n\n[[vzdump]]\nname = \"bench\"\ntime_zone = \"UTC\"\nscan_interval = \"1h\"\nroots = [{}]\n",
         roots.join(", ")
     );
     let file = place.join("bench.toml");

@@ -48,6 +48,12 @@ impl Table {
         self.rows.push([what.to_owned(), milliseconds(time), String::new(), String::new(), verdict]);
     }
 
+    /// A time, and a factor that should be reached.
+    pub fn factor(&mut self, what: &str, time: Duration, factor: f64, goal: f64) {
+        let verdict = format!("≥ {goal} ×: {}", if factor >= goal { "met" } else { "missed" });
+        self.rows.push([what.to_owned(), milliseconds(time), String::new(), format!("{factor:.2}"), verdict]);
+    }
+
     /// Memory in MiB.
     pub fn memory(&mut self, what: &str, mib: f64, limit: f64) {
         let verdict = Goal::AtMost(limit).verdict(mib, " MiB");

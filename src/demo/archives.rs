@@ -67,7 +67,7 @@ fn member(archive: &mut Vec<u8>, name: &str, kind: u8, content: &[u8]) {
     put(124, &format!("{:011o}\0", content.len()));
     put(136, "00000000000\0");
     put(148, "        ");
-    put(257, "ustar\000");
+    put(257, "ustar\x0000");
     header[156] = kind;
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());

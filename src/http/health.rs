@@ -26,6 +26,14 @@ struct Report {
     status: &'static str,
     version: &'static str,
     sources: Vec<Source>,
+    verifier: Option<Reading>,
+}
+
+#[derive(Serialize)]
+struct Reading {
+    running: usize,
+    waiting: usize,
+    store_problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -38,17 +46,25 @@ struct Source {
     problems: Vec<String>,
 }
 
-/// The state of the daemon as JSON: `ok`, `starting`, or `degraded` when a source can't be looked at. Always 200: the
-/// daemon itself is well enough to answer.
+/// The state of the daemon as JSON: `ok`, `starting`, or `degraded`.
+///
+/// Degraded is when a source can't be looked at or the store can't be used. Always 200: the daemon itself is well enough
+/// to answer.
 pub(super) async fn report(Extract(state): Extract<State>) -> Response {
     let inventory = state.inventory.borrow().clone();
     let sources: Vec<Source> = inventory.sources.iter().map(|view| source(view)).collect();
-    let status = match (inventory.is_complete(), sources.iter().all(|source| source.up)) {
+    let verifier = inventory.verifier.as_ref().map(|it| Reading {
+        running: it.running,
+        waiting: it.waiting,
+        store_problem: it.store_problem.as_deref().map(ToOwned::to_owned),
+    });
+    let stored = verifier.as_ref().is_none_or(|verifier| verifier.store_problem.is_none());
+    let status = match (inventory.is_complete(), stored && sources.iter().all(|source| source.up)) {
         (false, _) => "starting",
         (true, true) => "ok",
         (true, false) => "degraded",
     };
-    let report = Report { status, version: env!("CARGO_PKG_VERSION"), sources };
+    let report = Report { status, version: env!("CARGO_PKG_VERSION"), sources, verifier };
     match serde_json::to_string_pretty(&report) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use axum::extract::State as Extract;
 use axum::response::Html;
 
+use super::landing_proofs;
 use super::state::State;
 use crate::domain::age;
 use crate::domain::html::escaped;
@@ -56,6 +57,7 @@ pub(super) async fn page(Extract(state): Extract<State>) -> Html<String> {
         html.push_str("<p>No source is configured: see <code>config/firedrill.example.toml</code>.</p>\n");
     }
     trouble_table(&mut html, &troubles);
+    landing_proofs::write(&mut html, &inventory);
     html.push_str("</main></html>\n");
     Html(html)
 }
@@ -74,7 +76,7 @@ fn source_row(html: &mut String, view: &SourceView, counts: &[u32], now: jiff::T
     html.push_str("</tr>\n");
     for problem in &view.health.problems {
         let text = escaped(&problem.to_string());
-        put(html, format_args!("<tr><td class=\"unknown\" colspan=\"10\">could not look: {text}</tr>\n"));
+        put(html, format_args!("<tr><td class=\"unknown\" colspan=\"11\">could not look: {text}</tr>\n"));
     }
 }
 

@@ -222,6 +222,8 @@ fn the_example_names_every_key_and_the_code_reads_every_key() {
         "zzz = 1",
         "[web]\nzzz = 1",
         "[log]\nzzz = 1",
+        "[store]\nzzz = 1",
+        "[verify]\nzzz = 1",
         "[defaults]\nzzz = 1",
         "[[vzdump]]\nzzz = 1",
         "[[dump]]\nzzz = 1",

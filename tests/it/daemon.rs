@@ -185,7 +185,7 @@ async fn a_new_archive_is_seen_long_before_the_next_scan() {
     std::fs::create_dir(&dump).unwrap();
     let config = place.path().join("firedrill.toml");
     let text = format!(
-        "[[vzdump]]\nname = \"pve\"\ntime_zone = \"UTC\"\nscan_interval = \"1h\"\nroots = [{{ path = {dump:?} }}]\n"
+        "[verify]\nenabled = false\n\n[[vzdump]]\nname = \"pve\"\ntime_zone = \"UTC\"\nscan_interval = \"1h\"\nroots = [{{ path = {dump:?} }}]\n"
     );
     std::fs::write(&config, text).unwrap();
     let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
@@ -232,7 +232,7 @@ fn dead_share() -> WatchedSource {
 async fn a_dead_share_holds_up_nobody() {
     let place = tempfile::tempdir().unwrap();
     let text = format!(
-        "web = {{ listen_address = \"127.0.0.1:0\" }}\n[[vzdump]]\nname = \"good\"\nroots = [{{ path = {:?} }}]\n",
+        "web = {{ listen_address = \"127.0.0.1:0\" }}\nverify = {{ enabled = false }}\n[[vzdump]]\nname = \"good\"\nroots = [{{ path = {:?} }}]\n",
         place.path()
     );
     let file = place.path().join("firedrill.toml");

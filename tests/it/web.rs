@@ -21,8 +21,13 @@ async fn with_web(place: &Path, web: &str) -> Daemon {
     let config = place.join("firedrill.toml");
     let dump = place.join("dump");
     std::fs::create_dir_all(&dump).unwrap();
-    std::fs::write(&config, format!("[web]\n{web}\n[[vzdump]]\nname = \"pve\"\nroots = [{{ path = {dump:?} }}]\n"))
-        .unwrap();
+    std::fs::write(
+        &config,
+        format!(
+            "[web]\n{web}\n[verify]\nenabled = false\n[[vzdump]]\nname = \"pve\"\nroots = [{{ path = {dump:?} }}]\n"
+        ),
+    )
+    .unwrap();
     Daemon::start(&["--config.file", config.to_str().unwrap()]).await
 }
 

@@ -132,12 +132,10 @@ impl Desk {
     /// Notes what is there, and forgets what is old.
     async fn tidy_up(&self, store: &dyn ProofStore, books: &mut Books) -> Result<(), StoreError> {
         let (inventory, now) = (self.inventories.borrow().clone(), self.outside.clock.now());
-        // Nothing is gone as long as something was not looked at.
-        if !inventory.sources.iter().all(|view| view.health.up()) {
-            return Ok(());
-        }
+        // Of a source that was not wholly looked at nothing is gone.
+        let looked_at = || inventory.sources.iter().filter(|view| view.health.up());
         let mut there: Vec<ArchiveId> = Vec::new();
-        for view in &inventory.sources {
+        for view in looked_at() {
             for (root, listing) in view.spec.roots.iter().zip(&view.listings) {
                 let attempts = listing.iter().flat_map(|listing| &listing.attempts).filter(|attempt| attempt.size > 0);
                 there.extend(attempts.map(|attempt| ArchiveId {
@@ -149,7 +147,7 @@ impl Desk {
         }
         store.seen(&there, now).await?;
         let known: std::collections::HashSet<&ArchiveId> = there.iter().collect();
-        for view in &inventory.sources {
+        for view in looked_at() {
             let source = &view.spec.name;
             books.retain(source, |root, file| {
                 known.contains(&ArchiveId { source: source.clone(), root: root.into(), file: file.into() })
