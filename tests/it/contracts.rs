@@ -99,7 +99,7 @@ fn unknown(expression: &str, text: &str, recorded: &BTreeSet<String>) -> Vec<Str
                 wrong.push(format!("{name} has no label {}: {expression}", matcher.name));
             }
             // Bounded labels: a misspelt value would never match.
-            let bounded = ["state", "medium", "error_kind"].contains(&matcher.name.as_str());
+            let bounded = ["state", "medium", "error_kind", "level", "result"].contains(&matcher.name.as_str());
             let single = !matcher.value.contains(['|', '.']);
             if bounded && single && !values(text, &name, &matcher.name).contains(&matcher.value) {
                 wrong.push(format!("{name}{{{}=\"{}\"}} never exists: {expression}", matcher.name, matcher.value));
