@@ -68,7 +68,8 @@ fn remarks(html: &mut String, inventory: &Inventory) {
     let mut count = 0;
     for view in &inventory.sources {
         for (item, proven) in proven(view) {
-            let warning = proven.newest.as_ref().filter(|proof| proof.warned).and_then(|proof| proof.headline.as_deref());
+            let warning =
+                proven.newest.as_ref().filter(|proof| proof.warned).and_then(|proof| proof.headline.as_deref());
             let unchecked = proven.unchecked.as_ref().map(|it| format!("could not be checked: {}", it.reason));
             let damaged = proven.damaged_copies > 0 && proven.state() != ProofState::Failed;
             let damaged = damaged.then(|| format!("{} older copy(ies) are damaged", proven.damaged_copies));
@@ -82,7 +83,10 @@ fn remarks(html: &mut String, inventory: &Inventory) {
         }
     }
     if count > 0 {
-        put(html, format_args!("<h2>Found in archives</h2>\n<table><tr><th>source<th>item<th>what</tr>\n{rows}</table>\n"));
+        put(
+            html,
+            format_args!("<h2>Found in archives</h2>\n<table><tr><th>source<th>item<th>what</tr>\n{rows}</table>\n"),
+        );
     }
     if count > LISTED {
         put(html, format_args!("<p>… and {} more; see /metrics.</p>\n", count - LISTED));

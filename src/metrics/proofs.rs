@@ -27,6 +27,11 @@ static STATE: Description = Description::gauge(
     &["source", "item", "state"],
     "How the newest backup stands: exactly one is 1. Absent while nothing is verified or the store was not read.",
 );
+static INTACT: Description = Description::gauge(
+    "firedrill_proof_newest_intact_timestamp_seconds",
+    ITEM,
+    "Start of the newest kept backup that was read and is intact, as Unix time: how far back a proven restore goes; absent when there is none.",
+);
 static DAMAGED: Description = Description::gauge(
     "firedrill_backup_damaged_copies",
     ITEM,
@@ -39,7 +44,7 @@ static UNCHECKED: Description = Description::gauge(
 );
 
 /// Families over items.
-pub const OF_ITEMS: [&Description; 5] = [&LEVEL, &TIMESTAMP, &STATE, &DAMAGED, &UNCHECKED];
+pub const OF_ITEMS: [&Description; 6] = [&LEVEL, &TIMESTAMP, &STATE, &INTACT, &DAMAGED, &UNCHECKED];
 
 static VERIFICATIONS: Description = Description::counter(
     "firedrill_verifications_total",
@@ -108,6 +113,11 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
             for state in ProofState::ALL {
                 family.add(&[source, id, state.as_str()], f64::from(u8::from(state == proven.state())));
             }
+        }
+    });
+    each(&INTACT, &|family, source, id, _, proven| {
+        if let Some(intact) = proven.newest_intact {
+            family.add(&[source, id], seconds(intact));
         }
     });
     each(&DAMAGED, &|family, source, id, _, proven| family.add(&[source, id], f64::from(proven.damaged_copies)));
