@@ -9,7 +9,8 @@ use crate::config::logging::{Log, LogFormat};
 
 /// Starts logging. Libraries speak from `warn` on only.
 pub(super) fn start(log: Log) {
-    let filter = EnvFilter::new(format!("warn,firedrill={}", log.level.as_str()));
+    // sqlx warns of parameters that it doesn't know with their values: a mistyped one may be a password.
+    let filter = EnvFilter::new(format!("warn,sqlx=error,firedrill={}", log.level.as_str()));
     let registry = tracing_subscriber::registry().with(filter);
     match log.format {
         LogFormat::Logfmt => {

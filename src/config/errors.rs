@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use figment::Figment;
-use figment::error::{Error, Kind};
+use figment::error::{Actual, Error, Kind};
 use figment::value::{Dict, Value};
 
 use super::Config;
@@ -105,7 +105,7 @@ pub(super) fn extract(figment: &Figment) -> Result<(Config, Complaints), ConfigE
         Ok(values) => values,
         Err(error) => {
             for error in error {
-                complaints.errors.push(("syntax".to_owned(), error.kind.to_string()));
+                complaints.errors.push(("syntax".to_owned(), without_source(&error.kind.to_string())));
             }
             return Err(complaints.failed());
         }
@@ -122,6 +122,14 @@ pub(super) fn extract(figment: &Figment) -> Result<(Config, Complaints), ConfigE
     }
 }
 
+/// An error of syntax without the line that it quotes: in that line may be a password.
+fn without_source(message: &str) -> String {
+    let quoted = |line: &&str| line.trim_start().trim_start_matches(|it: char| it.is_ascii_digit()).starts_with(" |");
+    let lines: Vec<&str> =
+        message.lines().filter(|line| !quoted(line) && !line.trim_start().starts_with('|')).map(str::trim).collect();
+    lines.join(": ")
+}
+
 fn origin(figment: &Figment) -> String {
     let names: Vec<String> = figment
         .metadata()
@@ -136,6 +144,10 @@ fn note(error: &Error, values: &mut Dict, complaints: &mut Complaints) -> bool {
     let (key, sentence) = match &error.kind {
         Kind::MissingField(name) => (join(&key, name), "is missing".to_owned()),
         Kind::UnknownField(_, known) => (key, format!("is no key; there are: {}", known.join(", "))),
+        // It may be a URL with a password in the wrong place.
+        Kind::InvalidType(Actual::Str(_), expected) if error.path.first().is_some_and(|first| first == "store") => {
+            (key, format!("invalid type: found a string, expected {expected}"))
+        }
         kind => (key, kind.to_string()),
     };
     // A value that was taken out is missing now; that was said in other words.

@@ -80,7 +80,8 @@ impl Store {
 }
 
 fn is_known(url: &str) -> bool {
-    ["sqlite:///", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+    let known = ["sqlite:///", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    known && !(url.starts_with("sqlite:") && url.ends_with('/'))
 }
 
 fn default_url() -> String {

@@ -86,6 +86,18 @@ fn errors_of_meaning_are_all_reported() {
         max_connections = 0
         header_timeout = "0s"
         config_file = "/nowhere/web.yml"
+        [store]
+        url = "mysql://me:hunter2@host/db"
+        url_file = "/nowhere/url"
+        retention = "1h"
+        [verify]
+        level = 4
+        workers = 0
+        rate = "1KiB"
+        nice = 20
+        window = "22-6"
+        reverify_after = "1s"
+        archive_timeout = "1s"
         [defaults]
         interval = "10s"
         [[vzdump]]
@@ -124,6 +136,16 @@ fn errors_of_meaning_are_all_reported() {
         "web.max_connections",
         "web.header_timeout",
         "web.config_file",
+        "store.url",
+        "store.url_file",
+        "store.retention",
+        "verify.level",
+        "verify.workers",
+        "verify.rate",
+        "verify.nice",
+        "verify.window",
+        "verify.reverify_after",
+        "verify.archive_timeout",
         "defaults.interval",
         "dump.0.name",
         "vzdump.0.roots.0.path",
@@ -189,6 +211,8 @@ fn rubbish_is_one_clear_error() {
 fn errors_read_well() {
     let text = load_text("[web]\nport = 1\n").unwrap_err().to_string();
     assert!(text.contains("web.port: is no key; there are: listen_address, config_file"), "{text}");
+    let text = load_text("[web]\nport = \n").unwrap_err().to_string();
+    assert!(text.contains("syntax: TOML parse error at line 2, column 8: "), "{text}");
 }
 
 #[test]
@@ -202,4 +226,40 @@ fn every_file_in_config_is_a_configuration() {
         }
     }
     assert!(seen >= 2);
+}
+
+#[test]
+fn the_store_is_named_by_a_url_or_by_a_file_that_holds_one() {
+    let url = |text: &str| load_text(text).map(|config| config.store.url().unwrap());
+    assert!(url("").unwrap().starts_with("sqlite:///"));
+    assert_eq!(url("[store]\nurl = \"sqlite:///a/b.db\"").unwrap(), "sqlite:///a/b.db");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "postgresql://me:hunter2@host/db\n").unwrap();
+    let by_file = format!("[store]\nurl_file = {:?}", file.path());
+    assert_eq!(url(&by_file).unwrap(), "postgresql://me:hunter2@host/db");
+    std::fs::write(file.path(), "").unwrap();
+    assert!(load_text(&by_file).unwrap().store.url().is_err());
+    for bad in ["", "hunter2", "sqlite::memory:", "sqlite://relative.db", "sqlite:///dir/", "sqlite:/x", "postgres"] {
+        let error = load_text(&format!("[store]\nurl = {bad:?}")).unwrap_err().to_string();
+        assert!(error.contains("store.url") && (bad.is_empty() || !error.contains("hunter2")), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let config = load_text("[store]\nurl = \"postgres://me:hunter2@host/db\"").unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let wrong = [
+        "[store]\nurl = \"mysql://me:hunter2@host/db\"",
+        "[store]\nurl = [\"postgres://me:hunter2@host/db\"]",
+        "[store]\nurl = \"postgres://me:hunter2@host/db",
+        "[store]\nurl = '''postgres://me:hunter2@host/db",
+        "[store]\nurl = postgres://me:hunter2@host/db",
+        "[store]\nretention = 1\nurl = \"x:hunter2\"\nurl = \"postgres://me:hunter2@host/db\"",
+        "store = \"postgres://me:hunter2@host/db\"",
+    ];
+    for text in wrong {
+        let error = load_text(text).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
 }

@@ -365,4 +365,6 @@ impl<S: Stream> Stream for Counted<S> {
 }
 
 #[cfg(test)]
+mod container_tests;
+#[cfg(test)]
 mod tests;

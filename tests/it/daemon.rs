@@ -274,3 +274,69 @@ async fn a_dead_share_holds_up_nobody() {
     stop.send(()).unwrap();
     running.await.unwrap().unwrap();
 }
+
+/// A source with one archive that restores and one that doesn't, and a store.
+fn two_archives(place: &std::path::Path, verify: &str) -> std::path::PathBuf {
+    let dump = place.join("dump");
+    std::fs::create_dir_all(&dump).unwrap();
+    for (name, vmid) in [
+        ("vma/good/vzdump-qemu-110-2026_11_01-02_10_00.vma.zst", 110),
+        ("vma/bad/t10-cut-after-first-extent.vma.zst", 121),
+    ] {
+        let archive = dump.join(format!("vzdump-qemu-{vmid}-2026_01_01-02_00_00.vma.zst"));
+        std::fs::copy(repository("tests/fixtures").join(name), &archive).unwrap();
+        let then = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_232_860);
+        std::fs::File::options().write(true).open(&archive).unwrap().set_modified(then).unwrap();
+    }
+    let config = place.join("firedrill.toml");
+    let text = format!(
+        "[store]\nurl = \"sqlite://{}/firedrill.db\"\n\n[verify]\n{verify}\n\n[[vzdump]]\nname = \"pve\"\ntime_zone = \"UTC\"\nroots = [{{ path = {dump:?} }}]\n",
+        place.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    config
+}
+
+async fn shows(daemon: &Daemon, series: &'static str) {
+    until(series, || async { daemon.metrics().await.contains(series).then_some(()) }).await;
+}
+
+const PASSED: &str = r#"firedrill_proof_state{source="pve",item="qemu/110",state="passed"} 1"#;
+const CORRUPT: &str = r#"firedrill_backup_state{source="pve",item="qemu/121",state="corrupt"} 1"#;
+
+#[tokio::test]
+async fn what_was_proven_is_known_after_a_restart_without_reading_it_again() {
+    let place = tempfile::tempdir().unwrap();
+    let config = two_archives(place.path(), "");
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    shows(&daemon, PASSED).await;
+    shows(&daemon, CORRUPT).await;
+    let page = get(&daemon.url("/")).await.unwrap().1;
+    assert!(page.contains("68 of the 117 clusters") && page.contains("none of the others was proven intact"), "{page}");
+    // Not even a moment to put things in order.
+    drop(daemon);
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    shows(&daemon, PASSED).await;
+    shows(&daemon, CORRUPT).await;
+    assert!(daemon.metrics().await.contains("firedrill_verified_bytes_total 0"));
+    assert!(daemon.process.stop().success());
+}
+
+#[tokio::test]
+async fn without_a_store_metrics_are_served_and_nothing_is_ok() {
+    let place = tempfile::tempdir().unwrap();
+    let config = two_archives(place.path(), "");
+    let store = place.path().join("firedrill.db");
+    std::fs::create_dir(&store).unwrap();
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    shows(&daemon, "firedrill_store_up 0").await;
+    let metrics = daemon.metrics().await;
+    assert!(!metrics.contains("state=\"ok\"} 1") && !metrics.contains("firedrill_proof_state"), "{metrics}");
+    let health = get(&daemon.url("/health")).await.unwrap().1;
+    assert!(health.contains("degraded") && health.contains("firedrill.db"), "{health}");
+    assert!(daemon.process.log().contains("Is a directory"), "{}", daemon.process.log());
+    // Mended, it goes on by itself.
+    std::fs::remove_dir(&store).unwrap();
+    shows(&daemon, PASSED).await;
+    shows(&daemon, "firedrill_store_up 1").await;
+}

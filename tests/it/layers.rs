@@ -71,7 +71,9 @@ fn sources() -> Vec<(PathBuf, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.to_string_lossy().ends_with("tests.rs")
+            {
                 let text = fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
                 found.push((path, code));
@@ -123,7 +125,10 @@ fn adapters_do_not_know_each_other() {
         let own = path.file_stem().unwrap().to_str().unwrap();
         for (line, code) in code(&text) {
             for used in name.captures_iter(code) {
-                let fits = shared.contains(&&used[1]) || used[1] == *own || path.parent().unwrap().ends_with(&used[1]);
+                // In a file below an adapter's own, `super` is that adapter.
+                let below = !path.parent().unwrap().ends_with("adapters") && used[0].starts_with("super");
+                let own = used[1] == *own || path.parent().unwrap().ends_with(&used[1]);
+                let fits = shared.contains(&&used[1]) || own || below;
                 if !fits {
                     wrong.push(format!("{}:{line}: {}", path.display(), &used[1]));
                 }
