@@ -173,8 +173,7 @@ impl Store {
             .await?;
         }
         let id = insert(&mut transaction, archive, it).await?;
-        let concluded = it.conclusion != Conclusion::Unchecked;
-        let newest = if concluded {
+        let newest = if supersedes(&mut transaction, archive, it).await? {
             "UPDATE archives SET newest = $1, concluded = $1 WHERE id = $2"
         } else {
             "UPDATE archives SET newest = $1 WHERE id = $2"
@@ -314,6 +313,20 @@ async fn insert(connection: &mut AnyConnection, archive: i64, it: &Verification)
     .bind(it.sidecar.as_deref().map(clean))
     .fetch_one(connection)
     .await
+}
+
+/// Whether this is the conclusion that counts from now on.
+async fn supersedes(connection: &mut AnyConnection, archive: i64, it: &Verification) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT v.size, v.modified, v.wanted FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.id = $1",
+    )
+    .bind(archive)
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(it.conclusion != Conclusion::Unchecked) };
+    let (size, modified, wanted): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let before = || Some((FileFacts { size: size as u64, modified: moment(modified)? }, Level::of(wanted)?));
+    Ok(before().is_none_or(|(facts, wanted)| it.supersedes(facts, wanted)))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {

@@ -111,13 +111,14 @@ impl Verify {
 /// Everything that would be verified, newest first.
 fn jobs(inventory: &Inventory, item: Option<&ItemId>, level: Level) -> Vec<(Job, u64)> {
     use crate::domain::proof::book::SourceProofs;
-    use crate::domain::proof::plan::candidates;
+    use crate::domain::proof::plan::{Rules, candidates};
 
     let nothing_known = SourceProofs::default();
+    let rules = Rules { again_after: Duration::MAX, level };
     let mut all: Vec<_> = inventory
         .sources
         .iter()
-        .flat_map(|view| candidates(view, &nothing_known, Duration::MAX, SystemClock.now()))
+        .flat_map(|view| candidates(view, &nothing_known, rules, SystemClock.now()))
         .filter(|it| item.is_none_or(|item| it.item == *item))
         .collect();
     all.sort_by(|a, b| a.rank().cmp(&b.rank()));

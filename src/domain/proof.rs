@@ -241,6 +241,14 @@ impl Verification {
         }
     }
 
+    /// Whether this conclusion goes over an earlier one about a file with these facts, which looked as deep as `wanted`.
+    ///
+    /// Who only looks whether a file is there takes back neither damage nor proof of its content.
+    pub fn supersedes(&self, facts: FileFacts, wanted: Level) -> bool {
+        self.conclusion != Conclusion::Unchecked
+            && (self.facts != facts || self.wanted >= wanted || self.conclusion == Conclusion::Damaged)
+    }
+
     /// The worst finding, if it is worse than a note, or why it could not be checked.
     pub fn headline(&self) -> Option<&str> {
         let finding = self.findings.first().filter(|finding| finding.severity() > Severity::Note);

@@ -28,7 +28,7 @@ use super::ports::{Archives, Clock, Stores};
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
 use crate::domain::look::RootListing;
-use crate::domain::proof::plan::{Candidate, candidates};
+use crate::domain::proof::plan::{Candidate, Rules, candidates};
 use crate::domain::proof::{ArchiveId, Conclusion, Level, Verification};
 use crate::domain::verification::{Counts, Verifier};
 use crate::domain::window::Window;
@@ -220,6 +220,10 @@ impl State {
         }
     }
 
+    fn rules(&self) -> Rules {
+        Rules { again_after: self.settings.again_after, level: self.settings.level }
+    }
+
     fn is_open(&self) -> bool {
         let now = self.outside.clock.now();
         self.settings.window.as_ref().is_none_or(|window| window.contains(now))
@@ -232,12 +236,12 @@ impl State {
             self.gone.clear();
         }
         self.planned_from = inventory.clone();
-        let (books, again, now) = (self.books.shared(), self.settings.again_after, self.outside.clock.now());
+        let (books, rules, now) = (self.books.shared(), self.rules(), self.outside.clock.now());
         let work = move || {
             let mut all: Vec<Candidate> = Vec::new();
             for view in &inventory.sources {
                 if let Some(proofs) = books.get(&view.spec.name) {
-                    all.extend(candidates(view, proofs, again, now));
+                    all.extend(candidates(view, proofs, rules, now));
                 }
             }
             all.sort_by(|a, b| a.rank().cmp(&b.rank()));

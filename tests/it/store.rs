@@ -164,6 +164,7 @@ async fn everything(place: Where) {
     first_sights(&store).await;
     newest_and_levels(&store).await;
     hostile_texts(&store).await;
+    shallow_looks(&store).await;
     forgetting(&store).await;
     drop(store);
     two_at_once(&place).await;
@@ -218,6 +219,18 @@ async fn newest_and_levels(store: &Store) {
     assert_eq!((levels.len(), levels[0].level, levels[0].at), (1, Level::Complete, all.ended()));
 }
 
+/// Who only looked whether the file is there takes back neither damage nor proof.
+async fn shallow_looks(store: &Store) {
+    store.record(&verification("deep", Some(7), Conclusion::Damaged)).await.unwrap();
+    let mut shallow = verification("deep", None, Conclusion::Intact);
+    (shallow.wanted, shallow.reached) = (Level::Present, Some(Level::Present));
+    store.record(&shallow).await.unwrap();
+    let newest = store.newest(&[source()], 0).await.unwrap();
+    let concluded =
+        newest.iter().filter(|kept| *kept.verification.archive.file == *"deep").map(|kept| kept.verification.wanted);
+    assert_eq!(concluded.collect::<Vec<_>>(), [Level::Complete, Level::Present]);
+}
+
 async fn hostile_texts(store: &Store) {
     let long = "x".repeat(1 << 20);
     for text in ["'; DROP TABLE archives; --", "\0zero", "🔥\u{202e}", long.as_str(), ""] {
@@ -244,7 +257,7 @@ async fn forgetting(store: &Store) {
     assert!(left.iter().all(|kept| *kept.verification.archive.file == *"b"), "{left:?}");
     assert_eq!(left.len(), 2);
     // That a level was proven of the item is still known.
-    assert_eq!(store.levels(&[source()]).await.unwrap().len(), 1);
+    assert_eq!(store.levels(&[source()]).await.unwrap().len(), 2);
 }
 
 /// Two daemons on one store: both open it at the same time, both write, nothing is lost.

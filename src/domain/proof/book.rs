@@ -22,6 +22,8 @@ pub struct ArchiveProof {
     pub conclusion: Conclusion,
     /// Whether something was found that somebody should look at.
     pub warned: bool,
+    /// How much was to be proven.
+    pub wanted: Level,
     /// How much was proven.
     pub reached: Option<Level>,
     /// End of the reading.
@@ -60,7 +62,7 @@ pub struct SourceProofs {
 pub type Levels = [Option<Timestamp>; Level::ALL.len()];
 
 impl SourceProofs {
-    /// Takes in a verification; later ones go over earlier ones.
+    /// Takes in a verification; later ones go over earlier ones, unless they looked less deep.
     pub fn add(&mut self, it: &Verification) {
         let file = self.files.entry(it.archive.root.clone()).or_default();
         let slot = file.entry(Arc::from(&*it.archive.file)).or_default();
@@ -68,7 +70,7 @@ impl SourceProofs {
         if it.conclusion == Conclusion::Unchecked {
             let reason = it.reason.as_deref().unwrap_or("it could not be checked");
             known.unchecked = Some(Unchecked { at: it.ended(), reason: reason.into() });
-        } else {
+        } else if known.proof.as_ref().is_none_or(|proof| it.supersedes(proof.facts, proof.wanted)) {
             known = Known { proof: Some(ArchiveProof::of(it)), unchecked: None };
         }
         *slot = Arc::new(known);
@@ -128,6 +130,7 @@ impl ArchiveProof {
             digest: it.digest,
             conclusion: it.conclusion,
             warned: it.findings.iter().any(|finding| finding.severity() == Severity::Warning),
+            wanted: it.wanted,
             reached: it.reached,
             at: it.ended(),
             headline: it.headline().map(Into::into),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::ArchiveId;
-use super::book::{Known, SourceProofs, facts_of};
+use super::book::{ArchiveProof, Known, SourceProofs, facts_of};
+use super::{ArchiveId, Level};
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::ids::ItemId;
 use crate::domain::inventory::SourceView;
@@ -43,11 +43,20 @@ pub struct Candidate {
     order: (bool, Reverse<Option<Timestamp>>, Option<Timestamp>),
 }
 
+/// What counts as proven.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// A proof that is older is renewed.
+    pub again_after: Duration,
+    /// Less than this is no proof.
+    pub level: Level,
+}
+
 /// What is to be verified of a source by now, most important first.
 ///
 /// Files that can't be looked at are left out, and
 /// those that could not be checked a while ago. `proofs` may be newer than what the view shows.
-pub fn candidates(view: &SourceView, proofs: &SourceProofs, again_after: Duration, now: Timestamp) -> Vec<Candidate> {
+pub fn candidates(view: &SourceView, proofs: &SourceProofs, rules: Rules, now: Timestamp) -> Vec<Candidate> {
     let mut found = Vec::new();
     for (index, listing) in view.listings.iter().enumerate() {
         let (Some(listing), Some(root)) = (listing, view.spec.roots.get(index)) else { continue };
@@ -59,7 +68,7 @@ pub fn candidates(view: &SourceView, proofs: &SourceProofs, again_after: Duratio
                 continue;
             }
             let known = proofs.known(&root.path, &attempt.file);
-            if let Some((need, proven)) = need(view, attempt, known, again_after, now) {
+            if let Some((need, proven)) = need(view, attempt, known, rules, now) {
                 found.push(Candidate {
                     archive: ArchiveId {
                         source: view.spec.name.clone(),
@@ -102,16 +111,16 @@ fn need(
     view: &SourceView,
     attempt: &Attempt,
     known: Option<&Arc<Known>>,
-    again_after: Duration,
+    rules: Rules,
     now: Timestamp,
 ) -> Option<(Need, Option<Timestamp>)> {
     let unchecked = known.and_then(|known| known.unchecked.as_ref());
     if unchecked.is_some_and(|unchecked| elapsed(unchecked.at, now) < RETRY_AFTER) {
         return None;
     }
-    let proof = known.and_then(|known| known.proof.as_ref()).filter(|proof| Some(proof.facts) == facts_of(attempt));
-    match proof {
-        Some(proof) if elapsed(proof.at, now) >= again_after => Some((Need::Again, Some(proof.at))),
+    let holds = |proof: &&ArchiveProof| Some(proof.facts) == facts_of(attempt) && proof.wanted >= rules.level;
+    match known.and_then(|known| known.proof.as_ref()).filter(holds) {
+        Some(proof) if elapsed(proof.at, now) >= rules.again_after => Some((Need::Again, Some(proof.at))),
         Some(_) => None,
         None if is_newest(view, attempt) => Some((Need::NewestUnproven, None)),
         None => Some((Need::Unproven, None)),

@@ -102,7 +102,10 @@ fn book(verifications: &[Verification]) -> SourceProofs {
 }
 
 fn planned(view: &SourceView, book: &SourceProofs) -> Vec<(String, Need)> {
-    candidates(view, book, MONTH, now()).into_iter().map(|it| (it.archive.to_string(), it.need)).collect()
+    candidates(view, book, Rules { again_after: MONTH, level: Level::Complete }, now())
+        .into_iter()
+        .map(|it| (it.archive.to_string(), it.need))
+        .collect()
 }
 
 #[test]
@@ -138,6 +141,25 @@ fn a_file_that_was_written_again_is_unproven() {
     assert_eq!(planned(&view(&[Ok(vec![it.clone()])]), &book), []);
     it.modified = Some(now());
     assert_eq!(planned(&view(&[Ok(vec![it])]), &book).len(), 1);
+}
+
+#[test]
+fn who_looks_less_deep_takes_nothing_back() {
+    let it = backup("qemu/100", 0);
+    let view = view(&[Ok(vec![it.clone()])]);
+    let shallow = |conclusion| Verification {
+        wanted: Level::Present,
+        reached: (conclusion == Conclusion::Intact).then_some(Level::Present),
+        ..verified(&it, "/a", conclusion, now())
+    };
+    let damaged = [verified(&it, "/a", Conclusion::Damaged, ago(9)), shallow(Conclusion::Intact)];
+    assert_eq!(state(&with_proofs(&view, &damaged)), (State::Corrupt, Cause::Damaged));
+    let proven = [verified(&it, "/a", Conclusion::Intact, ago(9)), shallow(Conclusion::Intact)];
+    assert_eq!(proof(&with_proofs(&view, &proven).items[0]).level(), Some(Level::Complete));
+    // Damage counts however it was found, and less than what is wanted is no proof.
+    let gone = [verified(&it, "/a", Conclusion::Intact, ago(9)), shallow(Conclusion::Damaged)];
+    assert_eq!(state(&with_proofs(&view, &gone)), (State::Corrupt, Cause::Damaged));
+    assert_eq!(planned(&view, &book(&[shallow(Conclusion::Intact)])).len(), 1);
 }
 
 #[test]
