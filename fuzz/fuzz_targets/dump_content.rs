@@ -4,24 +4,8 @@
 
 use firedrill::domain::finding::Findings;
 use firedrill::formats::dump_content::check;
-use firedrill::formats::stream::{Stop, Stream};
+use firedrill::formats::stream::Bytes;
 use libfuzzer_sys::fuzz_target;
-
-/// Bytes in memory, in chunks as small as the first of them says.
-struct Bytes<'a> {
-    left: &'a [u8],
-    step: usize,
-}
-
-impl Stream for Bytes<'_> {
-    fn chunk(&mut self) -> Result<&[u8], Stop> {
-        Ok(&self.left[..self.left.len().min(self.step)])
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.left = &self.left[count..];
-    }
-}
 
 fuzz_target!(|input: &[u8]| {
     let Some((step, dump)) = input.split_first() else { return };
