@@ -9,9 +9,17 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let Some((step, dump)) = input.split_first() else { return };
+    let step = usize::from(*step) * 64 + 1;
+    assert_eq!(checked(dump, step), checked(dump, usize::MAX), "chunks make no difference");
+});
+
+/// Everything that a check has to say, as text.
+fn checked(dump: &[u8], step: usize) -> String {
     let mut findings = Findings::default();
-    let mut stream = Bytes { left: dump, step: usize::from(*step) * 64 + 1 };
-    if let Ok(summary) = check(&mut stream, &mut findings) {
+    let mut stream = Bytes { left: dump, step };
+    let result = check(&mut stream, &mut findings);
+    if let Ok(summary) = &result {
         assert_eq!(summary.unpacked, dump.len() as u64);
     }
-});
+    format!("{result:?} {findings:?}")
+}

@@ -7,7 +7,7 @@ use firedrill::formats::vzdump_log;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    // Logs of the seeds are of guest 100; every other input is read as one of a guest of any number.
+    // The guest of the seeds.
     let log = vzdump_log::parse(input, 100);
     if let LogEnd::Failed(reason) = &log.end {
         assert!(!reason.is_empty() && reason.len() <= 4096);

@@ -11,7 +11,7 @@
 const TABLES: usize = 12288;
 
 /// Bytes of an archive after which no further extent begins.
-const MOST: usize = 1 << 20;
+const MOST: usize = 128 << 10;
 
 struct Reader<'a>(&'a [u8]);
 
