@@ -5,10 +5,15 @@
 //! 60 bytes of the header │ n, n × (table entry: 2 bytes, value: 4 bytes, length: 4 bytes)
 //!   │ bytes of blobs: 2, blobs │ { n, n × 8 bytes of slots, one byte for each block that they list }…
 //! ```
+//! More than 59 slots stand for as many extents more than 59, full of zero clusters that follow one another.
+//!
 //! A table entry is a configuration's name or data, or a device with its size; the header's length and the place of
 //! the blob buffer are put right if they are zero.
 
 const TABLES: usize = 12288;
+
+/// Slots of an extent.
+const SLOTS: usize = 59;
 
 /// Bytes of an archive after which no further extent begins.
 const MOST: usize = 128 << 10;
@@ -63,16 +68,36 @@ pub fn vma(short: &[u8]) -> Vec<u8> {
         }
     }
     while !reader.0.is_empty() && archive.len() < MOST {
-        let mut head = [0; 512];
-        let slots = reader.byte() % 60;
-        let slots = reader.take(slots * 8);
-        put(&mut head, 40, slots);
-        archive.extend_from_slice(&head);
+        let count = reader.byte();
+        if let Some(extents @ 1..) = count.checked_sub(SLOTS) {
+            run(&mut archive, reader.take(8), extents);
+            continue;
+        }
+        let slots = reader.take(count * 8);
         let used = slots.chunks_exact(8).filter(|slot| slot[3] != 0);
         let listed: u32 = used.map(|slot| u16::from_be_bytes([slot[0], slot[1]]).count_ones()).sum();
+        extent(&mut archive, slots);
         for byte in reader.take(listed as usize) {
             archive.resize(archive.len() + 4096, *byte);
         }
     }
     archive
+}
+
+fn extent(archive: &mut Vec<u8>, slots: &[u8]) {
+    let mut head = [0; 512];
+    put(&mut head, 40, slots);
+    archive.extend_from_slice(&head);
+}
+
+/// Extents of zero clusters, which follow one another from that of the slot on.
+fn run(archive: &mut Vec<u8>, slot: &[u8], extents: usize) {
+    let [_, _, _, device, a, b, c, d] = *slot else { return };
+    let first = u32::from_be_bytes([a, b, c, d]);
+    let clusters = (0..).map(|number| first.wrapping_add(number));
+    let slots: Vec<_> = clusters
+        .take(extents * SLOTS)
+        .map(|cluster| (u64::from(device) << 32 | u64::from(cluster)).to_be_bytes())
+        .collect();
+    slots.chunks(SLOTS).for_each(|slots| extent(archive, slots.as_flattened()));
 }
