@@ -1,4 +1,5 @@
 //! Any bytes as the configuration of a container.
+
 #![no_main]
 
 use firedrill::formats::container_config;

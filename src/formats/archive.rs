@@ -250,7 +250,13 @@ fn examine<R: Read>(
     };
     evidence.unpacked = opened.count;
     let level = result?;
-    findings.extend(opened.inner.findings());
+    let noticed = opened.inner.findings();
+    let as_zstd = shape.container == Some(Container::Zstd) && container == Container::Gzip;
+    if as_zstd && noticed.iter().any(|finding| finding.kind == Kind::TrailingPadding) {
+        let text = "zeros follow the end of the gzip data: gzip ignores them, but by the name of the file a restore calls zstd, which refuses them";
+        return Err(Stop::damaged(Kind::TrailingData, text));
+    }
+    findings.extend(noticed);
     Ok(level)
 }
 

@@ -97,6 +97,22 @@ fn compressed_archives_are_judged_as_by_the_real_tools_or_more_strictly() {
     }
 }
 
+/// zstd decodes gzip, but doesn't ignore what gzip does.
+#[test]
+fn zeros_behind_gzip_data_are_padding_unless_zstd_is_called() {
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x4c\x4a\x06\0\xc2\x41\x24\x35\x03\0\0\0";
+    let padded = [&gzip[..], &[0; 9]].concat();
+    let judge = |file: &[u8], name| check(file, Request { name, wanted: Level::Decodes, sidecar: None }).unwrap();
+    for (file, name, conclusion, reached) in [
+        (&gzip[..], "a.sql.zst", Conclusion::Intact, Some(Level::Decodes)),
+        (&padded, "a.sql.gz", Conclusion::Intact, Some(Level::Decodes)),
+        (&padded, "a.sql.zst", Conclusion::Damaged, None),
+    ] {
+        let checked = judge(file, name);
+        assert_eq!((checked.conclusion, checked.reached), (conclusion, reached), "{name}: {:?}", checked.findings);
+    }
+}
+
 #[test]
 fn archives_of_containers_are_judged_as_by_tar_or_more_strictly() {
     for (name, verdict) in verdicts("lxc/bad") {
