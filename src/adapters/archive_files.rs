@@ -77,13 +77,17 @@ impl OpenArchive for Opened {
         for kind in [Sidecar::Sha256, Sidecar::Md5] {
             let mut beside = self.path.clone().into_os_string();
             beside.push(format!(".{}", kind.as_str()));
-            let file =
-                match File::options().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(&beside)
-                {
-                    Ok(file) => file,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(error),
-                };
+            // No link: whoever may write there could have a secret of others quoted as a checksum that doesn't fit.
+            let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+            let file = match File::options().read(true).custom_flags(flags.bits() as i32).open(&beside) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if fs::symlink_metadata(&beside).is_ok_and(|found| found.is_symlink()) => {
+                    tracing::warn!(path = %std::path::Path::new(&beside).display(), %error, "a checksum file that is a link is not read");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if file.metadata()?.is_file() {
                 let mut text = Vec::new();
                 file.take(MAX_SIDECAR).read_to_end(&mut text)?;

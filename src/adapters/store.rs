@@ -60,6 +60,10 @@ impl Place {
     fn shown(&self) -> String {
         let bare = self.url.split(['?', '#']).next().unwrap_or_default();
         match bare.split_once("://") {
+            // Where a question mark stands in a password that wasn't encoded, nothing is shown.
+            Some((scheme, rest)) if scheme.starts_with("postgres") && !rest.contains('@') && self.url.contains('@') => {
+                format!("{scheme}://…")
+            }
             Some((scheme, rest)) if scheme.starts_with("postgres") => {
                 let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
                 format!("{scheme}://{rest}")
@@ -157,7 +161,8 @@ impl Store {
     async fn record_all(&self, it: &Verification) -> Result<i64, sqlx::Error> {
         let mut transaction = self.begin().await?;
         let archive = archive_of(&mut transaction, &it.archive, it.ended()).await?;
-        if let Some(digest) = it.digest {
+        // What was damaged when it was read first may have been the reading: it is nothing to compare with.
+        if let Some(digest) = it.digest.filter(|_| it.conclusion == Conclusion::Intact) {
             // Other bytes under the same size and time are rot: the first sight stays.
             sqlx::query(
                 "UPDATE archives SET size = $1, modified = $2, digest = $3, read_at = $4, sidecar = $5 \
@@ -318,15 +323,19 @@ async fn insert(connection: &mut AnyConnection, archive: i64, it: &Verification)
 /// Whether this is the conclusion that counts from now on.
 async fn supersedes(connection: &mut AnyConnection, archive: i64, it: &Verification) -> Result<bool, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT v.size, v.modified, v.wanted FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.id = $1",
+        "SELECT v.size, v.modified, v.wanted, v.conclusion FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.id = $1",
     )
     .bind(archive)
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(it.conclusion != Conclusion::Unchecked) };
     let (size, modified, wanted): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let before = || Some((FileFacts { size: size as u64, modified: moment(modified)? }, Level::of(wanted)?));
-    Ok(before().is_none_or(|(facts, wanted)| it.supersedes(facts, wanted)))
+    let conclusion: String = row.try_get(3)?;
+    let before = || {
+        let facts = FileFacts { size: u64::try_from(size).ok()?, modified: moment(modified)? };
+        Some((facts, Level::of(wanted)?, Conclusion::parse(&conclusion)?))
+    };
+    Ok(before().is_none_or(|(facts, wanted, conclusion)| it.supersedes(facts, wanted, conclusion)))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {

@@ -21,7 +21,7 @@ use super::run::FileFacts;
 /// How much is proven of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// The file is there, has content, and fits its checksum file.
+    /// The file is there, has content, and begins as its compressor writes.
     Present = 1,
     /// It decompresses to its end, and all checksums of the compressor are right.
     Decodes = 2,
@@ -244,9 +244,9 @@ impl Verification {
     /// Whether this conclusion goes over an earlier one about a file with these facts, which looked as deep as `wanted`.
     ///
     /// Who only looks whether a file is there takes back neither damage nor proof of its content.
-    pub fn supersedes(&self, facts: FileFacts, wanted: Level) -> bool {
-        self.conclusion != Conclusion::Unchecked
-            && (self.facts != facts || self.wanted >= wanted || self.conclusion == Conclusion::Damaged)
+    pub fn supersedes(&self, facts: FileFacts, wanted: Level, conclusion: Conclusion) -> bool {
+        let new_damage = self.conclusion == Conclusion::Damaged && conclusion != Conclusion::Damaged;
+        self.conclusion != Conclusion::Unchecked && (self.facts != facts || self.wanted >= wanted || new_damage)
     }
 
     /// The worst finding, if it is worse than a note, or why it could not be checked.

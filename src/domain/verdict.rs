@@ -124,7 +124,9 @@ pub fn judge(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) ->
         return verdict(State::Failed, Cause::AttemptFailed);
     }
     let by_age = by_age(item, now);
-    if health.any_blind() && !(item.failure.is_none() && is_fresh_where_seen(item, health, now)) {
+    // What is known to be damaged doesn't become fresh because its place can't be seen.
+    let damaged = matches!(&item.proof, ItemProof::Known(proven) if proven.state() == ProofState::Failed);
+    if health.any_blind() && !(!damaged && item.failure.is_none() && is_fresh_where_seen(item, health, now)) {
         return verdict(State::Unknown, Cause::CannotLook);
     }
     // An earlier reading may have found it damaged.

@@ -50,8 +50,8 @@ pub trait ProofStore: Send + Sync + 'static {
     /// The first reading of a file that is still the one of its size and time of last write, if there was any reading.
     fn first_sight<'a>(&'a self, archive: &'a ArchiveId) -> BoxFuture<'a, Result<Option<FirstSight>, StoreError>>;
 
-    /// Keeps a verification, and the first sight of the file if this is it: if it has a digest, and the file was never
-    /// read or was written again since. All or nothing. The id that it got.
+    /// Keeps a verification, and the first sight of the file if this is it: if it is intact and has a digest, and the file was
+    /// never read or was written again since. All or nothing. The id that it got.
     fn record<'a>(&'a self, verification: &'a Verification) -> BoxFuture<'a, Result<i64, StoreError>>;
 
     /// The newest verification of each archive of `sources` among those with an id above `after`, by rising id.

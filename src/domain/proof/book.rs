@@ -70,7 +70,11 @@ impl SourceProofs {
         if it.conclusion == Conclusion::Unchecked {
             let reason = it.reason.as_deref().unwrap_or("it could not be checked");
             known.unchecked = Some(Unchecked { at: it.ended(), reason: reason.into() });
-        } else if known.proof.as_ref().is_none_or(|proof| it.supersedes(proof.facts, proof.wanted)) {
+        } else if known
+            .proof
+            .as_ref()
+            .is_none_or(|proof| it.ended() >= proof.at && it.supersedes(proof.facts, proof.wanted, proof.conclusion))
+        {
             known = Known { proof: Some(ArchiveProof::of(it)), unchecked: None };
         }
         *slot = Arc::new(known);
@@ -124,6 +128,11 @@ impl SourceProofs {
 }
 
 impl ArchiveProof {
+    /// Whether its content was decoded, and found intact.
+    fn was_read(&self) -> bool {
+        self.conclusion == Conclusion::Intact && self.reached >= Some(Level::Decodes)
+    }
+
     fn of(it: &Verification) -> Self {
         Self {
             facts: it.facts,
@@ -221,9 +230,10 @@ impl Proven {
         match &self.newest {
             Some(proof) if proof.conclusion == Conclusion::Damaged => ProofState::Failed,
             Some(proof) if proof.warned => ProofState::Warning,
-            Some(_) => ProofState::Passed,
-            None if self.running => ProofState::Running,
-            None => ProofState::Unproven,
+            Some(proof) if proof.was_read() => ProofState::Passed,
+            // That a file is there proves nothing of its content.
+            Some(_) | None if self.running => ProofState::Running,
+            Some(_) | None => ProofState::Unproven,
         }
     }
 
@@ -245,10 +255,10 @@ impl Proofs {
         let newest = copies.last().map(|(_, started, _)| *started);
         for (root, started, attempt) in copies {
             let proof = facts_of(attempt).and_then(|facts| proofs.of_file(root, &attempt.file, facts));
-            match proof.map(|proof| proof.conclusion) {
-                Some(Conclusion::Damaged) => proven.damaged_copies += 1,
-                Some(_) => proven.newest_intact = proven.newest_intact.max(Some(*started)),
-                None => {}
+            match proof {
+                Some(proof) if proof.conclusion == Conclusion::Damaged => proven.damaged_copies += 1,
+                Some(proof) if proof.was_read() => proven.newest_intact = proven.newest_intact.max(Some(*started)),
+                Some(_) | None => {}
             }
             if Some(*started) == newest {
                 proven.add_copy_of_newest(proof, proofs, root, attempt);
@@ -268,8 +278,13 @@ impl Proven {
         root: &Arc<str>,
         attempt: &Attempt,
     ) {
-        let intact = |proof: &ArchiveProof| proof.conclusion == Conclusion::Intact;
-        if !self.newest.as_ref().is_some_and(intact) && proof.is_some() {
+        // Read and intact, then damaged, then there at least.
+        let rank = |proof: &ArchiveProof| match proof.conclusion {
+            Conclusion::Damaged => 1,
+            _ if proof.was_read() => 2,
+            _ => 0,
+        };
+        if proof.map(rank) > self.newest.as_ref().map(rank) {
             self.newest = proof.cloned();
         }
         self.running |= proofs.is_running(root, &attempt.file);

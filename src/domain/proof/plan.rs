@@ -24,6 +24,8 @@ pub enum Need {
     NewestUnproven,
     /// Another kept backup was never read.
     Unproven,
+    /// It could not be checked a while ago.
+    Retry,
     /// It was read long ago.
     Again,
 }
@@ -115,16 +117,27 @@ fn need(
     now: Timestamp,
 ) -> Option<(Need, Option<Timestamp>)> {
     let unchecked = known.and_then(|known| known.unchecked.as_ref());
-    if unchecked.is_some_and(|unchecked| elapsed(unchecked.at, now) < RETRY_AFTER) {
+    if unchecked.is_some_and(|unchecked| !is_ahead(unchecked.at, now) && elapsed(unchecked.at, now) < RETRY_AFTER) {
         return None;
     }
     let holds = |proof: &&ArchiveProof| Some(proof.facts) == facts_of(attempt) && proof.wanted >= rules.level;
     match known.and_then(|known| known.proof.as_ref()).filter(holds) {
-        Some(proof) if elapsed(proof.at, now) >= rules.again_after => Some((Need::Again, Some(proof.at))),
+        Some(proof)
+            if unchecked.is_some() || is_ahead(proof.at, now) || elapsed(proof.at, now) >= rules.again_after =>
+        {
+            Some((Need::Again, Some(proof.at)))
+        }
         Some(_) => None,
+        // It may have taken a day to fail: others come first.
+        None if unchecked.is_some() => Some((Need::Retry, None)),
         None if is_newest(view, attempt) => Some((Need::NewestUnproven, None)),
         None => Some((Need::Unproven, None)),
     }
+}
+
+/// Whether a time is that of a clock that was wrong, and not only a little ahead.
+fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
+    at.duration_since(now) > jiff::SignedDuration::from_hours(24)
 }
 
 fn is_newest(view: &SourceView, attempt: &Attempt) -> bool {

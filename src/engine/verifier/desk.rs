@@ -101,11 +101,13 @@ impl Desk {
 
     /// Opens the store where it isn't open, and reads what is new in it.
     pub(super) async fn keep_open(&mut self, books: &mut Books) {
-        if (self.store.is_none() || !self.loaded) && !self.retry.due() {
-            return;
+        let pending = self.store.is_none() || !self.loaded;
+        // While results wait, only storing them tells whether the store works.
+        let due = if pending { self.retry.due() } else { self.unsaved.is_empty() && self.refresh.due() };
+        if due {
+            let result = self.read_news(books).await;
+            self.settle(result);
         }
-        let result = self.read_news(books).await;
-        self.settle(result);
     }
 
     async fn read_news(&mut self, books: &mut Books) -> Result<(), StoreError> {
@@ -113,17 +115,16 @@ impl Desk {
             Some(store) => store.clone(),
             None => self.store.insert(self.outside.stores.open().await?).clone(),
         };
-        if self.refresh.due() || !self.loaded {
-            for kept in store.newest(&self.sources, self.last - OVERLAP).await? {
-                self.last = self.last.max(kept.id);
-                books.add(&kept.verification);
-            }
-            for level in store.levels(&self.sources).await? {
-                books.reached(level);
-            }
-            self.loaded = true;
+        for kept in store.newest(&self.sources, self.last - OVERLAP).await? {
+            self.last = self.last.max(kept.id);
+            books.add(&kept.verification);
         }
-        if self.housekeeping.due() {
+        for level in store.levels(&self.sources).await? {
+            books.reached(level);
+        }
+        self.loaded = true;
+        // Before everything was looked at once, nobody knows what is there.
+        if self.inventories.borrow().is_complete() && self.housekeeping.due() {
             self.tidy_up(&*store, books).await?;
         }
         Ok(())

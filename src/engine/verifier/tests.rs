@@ -37,6 +37,8 @@ struct Memory {
     kept: Mutex<Vec<Verification>>,
     sights: Mutex<BTreeMap<ArchiveId, FirstSight>>,
     broken: AtomicBool,
+    /// Reads, and takes nothing: a full disk.
+    full: AtomicBool,
 }
 
 impl Memory {
@@ -62,6 +64,9 @@ impl ProofStore for Memory {
     fn record<'a>(&'a self, it: &'a Verification) -> BoxFuture<'a, Result<i64, StoreError>> {
         Box::pin(async {
             self.check()?;
+            if self.full.load(Ordering::SeqCst) {
+                return Err(StoreError { message: "the disk is full".to_owned() });
+            }
             if let Some(digest) = it.digest {
                 let sight = FirstSight { facts: it.facts, digest, at: it.started };
                 self.sights.lock().unwrap().entry(it.archive.clone()).or_insert(sight);
@@ -326,6 +331,35 @@ async fn a_result_that_the_store_refuses_waits_and_nothing_new_begins() {
     rig.store.set_broken(false);
     rig.until("the rest is read", |rig| rig.known("c.sql") == Some(Conclusion::Intact)).await;
     assert_eq!(rig.store.files().len(), 3);
+    rig.end().await;
+}
+
+/// A full disk can still be read: that is no sign that the store works.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_reads_and_does_not_write_is_down_until_it_writes() {
+    let mut rig = Rig::start(&[("a.sql", dump())], |_| {}).patiently();
+    rig.until("it is read", |rig| rig.known("a.sql").is_some()).await;
+    rig.store.full.store(true, Ordering::SeqCst);
+    rig.disk.0.lock().unwrap().insert("a.sql".to_owned(), cut_dump());
+    rig.disk.0.lock().unwrap().insert("b.sql".to_owned(), cut_dump());
+    rig.inventories.send_replace(inventory(&["a.sql", "b.sql"]));
+    rig.until("damage is told", |rig| rig.known("b.sql") == Some(Conclusion::Damaged)).await;
+    // Longer than the store is left alone between two readings.
+    let mut told = 0;
+    while told < 200 {
+        match rig.news.recv().await.expect("the verifier runs") {
+            News::Verifier(status) => {
+                told += 1;
+                assert!(told < 3 || status.store_problem.is_some(), "after {told} s");
+            }
+            News::Proofs(_, proofs) => {
+                rig.book = Some(proofs);
+                assert_eq!(rig.known("b.sql"), Some(Conclusion::Damaged));
+            }
+        }
+    }
+    rig.store.full.store(false, Ordering::SeqCst);
+    rig.until("it works again", |rig| rig.status.as_ref().is_some_and(|it| it.store_problem.is_none())).await;
     rig.end().await;
 }
 

@@ -163,6 +163,71 @@ fn who_looks_less_deep_takes_nothing_back() {
 }
 
 #[test]
+fn that_a_file_is_there_is_no_proof_and_outvotes_no_damage() {
+    let it = backup("qemu/100", 0);
+    let present = |root| Verification {
+        wanted: Level::Present,
+        reached: Some(Level::Present),
+        ..verified(&it, root, Conclusion::Intact, now())
+    };
+    let one = with_proofs(&view(&[Ok(vec![it.clone()])]), &[present("/a")]);
+    assert_eq!((proof(&one.items[0]).state(), proof(&one.items[0]).newest_intact), (ProofState::Unproven, None));
+    let both = view(&[Ok(vec![it.clone()]), Ok(vec![it.clone()])]);
+    for (a, b) in [("/a", "/b"), ("/b", "/a")] {
+        let view = with_proofs(&both, &[present(a), verified(&it, b, Conclusion::Damaged, now())]);
+        assert_eq!(state(&view), (State::Corrupt, Cause::Damaged));
+    }
+    // Damage that was found less deep doesn't open the way for a look that is less deep.
+    let shallow = Verification { wanted: Level::Decodes, ..verified(&it, "/a", Conclusion::Damaged, ago(5)) };
+    let fine = Verification { wanted: Level::Decodes, reached: Some(Level::Decodes), ..present("/a") };
+    let book = [verified(&it, "/a", Conclusion::Damaged, ago(9)), shallow, fine];
+    assert_eq!(state(&with_proofs(&view(&[Ok(vec![it.clone()])]), &book)), (State::Corrupt, Cause::Damaged));
+}
+
+#[test]
+fn an_earlier_reading_that_is_told_later_changes_nothing() {
+    let it = backup("qemu/100", 0);
+    let book = [verified(&it, "/a", Conclusion::Damaged, now()), verified(&it, "/a", Conclusion::Intact, ago(99))];
+    assert_eq!(state(&with_proofs(&view(&[Ok(vec![it.clone()])]), &book)), (State::Corrupt, Cause::Damaged));
+}
+
+#[test]
+fn a_damaged_backup_is_never_ok_because_its_place_is_gone() {
+    let (new, old) = (backup("qemu/100", 0), backup("qemu/100", 1));
+    let damaged = [verified(&new, "/b", Conclusion::Damaged, now())];
+    let seen = with_proofs(&view(&[Ok(vec![old.clone()]), Ok(vec![new.clone()])]), &damaged);
+    assert_eq!(state(&seen), (State::Corrupt, Cause::Damaged));
+    let mut look = Look { roots: Vec::new(), guests: None };
+    look.roots.push(RootLook { listing: Ok(seen.listings[0].clone().unwrap()), capacity: None });
+    look.roots.push(RootLook { listing: Err(LookError::new(ErrorKind::NotMounted, "gone")), capacity: None });
+    let blind = seen.after(look, Duration::ZERO, &Policy::default(), now());
+    assert_eq!(state(&blind), (State::Unknown, Cause::CannotLook));
+}
+
+#[test]
+fn what_takes_long_and_comes_to_nothing_holds_up_nobody() {
+    let (bad, other) = (backup("qemu/100", 0), backup("qemu/101", 5));
+    let view = view(&[Ok(vec![bad.clone(), other])]);
+    let book = book(&[verified(&bad, "/a", Conclusion::Unchecked, ago(2 * 3600))]);
+    assert_eq!(
+        planned(&view, &book).iter().map(|(_, need)| *need).collect::<Vec<_>>(),
+        [Need::NewestUnproven, Need::Retry]
+    );
+}
+
+#[test]
+fn a_try_that_failed_is_repeated_though_an_earlier_proof_holds() {
+    let it = backup("qemu/100", 0);
+    let view = view(&[Ok(vec![it.clone()])]);
+    let tried =
+        |at| [verified(&it, "/a", Conclusion::Intact, ago(9000)), verified(&it, "/a", Conclusion::Unchecked, at)];
+    assert_eq!(planned(&view, &book(&tried(ago(2 * 3600)))).len(), 1);
+    assert_eq!(planned(&view, &book(&tried(ago(60)))).len(), 0);
+    // A clock that was ahead when it failed.
+    assert_eq!(planned(&view, &book(&tried(now() + jiff::SignedDuration::from_hours(9999)))).len(), 1);
+}
+
+#[test]
 fn what_could_not_be_checked_is_tried_again_after_a_while() {
     let it = backup("qemu/100", 1);
     let view = view(&[Ok(vec![it.clone()])]);
