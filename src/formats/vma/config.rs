@@ -1,19 +1,16 @@
 //! Whether the disks of an archive are those that its guest's configuration names.
 
-use super::header::{Header, VMSTATE};
+use super::header::{GUEST_CONFIG, Header, VMSTATE};
 use crate::domain::finding::{Findings, Kind};
 use crate::formats::printable::printable;
 use crate::formats::vm_config::{self, VmConfig};
-
-/// Name of the configuration.
-pub(super) const FILE: &[u8] = b"qemu-server.conf";
 
 /// EFI variables and TPM state have the size that QEMU sees, not that of their volume.
 const ODD_SIZES: [&str; 2] = ["efidisk", "tpmstate"];
 
 /// Compares. What the configuration says is returned for evidence.
 pub(super) fn judge(header: &Header, findings: &mut Findings) -> Option<VmConfig> {
-    let Some(file) = header.configs.iter().find(|config| *config.name == *FILE) else {
+    let Some(file) = header.configs.iter().find(|config| *config.name == *GUEST_CONFIG) else {
         let text = "there is no qemu-server.conf in the archive: qmrestore needs one, vma extract gets the disks";
         findings.say(Kind::NoConfig, text);
         return None;

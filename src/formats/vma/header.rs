@@ -16,7 +16,13 @@ pub const MAGIC: [u8; 4] = *b"VMA\0";
 pub(super) const BLOB_OFFSET: usize = 12288;
 
 /// The largest header that is read. `vma create` refuses to write one above 512 KiB.
-const MAX_HEADER: usize = 16 << 20;
+const MAX_HEADER: usize = 4 << 20;
+
+/// No more is kept of a name: five hundred of them may point to one blob of 64 KiB.
+const MAX_NAME: usize = 4 << 10;
+
+/// The configuration of the guest; the content of other files isn't kept.
+pub(super) const GUEST_CONFIG: &[u8] = b"qemu-server.conf";
 
 /// Number of configurations that fit.
 const CONFIGS: usize = 256;
@@ -49,7 +55,7 @@ pub struct Device {
 pub struct Config {
     /// Its name, up to the first zero.
     pub name: Box<[u8]>,
-    /// Its content.
+    /// Its content, of the first that is the guest's configuration; nothing of others.
     pub data: Box<[u8]>,
 }
 
@@ -206,7 +212,7 @@ fn devices(bytes: &[u8], blobs: &Blobs<'_>, findings: &mut Findings) -> Vec<Devi
         }
         let name = blobs.text(pointer).filter(|_| size != 0);
         match (index, name) {
-            (1..=254, Some(name)) => devices.push(Device { id: index as u8, name: name.into(), size }),
+            (1..=254, Some(name)) => devices.push(Device { id: index as u8, name: kept(name), size }),
             _ => {
                 let text = format!("entry {index} of the device table is filled in and no reader uses it");
                 findings.add(Finding::new(Kind::StrayEntry, text));
@@ -224,11 +230,18 @@ fn configs(bytes: &[u8], blobs: &Blobs<'_>) -> Result<Vec<Config>, Stop> {
             continue;
         }
         match (blobs.text(name), blobs.get(data)) {
-            (Some(name), Some(data)) => configs.push(Config { name: name.into(), data: data.into() }),
+            (Some(name), Some(data)) => {
+                let first = name == GUEST_CONFIG && !configs.iter().any(|config: &Config| *config.name == *name);
+                configs.push(Config { name: kept(name), data: if first { data.into() } else { Box::default() } });
+            }
             _ => return Err(wrong(format_args!("configuration {index} of the VMA header points to nothing"))),
         }
     }
     Ok(configs)
+}
+
+fn kept(name: &[u8]) -> Box<[u8]> {
+    name[..name.len().min(MAX_NAME)].into()
 }
 
 /// Notes names that a restore would write outside of its directory, or that no file system takes.
