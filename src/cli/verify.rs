@@ -126,7 +126,8 @@ fn jobs(inventory: &Inventory, item: Option<&ItemId>, level: Level) -> Vec<(Job,
 }
 
 fn create(path: &Path) -> anyhow::Result<(std::fs::File, PathBuf)> {
-    let file = std::fs::File::create(path).with_context(|| format!("creating the report {}", path.display()))?;
+    // Never over a file that is there: a slip of the keyboard could name a backup.
+    let file = std::fs::File::create_new(path).with_context(|| format!("creating the report {}", path.display()))?;
     Ok((file, path.to_owned()))
 }
 

@@ -11,6 +11,7 @@ use super::verify_run::Outcome;
 use crate::domain::age;
 use crate::domain::finding::Severity;
 use crate::domain::proof::{Conclusion, Evidence, Verification};
+use crate::formats::printable::printable;
 
 /// Everything that came of a run.
 #[derive(Debug, Serialize)]
@@ -71,7 +72,7 @@ impl Row {
             source: it.archive.source.to_string(),
             item: it.item.to_string(),
             guest: it.evidence.guest_name.as_deref().map(ToOwned::to_owned),
-            archive: it.archive.to_string(),
+            archive: printable(it.archive.to_string().as_bytes()),
             verdict: it.conclusion,
             reason: it.reason.as_deref().map(ToOwned::to_owned),
             level: it.reached.map(|level| level.number()),
@@ -130,7 +131,13 @@ fn megabytes(rate: Option<f64>) -> String {
 pub(super) fn line(it: &Verification) -> String {
     let worst = it.headline().map_or_else(String::new, |text| format!(": {text}"));
     let rate = speed(it).map_or_else(String::new, |rate| format!(", {}", megabytes(Some(rate))));
-    format!("{:9} {}  ({}, {:.1} s{rate}){worst}\n", it.conclusion.as_str(), it.archive, it.item, it.took.as_secs_f64(),)
+    format!(
+        "{:9} {}  ({}, {:.1} s{rate}){worst}\n",
+        it.conclusion.as_str(),
+        printable(it.archive.to_string().as_bytes()),
+        printable(it.item.to_string().as_bytes()),
+        it.took.as_secs_f64(),
+    )
 }
 
 /// The table, with the findings below it.
