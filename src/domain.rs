@@ -5,6 +5,7 @@
 
 pub mod age;
 pub mod attempt;
+pub mod automation;
 pub mod finding;
 pub mod guest;
 pub mod html;
@@ -13,6 +14,7 @@ pub mod inventory;
 pub mod item;
 pub mod local_time;
 pub mod look;
+pub mod notice;
 pub mod policy;
 pub mod proof;
 pub mod run;

@@ -19,7 +19,8 @@ use super::ids::{ItemId, SourceName};
 use super::run::FileFacts;
 
 /// How much is proven of a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
 pub enum Level {
     /// The file is there, has content, and begins as its compressor writes.
     Present = 1,
@@ -59,6 +60,21 @@ impl Level {
             Self::Decodes => "decodes to its end",
             Self::Complete => "complete",
         }
+    }
+}
+
+impl TryFrom<u8> for Level {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        let error = || format!("{number} is no level; write 1 (present), 2 (decodes to its end) or 3 (complete)");
+        Self::of(number.into()).ok_or_else(error)
+    }
+}
+
+impl From<Level> for u8 {
+    fn from(level: Level) -> Self {
+        level.number()
     }
 }
 

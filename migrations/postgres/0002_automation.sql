@@ -1,0 +1,85 @@
+-- Alerts that were received: one row per fingerprint and start, however often each was told.
+CREATE TABLE alerts (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    -- Nanoseconds of Unix time.
+    starts_at BIGINT NOT NULL,
+    receiver TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    annotations TEXT NOT NULL,
+    generator_url TEXT NOT NULL,
+    -- Times in microseconds of Unix time.
+    first_received BIGINT NOT NULL,
+    last_received BIGINT NOT NULL,
+    times BIGINT NOT NULL,
+    resolved_at BIGINT,
+    -- 1 once it fired, 2 once it was resolved; and up to where the reactor has dealt with it.
+    changed BIGINT NOT NULL,
+    handled BIGINT NOT NULL DEFAULT 0,
+    UNIQUE (fingerprint, starts_at)
+);
+
+CREATE INDEX alerts_to_handle ON alerts (id) WHERE handled < changed;
+CREATE INDEX alerts_by_time ON alerts (last_received);
+
+CREATE TABLE actions (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- BLAKE3 of the fingerprint and start of the alert and of what is to be done: one intent, one row, for ever.
+    key TEXT NOT NULL UNIQUE,
+    alert BIGINT,
+    rule TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    source TEXT,
+    item TEXT,
+    -- What a cooldown counts by.
+    target TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    not_before BIGINT NOT NULL,
+    expires BIGINT,
+    decided_by TEXT,
+    decided_at BIGINT,
+    -- The process that does it, and until when it is believed to live.
+    owner TEXT,
+    lease BIGINT,
+    tries BIGINT NOT NULL DEFAULT 0,
+    started BIGINT,
+    ended BIGINT,
+    result TEXT,
+    output TEXT
+);
+
+CREATE INDEX actions_open ON actions (id) WHERE state IN ('proposed', 'running', 'scheduled');
+CREATE INDEX actions_of_alert ON actions (alert);
+CREATE INDEX actions_started ON actions (started) WHERE started IS NOT NULL;
+
+-- Who or what did what, when and why. Lines are only ever added.
+CREATE TABLE audit (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    action BIGINT,
+    event TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+
+CREATE INDEX audit_of_action ON audit (action);
+
+CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit trail is append-only';
+END
+$$;
+
+CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();
+
+-- Switches that all daemons on this store obey.
+CREATE TABLE switches (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    by TEXT NOT NULL
+);

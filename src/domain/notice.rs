@@ -1,0 +1,135 @@
+//! What a person is told.
+//!
+//! A notice belongs to a story, by its key: a problem is told when it begins, again while it lasts, and when it is over, the
+//! latter only to those who heard of it. An event is told once.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ItemId, SourceName};
+
+/// How urgent a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Somebody should look.
+    Warning,
+    /// Somebody should look now.
+    Critical,
+}
+
+impl Severity {
+    /// All of them, mildest first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// As in configurations and labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) writes, and the `severity` label of an alert.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.as_str() == text)
+    }
+}
+
+/// Where in its story a notice stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It began, or it still lasts.
+    Problem,
+    /// It is over.
+    Recovered,
+    /// It has no duration.
+    Event,
+}
+
+impl Phase {
+    /// As it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Problem => "problem",
+            Self::Recovered => "recovered",
+            Self::Event => "event",
+        }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Problem, Self::Recovered, Self::Event].into_iter().find(|phase| phase.as_str() == text)
+    }
+}
+
+/// What sort of thing a notice is about, to route by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Topic {
+    /// The state of an item: late, missing, failed, corrupt.
+    Backup,
+    /// An alert of Alertmanager.
+    Alert,
+    /// What the automation did, or asks to be allowed.
+    Action,
+    /// firedrill itself, and its sources.
+    Daemon,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Backup, Self::Alert, Self::Action, Self::Daemon];
+
+    /// As in configurations and labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Alert => "alert",
+            Self::Action => "action",
+            Self::Daemon => "daemon",
+        }
+    }
+
+    /// Reads what [`as_str`](Self::as_str) writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.as_str() == text)
+    }
+}
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// The story it belongs to, such as `backup/cluster/qemu/100` or `alert/FINGERPRINT`. Texts from outside may be in it.
+    pub key: Arc<str>,
+    /// Where in the story.
+    pub phase: Phase,
+    /// How urgent.
+    pub severity: Severity,
+    /// What it is about.
+    pub topic: Topic,
+    /// Source, where it is about one.
+    pub source: Option<SourceName>,
+    /// Item, where it is about one.
+    pub item: Option<ItemId>,
+    /// Environment of the item.
+    pub environment: Option<Arc<str>>,
+    /// One line, plain text, hostile.
+    pub title: Arc<str>,
+    /// Further lines, plain text, hostile; may be empty.
+    pub body: Arc<str>,
+    /// Where to read more: a runbook or a page.
+    pub link: Option<Arc<str>>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The proposed action that it asks to approve or deny.
+    pub proposal: Option<i64>,
+    /// Only these receivers, by name; by the routes when empty.
+    pub receivers: Vec<Arc<str>>,
+}
