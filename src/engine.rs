@@ -1,9 +1,11 @@
 //! The loops that drive everything. The outside is reached through [`ports`] only.
 
 pub mod examiner;
+pub mod intake;
 pub mod journal;
 pub mod keeper;
 pub mod ports;
+pub mod reactor;
 pub mod scanner;
 pub mod throttle;
 pub mod verifier;

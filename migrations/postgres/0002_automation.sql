@@ -1,4 +1,4 @@
--- Alerts that were received: one row per fingerprint and start, however often each was told.
+-- Alerts that were received: one row per fingerprint, start and receiver, however often each was told.
 CREATE TABLE alerts (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     fingerprint TEXT NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE alerts (
     -- 1 once it fired, 2 once it was resolved; and up to where the reactor has dealt with it.
     changed BIGINT NOT NULL,
     handled BIGINT NOT NULL DEFAULT 0,
-    UNIQUE (fingerprint, starts_at)
+    UNIQUE (fingerprint, starts_at, receiver)
 );
 
 CREATE INDEX alerts_to_handle ON alerts (id) WHERE handled < changed;
@@ -52,7 +52,10 @@ CREATE TABLE actions (
 );
 
 CREATE INDEX actions_open ON actions (id) WHERE state IN ('proposed', 'running', 'scheduled');
+CREATE INDEX actions_denied ON actions (id) WHERE state = 'denied' AND owner IS NULL;
 CREATE INDEX actions_of_alert ON actions (alert);
+CREATE INDEX actions_of_target ON actions (kind, target, created);
+CREATE INDEX actions_of_rule ON actions (rule, created);
 CREATE INDEX actions_started ON actions (started) WHERE started IS NOT NULL;
 
 -- Who or what did what, when and why. Lines are only ever added.

@@ -3,8 +3,12 @@
 //! One text of SQL serves both (`$1` parameters, `ON CONFLICT`); only the migrations differ. Times are numbers, so that
 //! neither database's idea of a zone matters.
 
+mod actions;
+mod alerts;
 mod error;
+mod notices;
 mod rows;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -271,9 +275,9 @@ fn settings(place: &Place) -> String {
     if !place.is_sqlite() {
         return "SET statement_timeout = '30s'; SET lock_timeout = '5s'".to_owned();
     }
-    // NORMAL: a power cut may take the last verifications with it, never the file. They are read again.
+    // FULL: what Alertmanager was told to be safe survives a power cut.
     let mut settings =
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON"
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON"
             .to_owned();
     if let Some(pages) = place.most_pages {
         settings.push_str(&format!("; PRAGMA max_page_count = {pages}"));

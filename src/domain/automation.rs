@@ -12,4 +12,8 @@
 
 pub mod action;
 pub mod alert;
+pub mod decide;
 pub mod record;
+pub mod rule;
+pub mod status;
+pub mod telling;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::attempt::Attempt;
+use super::automation::status::Automation;
 use super::guest::GuestBook;
 use super::ids::{ItemId, SourceName};
 use super::item::{Frame, Item, Standing};
@@ -161,13 +162,15 @@ pub struct Inventory {
     pub sources: Vec<Arc<SourceView>>,
     /// What the verifier does; `None` where nothing is verified.
     pub verifier: Option<Arc<Verifier>>,
+    /// How the automation stands; `None` where no rule is configured.
+    pub automation: Option<Arc<Automation>>,
 }
 
 impl Inventory {
     /// Sources that were never looked at.
     pub fn unseen(specs: &[Arc<SourceSpec>], policy: &Policy) -> Self {
         let view = |spec: &Arc<SourceSpec>| Arc::new(SourceView::unseen(spec.clone(), policy));
-        Self { sources: specs.iter().map(view).collect(), verifier: None }
+        Self { sources: specs.iter().map(view).collect(), verifier: None, automation: None }
     }
 
     /// The inventory with one source replaced.
@@ -176,7 +179,7 @@ impl Inventory {
         if let Some(slot) = sources.iter_mut().find(|old| old.spec.name == view.spec.name) {
             *slot = Arc::new(view);
         }
-        Self { sources, verifier: self.verifier.clone() }
+        Self { sources, ..self.clone() }
     }
 
     /// The view of a source.

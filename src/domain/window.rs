@@ -32,6 +32,16 @@ impl Window {
         let time = now.to_zoned(self.zone.clone()).time();
         if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
     }
+
+    /// When the window in which `now` lies is over; `None` outside of it.
+    pub fn ends_after(&self, now: Timestamp) -> Option<Timestamp> {
+        if !self.contains(now) {
+            return None;
+        }
+        let local = now.to_zoned(self.zone.clone());
+        let day = if self.to > local.time() { local.date() } else { local.date().tomorrow().ok()? };
+        Some(day.to_datetime(self.to).to_zoned(self.zone.clone()).ok()?.timestamp().max(now))
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +59,14 @@ mod tests {
         assert!(!night.contains(at("06:00")) && !night.contains(at("21:59")));
         let day = Window::parse("08:30-17:00", TimeZone::get("Europe/Berlin").unwrap()).unwrap();
         assert!(day.contains(at("07:30")) && !day.contains(at("07:29")) && !day.contains(at("16:00")));
+    }
+
+    #[test]
+    fn its_end_after_a_time_in_it() {
+        let night = Window::parse("22:00-06:00", TimeZone::UTC).unwrap();
+        assert_eq!(night.ends_after(at("23:00")), Some("2026-11-22T06:00:00Z".parse().unwrap()));
+        assert_eq!(night.ends_after(at("05:00")), Some(at("06:00")));
+        assert_eq!(night.ends_after(at("12:00")), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use super::journal;
 use super::ports::Clock;
 use super::scanner::Report;
+use crate::domain::automation::status::Automation;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
 use crate::domain::policy::Policy;
@@ -20,6 +21,8 @@ pub enum News {
     Proofs(SourceName, Proofs),
     /// How the verifier stands.
     Verifier(Arc<Verifier>),
+    /// How the automation stands.
+    Automation(Arc<Automation>),
 }
 
 enum Change {
@@ -70,5 +73,6 @@ fn fold(inventory: &Inventory, change: Change, policy: &Policy, clock: &dyn Cloc
             inventory.with(after)
         }
         Change::News(News::Verifier(verifier)) => Inventory { verifier: Some(verifier), ..inventory.clone() },
+        Change::News(News::Automation(automation)) => Inventory { automation: Some(automation), ..inventory.clone() },
     }
 }

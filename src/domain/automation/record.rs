@@ -27,8 +27,6 @@ pub enum State {
     Failed,
     /// Waits for a person.
     Proposed,
-    /// The alert names something that doesn't exist here.
-    Refused,
     /// It is being done.
     Running,
     /// It will be done when nothing stands against it.
@@ -37,7 +35,7 @@ pub enum State {
 
 impl State {
     /// All of them, in label order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Cancelled,
         Self::Cooldown,
         Self::Denied,
@@ -46,7 +44,6 @@ impl State {
         Self::Expired,
         Self::Failed,
         Self::Proposed,
-        Self::Refused,
         Self::Running,
         Self::Scheduled,
     ];
@@ -62,7 +59,6 @@ impl State {
             Self::Expired => "expired",
             Self::Failed => "failed",
             Self::Proposed => "proposed",
-            Self::Refused => "refused",
             Self::Running => "running",
             Self::Scheduled => "scheduled",
         }

@@ -1,0 +1,419 @@
+//! The reactor's side: one turn at a time, as a transaction.
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use sqlx::{Any, Row as _, Transaction};
+
+use super::actions::{self, note, states};
+use super::error::Doing;
+use super::rows::{clean, micros, stamp};
+use super::{Place, Store, alerts, json, notices};
+use crate::domain::automation::action::Kind;
+use crate::domain::automation::alert::{KeptAlert, Status};
+use crate::domain::automation::decide::{Past, Plan};
+use crate::domain::automation::record::{Record, State};
+use crate::domain::notice::Notice;
+use crate::engine::ports::StoreError;
+use crate::engine::ports::ledger::{Change, Held, Ledger, Received, Turn};
+
+/// Names the lock that a turn holds on PostgreSQL: "firedril" as a number, to be nobody else's.
+const TURN_LOCK: i64 = 0x6669_7265_6472_696C;
+
+/// Actions that count for a cooldown: something was done, or a person was asked.
+const COOLING: [State; 6] =
+    [State::Denied, State::Done, State::Failed, State::Proposed, State::Running, State::Scheduled];
+
+struct Open {
+    place: Place,
+    transaction: Transaction<'static, Any>,
+}
+
+impl Store {
+    async fn open_turn(&self) -> Result<Open, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        if !self.place.is_sqlite() {
+            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN_LOCK).execute(&mut *transaction).await?;
+        }
+        Ok(Open { place: self.place.clone(), transaction })
+    }
+
+    async fn renew_all(&self, owner: &str, until: Timestamp) -> Result<u64, sqlx::Error> {
+        let renewed = sqlx::query("UPDATE actions SET lease = $1 WHERE owner = $2 AND state = 'running'")
+            .bind(micros(until))
+            .bind(owner)
+            .execute(&self.pool)
+            .await?;
+        Ok(renewed.rows_affected())
+    }
+
+    async fn forget_ended(&self, before: i64) -> Result<u64, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        let open = states(&State::ALL.into_iter().filter(|state| state.is_open()).collect::<Vec<_>>());
+        let text = format!("DELETE FROM actions WHERE created < $1 AND state NOT IN ({open})");
+        let gone = sqlx::query(sqlx::AssertSqlSafe(text)).bind(before).execute(&mut *transaction).await?;
+        // An alert that is told again would be acted on again: only those that nobody tells any more are forgotten.
+        sqlx::query("DELETE FROM alerts WHERE last_received < $1 AND id NOT IN (SELECT alert FROM actions WHERE alert IS NOT NULL)")
+            .bind(before)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(gone.rows_affected())
+    }
+}
+
+impl Ledger for Store {
+    fn receive<'a>(&'a self, alerts: &'a [Received], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.bounded(Doing::Write, self.receive_all(alerts, now)))
+    }
+
+    fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>> {
+        Box::pin(async { Ok(Box::new(self.bounded(Doing::Write, self.open_turn()).await?) as Box<dyn Turn>) })
+    }
+
+    fn renew<'a>(&'a self, owner: &'a str, until: Timestamp) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(self.bounded(Doing::Write, self.renew_all(owner, until)))
+    }
+
+    fn forget_automation(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.bounded(Doing::Write, self.forget_ended(micros(before))))
+    }
+}
+
+impl Open {
+    async fn read_pending(&mut self, most: u32) -> Result<Vec<KeptAlert>, sqlx::Error> {
+        let text = format!("SELECT {} FROM alerts WHERE handled < changed ORDER BY id LIMIT $1", alerts::COLUMNS);
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(text)).bind(i64::from(most)).fetch_all(&mut *self.transaction).await?;
+        rows.iter().map(alerts::of_row).filter_map(Result::transpose).collect()
+    }
+
+    async fn read_past(&mut self, kind: Kind, target: &str, rule: &str) -> Result<Past, sqlx::Error> {
+        let counted = states(&COOLING);
+        let last = |column: &str| {
+            format!("SELECT created FROM actions WHERE {column} AND state IN ({counted}) ORDER BY created DESC LIMIT 1")
+        };
+        let of_target = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(last("kind = $1 AND target = $2")))
+            .bind(kind.as_str())
+            .bind(clean(target))
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        let of_rule = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(last("rule = $1")))
+            .bind(clean(rule))
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        Ok(Past { target: of_target.and_then(stamp), rule: of_rule.and_then(stamp) })
+    }
+
+    async fn add_action(&mut self, alert: &KeptAlert, plan: &Plan, now: Timestamp) -> Result<Option<i64>, sqlx::Error> {
+        let mut identity = plan.action.identity(&alert.fingerprint, alert.starts_at);
+        if alert.status() == Status::Resolved {
+            identity.push("resolved".to_owned());
+        }
+        let id: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO actions (key, alert, rule, kind, source, item, target, plan, state, reason, created, not_before, expires, ended) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (key) DO NOTHING RETURNING id",
+        )
+        .bind(key(&identity))
+        .bind(alert.id)
+        .bind(clean(&plan.rule))
+        .bind(plan.action.kind().as_str())
+        .bind(plan.action.source().map(ToString::to_string))
+        .bind(plan.action.item().map(|item| clean(&item.to_string())))
+        .bind(clean(&plan.target))
+        .bind(json(&plan.action)?)
+        .bind(plan.state.as_str())
+        .bind(clean(&plan.reason))
+        .bind(micros(now))
+        .bind(micros(plan.not_before))
+        .bind(plan.expires.map(micros))
+        .bind((!plan.state.is_open()).then(|| micros(now)))
+        .fetch_optional(&mut *self.transaction)
+        .await?;
+        if id.is_some() {
+            note(&mut self.transaction, &format!("rule:{}", plan.rule), id, plan.state.as_str(), &plan.reason, now)
+                .await?;
+        }
+        Ok(id)
+    }
+
+    async fn note_handled(&mut self, alerts: &[KeptAlert]) -> Result<(), sqlx::Error> {
+        // As they were read: what changed meanwhile stays to be dealt with.
+        for (status, changed) in [(Status::Firing, 1), (Status::Resolved, 2)] {
+            let ids: Vec<String> =
+                alerts.iter().filter(|alert| alert.status() == status).map(|alert| alert.id.to_string()).collect();
+            if !ids.is_empty() {
+                let text = format!("UPDATE alerts SET handled = {changed} WHERE id IN ({})", ids.join(", "));
+                sqlx::query(sqlx::AssertSqlSafe(text)).persistent(false).execute(&mut *self.transaction).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_of_alert(&mut self, alert: i64, wanted: &[State]) -> Result<Vec<Record>, sqlx::Error> {
+        let text = format!(
+            "SELECT {} FROM actions a WHERE a.alert = $1 AND a.state IN ({}) ORDER BY a.id",
+            actions::COLUMNS,
+            states(wanted)
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(alert).fetch_all(&mut *self.transaction).await?;
+        rows.iter().map(actions::of_row).filter_map(Result::transpose).collect()
+    }
+
+    async fn read_due(
+        &mut self,
+        kind: Kind,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Vec<(Record, Option<Status>)>, sqlx::Error> {
+        let text = format!(
+            "SELECT {}, t.id AS told, t.resolved_at FROM actions a LEFT JOIN alerts t ON t.id = a.alert \
+             WHERE a.state = 'scheduled' AND a.kind = $1 AND a.not_before <= $2 ORDER BY a.id LIMIT $3",
+            actions::COLUMNS
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(kind.as_str())
+            .bind(micros(now))
+            .bind(i64::from(most))
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        let mut found = Vec::new();
+        for row in rows {
+            let told: Option<i64> = row.try_get("told")?;
+            let resolved: Option<i64> = row.try_get("resolved_at")?;
+            let status = told.map(|_| if resolved.is_some() { Status::Resolved } else { Status::Firing });
+            found.extend(actions::of_row(&row)?.map(|record| (record, status)));
+        }
+        Ok(found)
+    }
+
+    async fn read_expired(&mut self, now: Timestamp, most: u32) -> Result<Vec<Record>, sqlx::Error> {
+        let text = format!(
+            "SELECT {} FROM actions a WHERE a.state = 'proposed' AND a.expires <= $1 ORDER BY a.id LIMIT $2",
+            actions::COLUMNS
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(micros(now))
+            .bind(i64::from(most))
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        rows.iter().map(actions::of_row).filter_map(Result::transpose).collect()
+    }
+
+    async fn read_held(&mut self) -> Result<Vec<Held>, sqlx::Error> {
+        let text = format!(
+            "SELECT {}, a.owner, a.lease, a.tries FROM actions a WHERE a.state = 'running' ORDER BY a.id",
+            actions::COLUMNS
+        );
+        let mut found = Vec::new();
+        for row in sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(&mut *self.transaction).await? {
+            let owner: Option<String> = row.try_get("owner")?;
+            let (lease, tries): (Option<i64>, i64) = (row.try_get("lease")?, row.try_get("tries")?);
+            found.extend(actions::of_row(&row)?.map(|record| Held {
+                record,
+                owner: owner.unwrap_or_default().into(),
+                lease: lease.and_then(stamp).unwrap_or_default(),
+                tries: u32::try_from(tries).unwrap_or(u32::MAX),
+            }));
+        }
+        Ok(found)
+    }
+
+    async fn count_began(&mut self, rule: Option<&str>, since: Timestamp) -> Result<u32, sqlx::Error> {
+        let which = if rule.is_some() { "AND rule = $2" } else { "" };
+        let text = format!("SELECT COUNT(*) FROM actions WHERE started >= $1 AND kind <> 'notify' {which}");
+        let mut query = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(text)).bind(micros(since));
+        if let Some(rule) = rule {
+            query = query.bind(clean(rule));
+        }
+        let count = query.fetch_one(&mut *self.transaction).await?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    async fn write_change(
+        &mut self,
+        change: &Change,
+        from: &[State],
+        owner: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
+        let held = if owner.is_some() { "AND owner = $12" } else { "" };
+        let text = format!(
+            "UPDATE actions SET state = $1, reason = $2, not_before = COALESCE($3, not_before), expires = COALESCE($4, expires), \
+             owner = $5, lease = $6, tries = tries + $7, started = COALESCE($8, started), ended = $9, \
+             result = COALESCE($10, result), output = COALESCE($11, output) \
+             WHERE id = ${} AND state IN ({}) {held}",
+            if owner.is_some() { 13 } else { 12 },
+            states(from)
+        );
+        let begins = change.state == State::Running;
+        let (result, output) = change.result.clone().map_or((None, None), |(result, output)| (Some(result), output));
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(change.state.as_str())
+            .bind(clean(&change.reason))
+            .bind(change.not_before.map(micros))
+            .bind(change.expires.map(micros))
+            .bind(change.owner.as_ref().map(|(owner, _)| owner.to_string()))
+            .bind(change.owner.as_ref().map(|(_, lease)| micros(*lease)))
+            .bind(i64::from(begins))
+            .bind(begins.then(|| micros(now)))
+            .bind((!change.state.is_open()).then(|| micros(now)))
+            .bind(result.as_deref().map(clean))
+            .bind(output.as_deref().map(clean));
+        if let Some(owner) = owner {
+            query = query.bind(owner.to_owned());
+        }
+        let changed = query.bind(change.action).execute(&mut *self.transaction).await?.rows_affected() == 1;
+        if changed {
+            note(&mut self.transaction, "firedrill", Some(change.action), change.event, &change.reason, now).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn count_open(&mut self) -> Result<Vec<(Kind, State, i64, Timestamp)>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT kind, state, COUNT(*), MIN(created) FROM actions \
+             WHERE state IN ('proposed', 'running', 'scheduled') GROUP BY kind, state",
+        )
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let mut found = Vec::new();
+        for row in rows {
+            let (kind, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let (count, oldest): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+            if let (Some(kind), Some(state)) = (Kind::parse(&kind), State::parse(&state)) {
+                found.push((kind, state, count, stamp(oldest).unwrap_or_default()));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn take_denied(&mut self) -> Result<Vec<Record>, sqlx::Error> {
+        // Marked, so that one daemon tells of each.
+        let text = format!(
+            "UPDATE actions AS a SET owner = 'told' WHERE a.state = 'denied' AND a.owner IS NULL RETURNING {}",
+            actions::COLUMNS
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(&mut *self.transaction).await?;
+        rows.iter().map(actions::of_row).filter_map(Result::transpose).collect()
+    }
+
+    fn failed(&self, doing: Doing) -> impl Fn(sqlx::Error) -> StoreError + use<> {
+        let place = self.place.clone();
+        move |error| place.failed(doing, &error)
+    }
+}
+
+/// The digest of an intent.
+fn key(identity: &[String]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in identity {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+impl Turn for Open {
+    fn pending(&mut self, most: u32) -> BoxFuture<'_, Result<Vec<KeptAlert>, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move { self.read_pending(most).await.map_err(failed) })
+    }
+
+    fn past<'a>(&'a mut self, kind: Kind, target: &'a str, rule: &'a str) -> BoxFuture<'a, Result<Past, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move { self.read_past(kind, target, rule).await.map_err(failed) })
+    }
+
+    fn add<'a>(
+        &'a mut self,
+        alert: &'a KeptAlert,
+        plan: &'a Plan,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<i64>, StoreError>> {
+        let failed = self.failed(Doing::Write);
+        Box::pin(async move { self.add_action(alert, plan, now).await.map_err(failed) })
+    }
+
+    fn handled<'a>(&'a mut self, alerts: &'a [KeptAlert]) -> BoxFuture<'a, Result<(), StoreError>> {
+        let failed = self.failed(Doing::Write);
+        Box::pin(async move { self.note_handled(alerts).await.map_err(failed) })
+    }
+
+    fn of_alert<'a>(&'a mut self, alert: i64, wanted: &'a [State]) -> BoxFuture<'a, Result<Vec<Record>, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move { self.read_of_alert(alert, wanted).await.map_err(failed) })
+    }
+
+    fn due(
+        &mut self,
+        kind: Kind,
+        now: Timestamp,
+        most: u32,
+    ) -> BoxFuture<'_, Result<Vec<(Record, Option<Status>)>, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move { self.read_due(kind, now, most).await.map_err(failed) })
+    }
+
+    fn expired(&mut self, now: Timestamp, most: u32) -> BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move { self.read_expired(now, most).await.map_err(failed) })
+    }
+
+    fn denied(&mut self) -> BoxFuture<'_, Result<Vec<Record>, StoreError>> {
+        let failed = self.failed(Doing::Write);
+        Box::pin(async move { self.take_denied().await.map_err(failed) })
+    }
+
+    fn held(&mut self) -> BoxFuture<'_, Result<Vec<Held>, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move { self.read_held().await.map_err(failed) })
+    }
+
+    fn began<'a>(&'a mut self, rule: Option<&'a str>, since: Timestamp) -> BoxFuture<'a, Result<u32, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move { self.count_began(rule, since).await.map_err(failed) })
+    }
+
+    fn is_paused(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move { actions::is_paused(&mut self.transaction).await.map_err(failed) })
+    }
+
+    fn change<'a>(
+        &'a mut self,
+        change: &'a Change,
+        from: &'a [State],
+        owner: Option<&'a str>,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let failed = self.failed(Doing::Write);
+        Box::pin(async move { self.write_change(change, from, owner, now).await.map_err(failed) })
+    }
+
+    fn note<'a>(
+        &'a mut self,
+        actor: &'a str,
+        action: Option<i64>,
+        event: &'a str,
+        detail: &'a str,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let failed = self.failed(Doing::Write);
+        Box::pin(async move { note(&mut self.transaction, actor, action, event, detail, now).await.map_err(failed) })
+    }
+
+    fn tell<'a>(&'a mut self, told: &'a [Notice]) -> BoxFuture<'a, Result<(), StoreError>> {
+        let failed = self.failed(Doing::Write);
+        Box::pin(async move { notices::post(&mut self.transaction, told).await.map_err(failed) })
+    }
+
+    fn open(&mut self) -> BoxFuture<'_, Result<Vec<(Kind, State, i64, Timestamp)>, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move { self.count_open().await.map_err(failed) })
+    }
+
+    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let failed = self.failed(Doing::Write);
+        Box::pin(async move { self.transaction.commit().await.map_err(failed) })
+    }
+}

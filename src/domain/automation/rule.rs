@@ -1,0 +1,260 @@
+//! Rules: which alerts lead to which action, and within which limits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use super::action::Kind;
+use super::alert::{KeptAlert, Status};
+use crate::domain::proof::Level;
+use crate::domain::window::Window;
+
+/// How far a rule goes by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Says what it would do.
+    DryRun,
+    /// Asks a person.
+    #[default]
+    Propose,
+    /// Does it.
+    Execute,
+}
+
+/// What becomes of an action when its alert is over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnResolve {
+    /// It isn't begun any more; what runs goes on.
+    #[default]
+    Cancel,
+    /// What runs is ended too.
+    Kill,
+    /// Nothing.
+    Ignore,
+}
+
+/// How a label is compared.
+#[derive(Debug, Clone)]
+enum Test {
+    Equal(Arc<str>),
+    Like(Regex),
+}
+
+/// A condition on a label, written as Alertmanager does: `source = "a"`, `item =~ "qemu/.*"`, `!=`, `!~`.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    label: Arc<str>,
+    test: Test,
+    negated: bool,
+    text: Arc<str>,
+}
+
+/// Why a text is no matcher.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MatcherError {
+    /// No operator, or no label name before it.
+    #[error("{0:?} is no matcher; write a label, one of = != =~ !~, and a value: item =~ \"qemu/.*\"")]
+    Form(String),
+    /// A label name that can't be.
+    #[error("{0:?} is no label name")]
+    Label(String),
+    /// A regular expression that can't be used.
+    #[error("{0:?} is no regular expression: {1}")]
+    Regex(String, String),
+}
+
+impl Matcher {
+    /// Reads a matcher. Regular expressions must match the whole value, as in Prometheus.
+    pub fn parse(text: &str) -> Result<Self, MatcherError> {
+        let form = || MatcherError::Form(text.to_owned());
+        let at = text.find(['=', '!']).ok_or_else(form)?;
+        let (label, rest) = text.split_at(at);
+        let operator = ["=~", "!~", "!=", "="].into_iter().find(|it| rest.starts_with(it)).ok_or_else(form)?;
+        let value = rest[operator.len()..].trim();
+        let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+        let label = label.trim();
+        let starts = label.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_');
+        if !starts || !label.chars().all(|it| it.is_ascii_alphanumeric() || it == '_') {
+            return Err(MatcherError::Label(label.to_owned()));
+        }
+        let test = match operator {
+            "=~" | "!~" => Test::Like(
+                Regex::new(&format!("^(?s:{value})$"))
+                    .map_err(|error| MatcherError::Regex(value.to_owned(), error.to_string()))?,
+            ),
+            _ => Test::Equal(value.into()),
+        };
+        Ok(Self { label: label.into(), test, negated: operator.starts_with('!'), text: text.trim().into() })
+    }
+
+    /// Whether it holds for an alert. A label that isn't there is empty.
+    pub fn matches(&self, alert: &KeptAlert) -> bool {
+        let value = alert.label(&self.label);
+        let fits = match &self.test {
+            Test::Equal(wanted) => value == &**wanted,
+            Test::Like(pattern) => pattern.is_match(value),
+        };
+        fits != self.negated
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What a rule does, before an alert says to what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Template {
+    /// Runs a program.
+    Hook {
+        /// Absolute path.
+        program: Arc<str>,
+        /// Arguments.
+        arguments: Vec<Arc<str>>,
+        /// It is killed after this.
+        timeout: Duration,
+    },
+    /// Tells somebody.
+    Notify {
+        /// Names of receivers; by the routes when empty.
+        receivers: Vec<Arc<str>>,
+    },
+    /// Scans the source that the alert names.
+    Rescan,
+    /// Reads the newest backup of the item that the alert names.
+    Reverify {
+        /// How much is to be proven.
+        level: Level,
+    },
+    /// Silences the alert.
+    Silence {
+        /// From start to end.
+        duration: Duration,
+        /// Labels that the silence matches; all of the alert when empty.
+        labels: Vec<Arc<str>>,
+    },
+}
+
+/// At most so many actions begin in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cap {
+    /// Actions.
+    pub most: u32,
+    /// In this time.
+    pub per: Duration,
+}
+
+/// A rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its name.
+    pub name: Arc<str>,
+    /// All of them must hold.
+    pub matchers: Vec<Matcher>,
+    /// Only alerts that were told for this receiver of Alertmanager.
+    pub receiver: Option<Arc<str>>,
+    /// Only alerts with one of these values of the label `severity`; any when empty.
+    pub severities: Vec<Arc<str>>,
+    /// Whether it is about alerts that fire, or about those that are over.
+    pub status: Status,
+    /// What it does.
+    pub template: Template,
+    /// The label that names the source.
+    pub source_label: Arc<str>,
+    /// The label that names the item.
+    pub item_label: Arc<str>,
+    /// How far it goes by itself.
+    pub mode: Mode,
+    /// The alert must still fire so long after it was first heard of.
+    pub patience: Duration,
+    /// The same sort of action on the same target begins again only after this.
+    pub cooldown: Duration,
+    /// The rule acts again, on any target, only after this.
+    pub rule_cooldown: Duration,
+    /// The rule begins at most so many actions in a time.
+    pub cap: Option<Cap>,
+    /// Nothing begins by itself in this time of day.
+    pub quiet: Option<Window>,
+    /// What becomes of the action when the alert is over.
+    pub on_resolve: OnResolve,
+}
+
+impl Rule {
+    /// The sort of its actions.
+    pub const fn kind(&self) -> Kind {
+        match self.template {
+            Template::Hook { .. } => Kind::Hook,
+            Template::Notify { .. } => Kind::Notify,
+            Template::Rescan => Kind::Rescan,
+            Template::Reverify { .. } => Kind::Reverify,
+            Template::Silence { .. } => Kind::Silence,
+        }
+    }
+
+    /// Whether it is about this alert.
+    pub fn concerns(&self, alert: &KeptAlert) -> bool {
+        alert.status() == self.status
+            && self.receiver.as_ref().is_none_or(|receiver| *receiver == alert.receiver)
+            && (self.severities.is_empty() || self.severities.iter().any(|it| **it == *alert.label("severity")))
+            && self.matchers.iter().all(|matcher| matcher.matches(alert))
+    }
+}
+
+/// All rules, and the limits that they share.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// In the order of the configuration. Every rule that is about an alert acts on it.
+    pub rules: Vec<Rule>,
+    /// All rules together begin at most so many actions in a time, notifications not counted.
+    pub cap: Cap,
+    /// Actions of one sort at the same time, by [`Kind::ALL`].
+    pub concurrency: [u32; Kind::ALL.len()],
+    /// A proposal that nobody answers ends after this.
+    pub proposals_expire: Duration,
+}
+
+impl Rules {
+    /// A rule by its name.
+    pub fn named(&self, name: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| *rule.name == *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::automation::decide::tests::alert;
+
+    #[test]
+    fn matchers_as_alertmanager_has_them() {
+        let alert = alert(&[("source", "cluster"), ("item", "qemu/109")]);
+        for (text, holds) in [
+            ("source = cluster", true),
+            ("source=\"cluster\"", true),
+            ("source != cluster", false),
+            ("item =~ qemu/.*", true),
+            ("item =~ \"qemu\"", false),
+            ("item =~ \"lxc|qemu\"", false),
+            ("item !~ \"lxc/.*\"", true),
+            ("absent = \"\"", true),
+            ("absent != \"\"", false),
+            ("source = ''", false),
+        ] {
+            assert_eq!(Matcher::parse(text).unwrap().matches(&alert), holds, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_matcher() {
+        for text in ["", "source", "= x", "1a = x", "a b = x", "item =~ \"(\"", "item ! x"] {
+            assert!(Matcher::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What people are told of actions.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::action::Action;
+use super::alert::KeptAlert;
+use super::decide::{Plan, Refusal};
+use super::record::{Record, State};
+use crate::domain::notice::{Notice, Phase, Severity, Topic};
+
+fn notice(key: String, severity: Severity, title: String, body: String, at: Timestamp) -> Notice {
+    Notice {
+        key: key.into(),
+        phase: Phase::Event,
+        severity,
+        topic: Topic::Action,
+        source: None,
+        item: None,
+        environment: None,
+        title: title.into(),
+        body: body.into(),
+        link: None,
+        at,
+        proposal: None,
+        receivers: Vec::new(),
+    }
+}
+
+fn about(notice: Notice, action: &Action) -> Notice {
+    Notice { source: action.source().cloned(), item: action.item().cloned(), ..notice }
+}
+
+/// What triggered it, for a person.
+fn trigger(alert: &KeptAlert) -> String {
+    let name = Some(alert.label("alertname")).filter(|name| !name.is_empty()).unwrap_or("an alert without name");
+    match alert.annotations.get("summary") {
+        Some(summary) => format!("{name}: {summary}"),
+        None => name.to_owned(),
+    }
+}
+
+/// Of a plan that was kept under this number: only what waits for a person.
+pub fn of_plan(id: i64, plan: &Plan, alert: &KeptAlert, now: Timestamp) -> Option<Notice> {
+    if plan.state != State::Proposed {
+        return None;
+    }
+    let severity = Severity::parse(alert.label("severity")).unwrap_or(Severity::Warning);
+    let title = format!("Approve? {}", plan.action);
+    let body = format!("Because of {}\nRule {}: {}\nAction {id}.", trigger(alert), plan.rule, plan.reason);
+    let asked = notice(format!("action/{id}/proposed"), severity, title, body, now);
+    Some(Notice { proposal: Some(id), ..about(asked, &plan.action) })
+}
+
+/// Of an alert that a rule is about and that names what isn't there.
+pub fn of_refusal(rule: &str, alert: &KeptAlert, refusal: &Refusal, now: Timestamp) -> Notice {
+    let title = format!("Rule {rule} can't act: {refusal}");
+    notice(format!("refused/{rule}/{}", alert.fingerprint), Severity::Warning, title, trigger(alert), now)
+}
+
+/// Of an action that is asked about although its rule would have done it, and of one that came to an end.
+pub fn of_change(record: &Record, state: State, reason: &str, now: Timestamp) -> Option<Notice> {
+    let (severity, title) = match state {
+        State::Proposed => (Severity::Critical, format!("Approve? {}", record.action)),
+        // That somebody was told shows by itself.
+        State::Done if matches!(record.action, Action::Notify { .. }) => return None,
+        State::Done => (Severity::Info, format!("Done: {}", record.action)),
+        State::Failed => (Severity::Warning, format!("Failed: {}", record.action)),
+        State::Expired => (Severity::Warning, format!("Nobody answered: {}", record.action)),
+        State::Denied | State::Cancelled => (Severity::Info, format!("Not done: {}", record.action)),
+        State::Cooldown | State::DryRun | State::Running | State::Scheduled => return None,
+    };
+    let key = format!("action/{}/{}", record.id, state.as_str());
+    let body = format!("{reason}\nRule {}, action {}.", record.rule, record.id);
+    let told = about(notice(key, severity, title, body, now), &record.action);
+    Some(Notice { proposal: (state == State::Proposed).then_some(record.id), ..told })
+}
+
+/// Of an alert that is over, to those who were told that it fires. `None` for an action that told nobody.
+pub fn of_recovery(record: &Record, alert: &KeptAlert, now: Timestamp) -> Option<Notice> {
+    let told = of_action(&record.action, now)?;
+    Some(Notice { phase: Phase::Recovered, body: format!("{} is over.", trigger(alert)).into(), ..told })
+}
+
+/// What a `notify` action tells. `None` for every other action.
+pub fn of_action(action: &Action, now: Timestamp) -> Option<Notice> {
+    let Action::Notify { receivers, severity, title, body, link, story, environment, source, item } = action else {
+        return None;
+    };
+    Some(Notice {
+        key: Arc::clone(story),
+        phase: Phase::Problem,
+        severity: *severity,
+        topic: Topic::Alert,
+        source: source.clone(),
+        item: item.clone(),
+        environment: environment.clone(),
+        title: title.clone(),
+        body: body.clone(),
+        link: link.clone(),
+        at: now,
+        proposal: None,
+        receivers: receivers.clone(),
+    })
+}

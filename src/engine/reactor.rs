@@ -1,0 +1,212 @@
+//! The one owner of what is done: decides on alerts, begins actions, records what came of them.
+//!
+//! ```text
+//!   alerts in the store ──► turn (one transaction): reclaim, decide, expire, begin ──► commit
+//!                                                                                       │ the intent is durable
+//!                                     turn: record Done or Failed, tell ◄── effects ◄───┘
+//! ```
+//! A turn holds a lock that no other daemon on the same store can hold at the same time. What runs has an owner with a
+//! lease; what an owner that is gone left behind is decided again, but for hooks, of which nobody can know what they did.
+
+mod hands;
+mod turn;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use self::hands::{Ended, Hands};
+use super::intake::Intake;
+use super::keeper::News;
+use super::ports::ledger::{Effect, LEASE, Ledger, Processes};
+use super::ports::{Clock, StoreError};
+use crate::domain::automation::action::Kind;
+use crate::domain::automation::record::State;
+use crate::domain::automation::rule::Rules;
+use crate::domain::automation::status::{Automation, Tally};
+use crate::domain::inventory::Inventory;
+
+/// Without anything else happening a turn is taken so often: time passes, and people decide elsewhere.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What runs is said to be in good hands so often.
+const RENEW: Duration = Duration::from_secs(10);
+
+/// What is old is forgotten so often.
+const TIDY: Duration = Duration::from_secs(60 * 60);
+
+/// At the end, what ended is recorded if it takes no longer than this.
+const LAST_TURN: Duration = Duration::from_millis(800);
+
+/// What the reactor goes by.
+pub struct Settings {
+    /// The rules.
+    pub rules: Rules,
+    /// Alerts and actions are kept so long.
+    pub retention: Duration,
+}
+
+/// The outside, as the reactor needs it.
+#[derive(Clone)]
+pub struct Outside {
+    /// Keeps everything.
+    pub ledger: Arc<dyn Ledger>,
+    /// Does each sort of action.
+    pub effects: BTreeMap<Kind, Arc<dyn Effect>>,
+    /// Tells processes apart.
+    pub processes: Arc<dyn Processes>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What the webhook counts.
+    pub intake: Intake,
+    /// Something happened.
+    pub wake: Arc<Notify>,
+}
+
+struct Reactor {
+    settings: Settings,
+    outside: Outside,
+    inventories: watch::Receiver<Arc<Inventory>>,
+    me: Arc<str>,
+    hands: Hands,
+    /// Results that the store didn't take yet.
+    unsaved: Vec<Ended>,
+    tally: Tally,
+    open: Vec<(Kind, State, i64, Timestamp)>,
+    paused: Option<Timestamp>,
+    last_turn: Option<Timestamp>,
+    problem: Option<Arc<str>>,
+    renewed: Timestamp,
+    tidied: Timestamp,
+}
+
+/// Reacts until told to stop, or until the inventory's owner is gone.
+pub async fn run(
+    settings: Settings,
+    outside: Outside,
+    inventories: watch::Receiver<Arc<Inventory>>,
+    news: mpsc::Sender<News>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let wake = outside.wake.clone();
+    let mut reactor = Reactor::new(settings, outside, inventories);
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let mut ticked = false;
+        tokio::select! {
+            () = told(&mut stop) => break,
+            ended = reactor.hands.next() => reactor.unsaved.push(ended),
+            () = wake.notified() => {}
+            _ = tick.tick() => ticked = true,
+        }
+        let result = reactor.react().await;
+        // A full batch, or something that ended: there may be more to do at once.
+        if matches!(result, Ok(true)) {
+            wake.notify_one();
+        }
+        reactor.settle(result.map(drop));
+        if ticked && news.send(News::Automation(Arc::new(reactor.status()))).await.is_err() {
+            break;
+        }
+    }
+    if timeout(LAST_TURN, reactor.stop()).await.is_err() {
+        tracing::warn!("the store took no result in time at the end; what ran is decided again at the next start");
+    }
+}
+
+/// Resolves when it was said, or when nobody is left to say it.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    // The guard that this would return must not live on.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+impl Reactor {
+    fn new(settings: Settings, outside: Outside, inventories: watch::Receiver<Arc<Inventory>>) -> Self {
+        let now = outside.clock.now();
+        Self {
+            me: outside.processes.me(),
+            settings,
+            outside,
+            inventories,
+            hands: Hands::default(),
+            unsaved: Vec::new(),
+            tally: Tally::default(),
+            open: Vec::new(),
+            paused: None,
+            last_turn: None,
+            problem: None,
+            renewed: now,
+            tidied: now,
+        }
+    }
+
+    /// Everything that is to be done now. Whether there may be more at once.
+    async fn react(&mut self) -> Result<bool, StoreError> {
+        self.record_ends().await?;
+        let more = self.take_turn().await?;
+        self.keep_house().await?;
+        self.last_turn = Some(self.outside.clock.now());
+        Ok(more)
+    }
+
+    async fn keep_house(&mut self) -> Result<(), StoreError> {
+        let now = self.outside.clock.now();
+        if !self.hands.is_empty() && is_due(self.renewed, RENEW, now) {
+            self.outside.ledger.renew(&self.me, after(now, LEASE)).await?;
+            self.renewed = now;
+        }
+        if is_due(self.tidied, TIDY, now) {
+            let before = now.checked_sub(self.settings.retention).unwrap_or(Timestamp::MIN);
+            let forgotten = self.outside.ledger.forget_automation(before).await?;
+            self.tidied = now;
+            if forgotten > 0 {
+                tracing::info!(forgotten, "old actions were removed from the store");
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, result: Result<(), StoreError>) {
+        match result {
+            Ok(()) => {
+                if let Some(problem) = self.problem.take() {
+                    tracing::info!("the automation can use the store again (before: {problem})");
+                }
+            }
+            Err(error) => {
+                if self.problem.as_deref() != Some(&*error.message) {
+                    tracing::error!("the automation stands still: {error}");
+                }
+                self.problem = Some(error.message.into());
+            }
+        }
+    }
+
+    fn status(&self) -> Automation {
+        Automation {
+            intake: self.outside.intake.counts(),
+            tally: self.tally,
+            open: self.open.clone(),
+            paused: self.paused,
+            last_turn: self.last_turn,
+            problem: self.problem.clone(),
+        }
+    }
+}
+
+fn after(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_add(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether a pause is over; a clock that was set back ends it.
+fn is_due(last: Timestamp, pause: Duration, now: Timestamp) -> bool {
+    now < last || now >= after(last, pause)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! What runs at this moment, in this process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::timeout;
+
+use crate::domain::age;
+use crate::domain::automation::record::Record;
+use crate::engine::ports::ledger::{Effect, Failure, Outcome};
+
+/// How an action ended.
+pub(super) struct Ended {
+    pub(super) record: Record,
+    pub(super) result: Result<Outcome, Failure>,
+}
+
+/// Effects that run, each a task of its own.
+#[derive(Default)]
+pub(super) struct Hands {
+    tasks: JoinSet<Result<Outcome, Failure>>,
+    records: HashMap<Id, (Record, AbortHandle, Option<Arc<str>>)>,
+}
+
+impl Hands {
+    /// Begins an effect. Its time is limited, and a defect in it is a failure of the action.
+    pub(super) fn begin(&mut self, record: Record, effect: Option<Arc<dyn Effect>>) {
+        let work = record.clone();
+        let handle = self.tasks.spawn(async move {
+            let Some(effect) = effect else {
+                return Err(Failure::new(format!("{} isn't possible in this configuration", work.action.kind())));
+            };
+            let limit = work.action.timeout();
+            let late = || Failure::new(format!("it took longer than {}", age::words(limit)));
+            // A hook has a limit of its own, and says more when it is over.
+            let grace = std::time::Duration::from_secs(10);
+            timeout(limit.saturating_add(grace), effect.perform(&work)).await.unwrap_or_else(|_| Err(late()))
+        });
+        self.records.insert(handle.id(), (record, handle, None));
+    }
+
+    /// The next one that ends; never, when none runs.
+    pub(super) async fn next(&mut self) -> Ended {
+        loop {
+            let Some(ended) = self.tasks.join_next_with_id().await else {
+                return std::future::pending().await;
+            };
+            let (id, result) = match ended {
+                Ok((id, result)) => (id, result),
+                Err(error) => (error.id(), Err(Failure::new("a defect in firedrill: please report it"))),
+            };
+            if let Some((record, _, killed)) = self.records.remove(&id) {
+                let result = match killed {
+                    Some(why) => Err(Failure::new(&*why)),
+                    None => result,
+                };
+                return Ended { record, result };
+            }
+        }
+    }
+
+    /// Ends an effect, and with it what it began.
+    pub(super) fn kill(&mut self, action: i64, why: &str) {
+        for (record, handle, killed) in self.records.values_mut() {
+            if record.id == action {
+                *killed = Some(why.into());
+                handle.abort();
+            }
+        }
+    }
+
+    /// Whether this process runs the action.
+    pub(super) fn hold(&self, action: i64) -> bool {
+        self.records.values().any(|(record, ..)| record.id == action)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Ends everything. What was running.
+    pub(super) async fn drop_all(&mut self) -> Vec<Record> {
+        self.tasks.shutdown().await;
+        self.records.drain().map(|(_, (record, ..))| record).collect()
+    }
+}

@@ -1,0 +1,381 @@
+//! What happens in a turn.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::hands::Ended;
+use super::{Reactor, after};
+use crate::domain::automation::action::Kind;
+use crate::domain::automation::alert::{KeptAlert, Status};
+use crate::domain::automation::decide::{Plan, Standing, Step, allowed, interrupted, proceed, wishes};
+use crate::domain::automation::record::{Record, State};
+use crate::domain::automation::rule::OnResolve;
+use crate::domain::automation::status::Result as Counted;
+use crate::domain::automation::telling;
+use crate::domain::inventory::Inventory;
+use crate::engine::ports::StoreError;
+use crate::engine::ports::ledger::{Change, Failure, LEASE, Outcome, Turn};
+
+/// Alerts that are decided on in one turn.
+const BATCH: u32 = 256;
+
+/// Proposals that expire in one turn.
+const EXPIRE: u32 = 256;
+
+/// Due actions of a sort that are looked at beyond the free places: some of them will be cancelled.
+const AHEAD: u32 = 16;
+
+/// What a turn changed, for counting once it is durable.
+#[derive(Default)]
+struct Done {
+    begun: Vec<Record>,
+    counted: Vec<(Kind, Counted)>,
+    killed: Vec<(i64, String)>,
+}
+
+impl Change {
+    fn to(action: i64, state: State, reason: impl Into<Arc<str>>, event: &'static str) -> Self {
+        Self { action, state, reason: reason.into(), not_before: None, expires: None, owner: None, result: None, event }
+    }
+}
+
+impl Reactor {
+    /// Reclaims, decides, expires and begins. Whether a batch was full.
+    pub(super) async fn take_turn(&mut self) -> Result<bool, StoreError> {
+        let inventory = self.inventories.borrow().clone();
+        let now = self.outside.clock.now();
+        let mut turn = self.outside.ledger.turn().await?;
+        let mut done = Done::default();
+        let running = self.reclaim(&mut *turn, &mut done, now).await?;
+        let denied = turn.denied().await?;
+        for record in denied {
+            self.tell_change(&mut *turn, &record, State::Denied, &record.reason.clone(), now).await?;
+            done.counted.push((record.action.kind(), Counted::Denied));
+        }
+        self.expire(&mut *turn, &mut done, now).await?;
+        let paused = turn.is_paused().await?;
+        let mut full = false;
+        // Before everything was looked at once, nobody knows what is there.
+        if !paused && inventory.is_complete() {
+            full = self.decide(&mut *turn, &inventory, &mut done, now).await?;
+            self.begin(&mut *turn, &inventory, running, &mut done, now).await?;
+        }
+        let open = turn.open().await?;
+        turn.commit().await?;
+        self.open = open;
+        self.paused = if paused { self.paused.or(Some(now)) } else { None };
+        let again = full || !done.begun.is_empty();
+        self.carry_out(done);
+        Ok(again)
+    }
+
+    /// What was decided is durable: begin it.
+    fn carry_out(&mut self, done: Done) {
+        for (kind, result) in done.counted {
+            self.tally.count(kind, result);
+        }
+        for (action, why) in done.killed {
+            self.hands.kill(action, &why);
+        }
+        for record in done.begun {
+            tracing::info!(action = record.id, rule = &*record.rule, "{}", record.action);
+            let effect = self.outside.effects.get(&record.action.kind()).cloned();
+            self.hands.begin(record, effect);
+        }
+    }
+
+    /// Takes back what owners that are gone left behind. How many of each sort run.
+    async fn reclaim(
+        &mut self,
+        turn: &mut dyn Turn,
+        done: &mut Done,
+        now: Timestamp,
+    ) -> Result<[u32; Kind::ALL.len()], StoreError> {
+        let mut running = [0; Kind::ALL.len()];
+        for held in turn.held().await? {
+            let mine = held.owner == self.me;
+            let alive = if mine {
+                self.hands.hold(held.record.id) || self.unsaved.iter().any(|ended| ended.record.id == held.record.id)
+            } else {
+                held.lease >= now && !self.outside.processes.is_gone(&held.owner)
+            };
+            if alive {
+                if let Some(at) = Kind::ALL.iter().position(|kind| *kind == held.record.action.kind()) {
+                    running[at] += 1;
+                }
+                continue;
+            }
+            let (state, reason) = interrupted(&held.record.action, held.tries);
+            let change = Change::to(held.record.id, state, reason.as_str(), "interrupted");
+            if turn.change(&change, &[State::Running], Some(&held.owner), now).await? {
+                tracing::warn!(action = held.record.id, "{}: {reason}", held.record.action);
+                self.tell_change(turn, &held.record, state, &reason, now).await?;
+                done.counted.extend(Counted::of(state).map(|it| (held.record.action.kind(), it)));
+            }
+        }
+        Ok(running)
+    }
+
+    async fn expire(&mut self, turn: &mut dyn Turn, done: &mut Done, now: Timestamp) -> Result<(), StoreError> {
+        for record in turn.expired(now, EXPIRE).await? {
+            let reason = "expired: nobody approved or denied it in time";
+            let change = Change::to(record.id, State::Expired, reason, "expired");
+            if turn.change(&change, &[State::Proposed], None, now).await? {
+                self.tell_change(turn, &record, State::Expired, reason, now).await?;
+                done.counted.push((record.action.kind(), Counted::Expired));
+            }
+        }
+        Ok(())
+    }
+
+    async fn decide(
+        &mut self,
+        turn: &mut dyn Turn,
+        inventory: &Inventory,
+        done: &mut Done,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let alerts = turn.pending(BATCH).await?;
+        for alert in &alerts {
+            if alert.status() == Status::Resolved {
+                self.resolved(turn, alert, done, now).await?;
+            }
+            for wish in wishes(alert, &self.settings.rules, inventory) {
+                let rule = wish.rule.name.clone();
+                let kind = match &wish.action {
+                    Ok(action) => action.kind(),
+                    Err(_) => wish.rule.kind(),
+                };
+                let past = turn.past(kind, &wish.target(alert), &rule).await?;
+                match wish.decide(alert, past, &self.settings.rules, now) {
+                    Ok(plan) => self.keep(turn, alert, &plan, done, now).await?,
+                    Err(refusal) => {
+                        tracing::warn!(rule = &*rule, fingerprint = &*alert.fingerprint, "refused: {refusal}");
+                        let actor = format!("rule:{rule}");
+                        turn.note(&actor, None, "refused", &refusal.to_string(), now).await?;
+                        turn.tell(&[telling::of_refusal(&rule, alert, &refusal, now)]).await?;
+                        done.counted.push((kind, Counted::Refused));
+                    }
+                }
+            }
+        }
+        turn.handled(&alerts).await?;
+        Ok(alerts.len() == BATCH as usize)
+    }
+
+    async fn keep(
+        &self,
+        turn: &mut dyn Turn,
+        alert: &KeptAlert,
+        plan: &Plan,
+        done: &mut Done,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let kind = plan.action.kind();
+        let Some(id) = turn.add(alert, plan, now).await? else {
+            done.counted.push((kind, Counted::Duplicate));
+            return Ok(());
+        };
+        tracing::info!(action = id, rule = &*plan.rule, state = plan.state.as_str(), "{}", plan.reason);
+        done.counted.extend(Counted::of(plan.state).map(|it| (kind, it)));
+        if let Some(notice) = telling::of_plan(id, plan, alert, now) {
+            turn.tell(&[notice]).await?;
+        }
+        Ok(())
+    }
+
+    /// An alert is over: what it asked for isn't begun any more, and who heard of it hears that.
+    async fn resolved(
+        &mut self,
+        turn: &mut dyn Turn,
+        alert: &KeptAlert,
+        done: &mut Done,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let states = [State::Proposed, State::Scheduled, State::Running, State::Done];
+        for record in turn.of_alert(alert.id, &states).await? {
+            let rule = self.settings.rules.named(&record.rule);
+            let asked_by_end = rule.is_some_and(|rule| rule.status == Status::Resolved);
+            let on_resolve = rule.map_or(OnResolve::Cancel, |rule| rule.on_resolve);
+            match record.state {
+                State::Done => {
+                    if let Some(notice) = telling::of_recovery(&record, alert, now) {
+                        turn.tell(&[notice]).await?;
+                    }
+                }
+                _ if asked_by_end || on_resolve == OnResolve::Ignore => {}
+                State::Running if on_resolve == OnResolve::Kill => {
+                    done.killed.push((record.id, "ended: the alert is over".to_owned()));
+                }
+                State::Running => {}
+                _ => {
+                    let reason = "cancelled: the alert is over";
+                    let change = Change::to(record.id, State::Cancelled, reason, "cancelled");
+                    if turn.change(&change, &[State::Proposed, State::Scheduled], None, now).await? {
+                        done.counted.push((record.action.kind(), Counted::Cancelled));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(
+        &mut self,
+        turn: &mut dyn Turn,
+        inventory: &Inventory,
+        mut running: [u32; Kind::ALL.len()],
+        done: &mut Done,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let cap = self.settings.rules.cap;
+        let mut began_by_all: Option<u32> = None;
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            let free = allowed(&self.settings.rules, kind).saturating_sub(running[at]);
+            if free == 0 {
+                continue;
+            }
+            for (record, alert) in turn.due(kind, now, free.saturating_add(AHEAD)).await? {
+                let began_all = match began_by_all {
+                    Some(count) => count,
+                    None => turn.began(None, before(now, cap.per)).await?,
+                };
+                let rule_cap = self.settings.rules.named(&record.rule).and_then(|rule| rule.cap);
+                let began_rule = match rule_cap {
+                    Some(cap) => turn.began(Some(&record.rule), before(now, cap.per)).await?,
+                    None => 0,
+                };
+                let standing = Standing {
+                    rules: &self.settings.rules,
+                    inventory,
+                    alert,
+                    running: running[at],
+                    began: (began_all, began_rule),
+                };
+                let step = proceed(&record, standing, now);
+                let begun = self.step(turn, &record, step, done, now).await?;
+                running[at] += u32::from(begun);
+                began_by_all = Some(began_all + u32::from(begun && kind != Kind::Notify));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a step. Whether the action begins.
+    async fn step(
+        &mut self,
+        turn: &mut dyn Turn,
+        record: &Record,
+        step: Step,
+        done: &mut Done,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let id = record.id;
+        let change = match step {
+            Step::Wait(until) if until <= now => return Ok(false),
+            Step::Wait(until) => {
+                let reason = format!("waits until {until}: the rule's quiet time");
+                Change { not_before: Some(until), ..Change::to(id, State::Scheduled, reason, "waits") }
+            }
+            Step::Begin => {
+                let lease = after(now, LEASE);
+                Change {
+                    owner: Some((self.me.clone(), lease)),
+                    ..Change::to(id, State::Running, "being done", "started")
+                }
+            }
+            Step::Ask(reason) => {
+                let expires = after(now, self.settings.rules.proposals_expire);
+                Change { expires: Some(expires), ..Change::to(id, State::Proposed, reason, "proposed") }
+            }
+            Step::Cancel(reason) => Change::to(id, State::Cancelled, reason, "cancelled"),
+        };
+        if !turn.change(&change, &[State::Scheduled], None, now).await? {
+            return Ok(false);
+        }
+        self.tell_change(turn, record, change.state, &change.reason, now).await?;
+        done.counted.extend(Counted::of(change.state).map(|it| (record.action.kind(), it)));
+        let begins = change.state == State::Running;
+        if begins {
+            done.begun.push(Record { state: State::Running, started: Some(now), ..record.clone() });
+        }
+        Ok(begins)
+    }
+
+    async fn tell_change(
+        &self,
+        turn: &mut dyn Turn,
+        record: &Record,
+        state: State,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match telling::of_change(record, state, reason, now) {
+            Some(notice) => turn.tell(&[notice]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Records what ended, each in a transaction of its own, in order.
+    pub(super) async fn record_ends(&mut self) -> Result<(), StoreError> {
+        while let Some(ended) = self.unsaved.first() {
+            let now = self.outside.clock.now();
+            let mut turn = self.outside.ledger.turn().await?;
+            let (state, change, notices) = end_of(ended);
+            let kept = turn.change(&change, &[State::Running], Some(&self.me), now).await?;
+            if kept {
+                turn.tell(&notices).await?;
+                self.tell_change(&mut *turn, &ended.record, state, &change.reason, now).await?;
+            }
+            turn.commit().await?;
+            let record = self.unsaved.remove(0).record;
+            if kept {
+                tracing::info!(action = record.id, state = state.as_str(), "{}: {}", record.action, change.reason);
+                if let Some(counted) = Counted::of(state) {
+                    self.tally.count(record.action.kind(), counted);
+                }
+            } else {
+                tracing::warn!(action = record.id, "{} ended after it was taken for lost", record.action);
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the process: what runs is ended, and left to be decided again.
+    pub(super) async fn stop(&mut self) {
+        for record in self.hands.drop_all().await {
+            let failed = Failure::new("ended: firedrill was stopped while it ran");
+            if !record.action.kind().is_idempotent() {
+                self.unsaved.push(Ended { record, result: Err(failed) });
+            }
+        }
+        // What else ran has no owner any more after this: the next start decides.
+        if let Err(error) = self.record_ends().await {
+            tracing::warn!("what ran at the end could not be recorded: {error}");
+        }
+    }
+}
+
+fn end_of(ended: &Ended) -> (State, Change, Vec<crate::domain::notice::Notice>) {
+    let id = ended.record.id;
+    match &ended.result {
+        Ok(Outcome { result, output, notices }) => {
+            let (text, output): (Arc<str>, Option<Arc<str>>) =
+                (result.as_str().into(), output.as_deref().map(Arc::from));
+            let change = Change { result: Some((text.clone(), output)), ..Change::to(id, State::Done, text, "done") };
+            (State::Done, change, notices.clone())
+        }
+        Err(Failure { reason, output }) => {
+            let (text, output): (Arc<str>, Option<Arc<str>>) =
+                (reason.as_str().into(), output.as_deref().map(Arc::from));
+            let change =
+                Change { result: Some((text.clone(), output)), ..Change::to(id, State::Failed, text, "failed") };
+            (State::Failed, change, Vec::new())
+        }
+    }
+}
+
+fn before(now: Timestamp, by: std::time::Duration) -> Timestamp {
+    now.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
