@@ -3,6 +3,8 @@
 //! [`App::build`] binds and prepares, [`App::run`] serves until told to stop. A loop that ends by itself ends the
 //! process: there is no silent running on without it.
 
+mod automation;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,12 +16,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::automation::{Automation, Reach};
 use crate::adapters::archive_files::ArchiveFiles;
 use crate::adapters::background::Background;
 use crate::adapters::directory::Root;
 use crate::adapters::directory_watch;
 use crate::adapters::dump_dir::DumpDir;
-use crate::adapters::store::{Opener, Place};
+use crate::adapters::store::{Place, Shared};
 use crate::adapters::vzdump_dir::VzdumpDir;
 use crate::config::{Config, root};
 use crate::domain::inventory::Inventory;
@@ -29,14 +32,14 @@ use crate::engine::examiner::Allowance;
 use crate::engine::ports::{Clock, Source};
 use crate::engine::throttle::Throttle;
 use crate::engine::verifier::{self, Outside};
-use crate::engine::{keeper, scanner};
+use crate::engine::{keeper, reactor, scanner};
 use crate::http::auth::Gate;
 use crate::http::server::{Limits, Server};
 use crate::http::web_config::{self, WebConfig};
 use crate::http::{self, reload, router};
 use crate::metrics::exposition::{self, Exposition};
 
-/// The verifier gets so long to store what it read to the end.
+/// The verifier and the reactor get so long to store what ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Reports of scans that wait to be folded.
@@ -75,21 +78,20 @@ fn paths(roots: &[root::Root]) -> Vec<PathBuf> {
     roots.iter().map(|root| root.path.clone()).collect()
 }
 
-/// Opens the configured store.
-pub fn stores(config: &Config) -> anyhow::Result<Opener> {
-    Ok(Opener(Place::new(config.store.url()?)))
+/// The configured store. Opens nothing yet.
+pub fn store(config: &Config) -> anyhow::Result<Shared> {
+    Ok(Shared::new(Place::new(config.store.url()?)))
 }
 
 /// The verifier with its outside, if archives are to be read.
 fn verifier(
     config: &Config,
     sources: &[WatchedSource],
+    store: &Option<Shared>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Option<(verifier::Settings, Outside)>> {
     let it = &config.verify;
-    if !it.enabled {
-        return Ok(None);
-    }
+    let Some(store) = store.clone().filter(|_| it.enabled) else { return Ok(None) };
     let background = Background { nice: it.nice, idle_io: it.idle_io };
     let settings = verifier::Settings {
         sources: sources.iter().map(|it| it.source.spec().name.clone()).collect(),
@@ -101,7 +103,7 @@ fn verifier(
         retention: config.store.retention,
         prepare: Arc::new(move || background.enter()),
     };
-    let outside = Outside { stores: Arc::new(stores(config)?), archives: Arc::new(ArchiveFiles), clock: clock.clone() };
+    let outside = Outside { stores: Arc::new(store), archives: Arc::new(ArchiveFiles), clock: clock.clone() };
     Ok(Some((settings, outside)))
 }
 
@@ -109,6 +111,7 @@ fn verifier(
 pub struct App {
     sources: Vec<WatchedSource>,
     verifier: Option<(verifier::Settings, Outside)>,
+    automation: Option<Automation>,
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     server: Server,
@@ -132,7 +135,15 @@ impl App {
                 "no source is configured: add a [[vzdump]] or [[dump]] section (see config/firedrill.example.toml), or try `firedrill serve --demo`"
             );
         }
-        let verifier = verifier(config, &sources, &clock)?;
+        install_tls();
+        // Whoever neither verifies nor acts needs none.
+        let wanted = config.verify.enabled || !config.automation.rules.is_empty();
+        let store = wanted.then(|| store(config)).transpose()?;
+        let verifier = verifier(config, &sources, &store, &clock)?;
+        let automation = match &store {
+            Some(store) => automation::build(config, store, &clock)?,
+            None => None,
+        };
         let path = config.web.config_file.clone();
         let read = path.as_deref().map(web_config::read).transpose()?.unwrap_or_default();
         let address = config.web.listen_address.as_str();
@@ -144,6 +155,7 @@ impl App {
         Ok(Self {
             sources,
             verifier,
+            automation,
             policy: Arc::new(config.policy()),
             clock,
             server: Server::new(listener, limits, tls.subscribe()),
@@ -180,21 +192,37 @@ impl App {
         let (publish_exposition, expositions) = watch::channel(Arc::new(first));
         let (stop, stopped) = watch::channel(false);
         let state = http::State { inventory: inventories.clone(), exposition: expositions, clock: self.clock.clone() };
-        let routes = router::router(state, self.gate.clone());
+        let intake = self.automation.as_ref().map(|automation| automation.intake.clone());
+        let routes = router::router(state, self.gate.clone(), intake);
 
         let (report, reports) = mpsc::channel(REPORTS);
         let (news, received) = mpsc::channel(REPORTS);
         let mut loops: JoinSet<anyhow::Result<&'static str>> = JoinSet::new();
+        let mut all_nudges = Vec::new();
         for WatchedSource { source, paths } in self.sources {
             let (nudge, nudges) = mpsc::channel(1);
+            all_nudges.push((source.spec().name.clone(), nudge.clone()));
             directory_watch::spawn(source.spec().name.as_str(), paths, nudge);
             let (clock, report) = (self.clock.clone(), report.clone());
             loops.spawn(async move { Ok(scanner::run(source, clock, report, nudges).await.map(|()| "scanner")?) });
         }
         loops
             .spawn(named("keeper", keeper::run(self.policy, self.clock.clone(), reports, received, publish_inventory)));
+        let (order, orders) = mpsc::channel(REPORTS);
+        let reach = Reach {
+            nudges: all_nudges,
+            inventories: inventories.clone(),
+            orders: self.verifier.is_some().then_some(order),
+        };
+        let mut reacting = None;
+        if let Some(automation) = self.automation {
+            let (settings, outside, writer) = automation.outside(reach, &self.clock)?;
+            loops.spawn(named("intake", writer.run()));
+            let work = reactor::run(settings, outside, inventories.clone(), news.clone(), stopped.clone());
+            reacting = Some(tokio::spawn(work));
+        }
         let mut verifying = self.verifier.map(|(settings, outside)| {
-            tokio::spawn(verifier::run(settings, outside, inventories.clone(), news, stopped.clone()))
+            tokio::spawn(verifier::run(settings, outside, inventories.clone(), news, orders, stopped.clone()))
         });
         loops.spawn(named("renderer", exposition::run(inventories, self.clock, publish_exposition)));
         if let Some(path) = self.web.path {
@@ -206,6 +234,7 @@ impl App {
             () = shutdown => None,
             ended = loops.join_next() => ended,
             ended = ended(&mut verifying) => Some(ended.map(|()| Ok("verifier"))),
+            ended = ended(&mut reacting) => Some(ended.map(|()| Ok("reactor"))),
             ended = &mut server => return match ended {
                 Ok(()) => Err(anyhow::anyhow!("the web server ended by itself")),
                 Err(defect) => Err(anyhow::Error::new(defect).context("the web server failed")),
@@ -213,9 +242,9 @@ impl App {
         };
         stop.send_replace(true);
         server.await.context("the web server failed")?;
-        // It ends within a moment; what hangs on a dead share is left behind.
-        if let Some(verifying) = verifying.filter(|task| !task.is_finished()) {
-            let _ = tokio::time::timeout(LAST_WORDS, verifying).await;
+        // They end within a moment; what hangs on a dead share is left behind.
+        for task in [verifying, reacting].into_iter().flatten().filter(|task| !task.is_finished()) {
+            let _ = tokio::time::timeout(LAST_WORDS, task).await;
         }
         match failed {
             None => Ok(()),
@@ -224,6 +253,12 @@ impl App {
             Some(Err(defect)) => Err(anyhow::Error::new(defect).context("a loop failed")),
         }
     }
+}
+
+/// What speaks TLS to others uses this provider.
+fn install_tls() {
+    // It may have been installed before, by an earlier daemon of the same process.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
 }
 
 /// The end of a task that may not exist; without one it never comes.

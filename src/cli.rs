@@ -1,5 +1,7 @@
 //! The command line: what can be asked, and with which exit code it ends.
 
+mod automation;
+mod automation_explain;
 mod check_config;
 mod logging;
 mod looking;
@@ -43,6 +45,8 @@ enum Command {
     Scan(scan::Scan),
     /// Read archives from beginning to end; exit 0: all intact, 1: something is damaged, 2: something could not be checked
     Verify(verify::Verify),
+    /// What is done about alerts: list, approve, deny, pause, resume, explain
+    Automation(automation::Automation),
     /// Check the configuration and print everything that is wrong with it
     CheckConfig(check_config::CheckConfig),
 }
@@ -73,6 +77,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Scan(scan) => scan.run(),
             Command::Verify(verify) => verify.run(),
+            Command::Automation(automation) => automation.run(),
             Command::CheckConfig(check) => check.run(),
         };
         result.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 //! Strict: an unknown key is an error. [`load`] reports every error with its key at once, those of types and names as
 //! well as those of meaning. Only a table that lacks or misspells what it can't be without is left out of the latter.
 
+pub mod automation;
 pub mod dump;
 pub mod environments;
 mod errors;
@@ -41,6 +42,8 @@ pub struct Config {
     pub log: logging::Log,
     /// The store.
     pub store: store::Store,
+    /// What may be done about alerts.
+    pub automation: automation::Automation,
     /// The verifier.
     pub verify: verify::Verify,
     /// What is expected where no environment or item says otherwise.
@@ -89,6 +92,7 @@ impl Config {
         self.web.check(complaints);
         self.store.check(complaints);
         self.verify.check(complaints);
+        self.automation.check(self.verify.enabled, complaints);
         self.defaults.check("defaults", complaints);
         let mut names = BTreeSet::new();
         let sources = self.vzdump.iter().enumerate().map(|(index, it)| (format!("vzdump.{index}"), &it.name));

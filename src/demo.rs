@@ -17,7 +17,9 @@ use jiff::tz::TimeZone;
 
 use crate::config::environments::{Criteria, Environment};
 use crate::config::root::Root;
-use crate::config::{Config, dump, store, verify, vzdump, web};
+use crate::config::{Config, automation, dump, store, verify, vzdump, web};
+use crate::domain::automation::action::Kind;
+use crate::domain::automation::rule::Mode;
 use crate::domain::look::Medium;
 
 /// The zone that the demo nodes keep.
@@ -140,6 +142,11 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         grace: None,
         minimum_size: None,
     };
+    let rule = |name: &str, action, mode, matcher: &str| automation::Rule {
+        mode,
+        matchers: vec![matcher.to_owned()],
+        ..automation::Rule::new(name, action)
+    };
     let week = Duration::from_secs(7 * 24 * 3600);
     Ok(Config {
         web: web::Web {
@@ -155,6 +162,13 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         store: store::Store {
             url: Some(format!("sqlite://{}", directory.join("firedrill.db").display()).into()),
             ..store::Store::default()
+        },
+        automation: automation::Automation {
+            rules: vec![
+                rule("reverify-damaged", Kind::Reverify, Some(Mode::Execute), "alertname = FiredrillBackupCorrupt"),
+                rule("rescan-unknown", Kind::Rescan, None, "alertname = FiredrillSourceUnknown"),
+            ],
+            ..automation::Automation::default()
         },
         // Somebody waits to see it.
         verify: verify::Verify { rate: None, nice: 0, idle_io: false, ..verify::Verify::default() },

@@ -2,6 +2,7 @@
 //!
 //! Everything read here is hostile: memory and time are bounded, and nothing panics.
 
+pub mod alertmanager;
 pub mod archive;
 pub mod bzip2;
 pub mod checksum_file;

@@ -10,5 +10,6 @@ pub mod router;
 pub mod server;
 mod state;
 pub mod web_config;
+pub mod webhook;
 
 pub use self::state::State;

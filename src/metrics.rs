@@ -3,6 +3,7 @@
 //! [`items`] and its like list families over one [`Inventory`](crate::domain::inventory::Inventory);
 //! [`exposition`] renders those of the items once per change, because there are many, and the small rest per scrape.
 
+pub mod automation;
 pub mod backups;
 pub mod catalogue;
 pub mod daemon;

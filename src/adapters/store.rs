@@ -8,9 +8,9 @@ mod alerts;
 mod error;
 mod notices;
 mod rows;
+mod shared;
 mod turn;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -24,7 +24,9 @@ use self::rows::{clean, key, micros, moment, nanos, of_row, stamp};
 use crate::domain::ids::SourceName;
 use crate::domain::proof::{ArchiveId, Conclusion, FirstSight, Level, Verification};
 use crate::domain::run::FileFacts;
-use crate::engine::ports::{Kept, LevelReached, ProofStore, StoreError, Stores};
+use crate::engine::ports::{Kept, LevelReached, ProofStore, StoreError};
+
+pub use self::shared::Shared;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -81,16 +83,6 @@ impl Place {
 impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.shown())
-    }
-}
-
-/// Opens a store at its place whenever it is asked to.
-#[derive(Debug, Clone)]
-pub struct Opener(pub Place);
-
-impl Stores for Opener {
-    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn ProofStore>, StoreError>> {
-        Box::pin(async { Ok(Arc::new(Store::open(self.0.clone()).await?) as Arc<dyn ProofStore>) })
     }
 }
 

@@ -142,7 +142,7 @@ impl Memory {
     fn open(config: &Config) -> Option<Self> {
         let open = || -> anyhow::Result<Self> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let store = runtime.block_on(app::stores(config)?.open())?;
+            let store = runtime.block_on(app::store(config)?.open())?;
             Ok(Self { runtime, store })
         };
         open()

@@ -10,6 +10,7 @@
 
 mod books;
 mod desk;
+mod orders;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::books::Books;
 use self::desk::Desk;
+use self::orders::Orders;
+pub use self::orders::{Order, Unfulfilled};
 use super::examiner::{Allowance, Control, Examined, Job, examine};
 use super::keeper::News;
 use super::ports::{Archives, Clock, Stores};
@@ -88,6 +91,7 @@ struct State {
     inventories: watch::Receiver<Arc<Inventory>>,
     books: Books,
     desk: Desk,
+    orders: Orders,
     readings: Vec<Reading>,
     /// Most important last.
     planned: Vec<Candidate>,
@@ -111,6 +115,7 @@ pub async fn run(
     outside: Outside,
     inventories: watch::Receiver<Arc<Inventory>>,
     news: mpsc::Sender<News>,
+    mut orders: mpsc::Receiver<Order>,
     mut stop: watch::Receiver<bool>,
 ) {
     let (ended, mut results) = mpsc::channel(settings.workers.max(1));
@@ -121,12 +126,14 @@ pub async fn run(
     loop {
         tokio::select! {
             () = told(&mut stop) => break,
+            Some(order) = orders.recv() => state.accept(order),
             Some((control, examined)) = results.recv() => state.take(control, examined),
             changed = inventories.changed() => match changed {
                 Ok(()) => state.stale |= !same_files(&state.planned_from, &inventories.borrow()),
                 Err(_) => break,
             },
             _ = tick.tick() => {
+                state.give_up_unwanted();
                 state.desk.keep_open(&mut state.books).await;
                 if !state.publish(&news).await {
                     break;
@@ -159,6 +166,7 @@ impl State {
             books: Books::new(&settings.sources),
             settings: Arc::new(settings),
             desk,
+            orders: Orders::default(),
             outside,
             inventories,
             readings: Vec::new(),
@@ -179,6 +187,7 @@ impl State {
         self.readings.retain(|reading| !Arc::ptr_eq(&reading.control, &control));
         self.books.set_running(self.readings.iter().map(|reading| &reading.job.archive));
         self.read += control.read.load(Ordering::Relaxed);
+        self.orders.answer(&control, &examined);
         match examined {
             Examined::Gone(verification) => {
                 self.gone.insert(verification.archive.clone());
@@ -206,6 +215,7 @@ impl State {
 
     /// Begins readings as long as there is something to read and somebody to read it.
     async fn begin(&mut self, ended: &mpsc::Sender<Ended>) {
+        self.begin_ordered(ended);
         let open = self.is_open();
         while open && self.desk.is_ready() && self.readings.len() < self.settings.workers {
             if self.stale || self.planned.is_empty() && self.waiting > 0 {
@@ -214,7 +224,7 @@ impl State {
             let Some(next) = self.planned.pop() else { break };
             self.waiting = self.waiting.saturating_sub(1);
             let job = Job { archive: next.archive, item: next.item, level: self.settings.level };
-            if !self.start(job, ended) {
+            if self.start(job, ended).is_none() {
                 break;
             }
         }
@@ -265,7 +275,7 @@ impl State {
     }
 
     /// Reads a file on a thread of its own. It isn't a task of the runtime: nothing waits for it at the end.
-    fn start(&mut self, job: Job, ended: &mpsc::Sender<Ended>) -> bool {
+    fn start(&mut self, job: Job, ended: &mpsc::Sender<Ended>) -> Option<Arc<Control>> {
         let control = Arc::new(Control::default());
         let (settings, outside, ended) = (self.settings.clone(), self.outside.clone(), ended.clone());
         let (work, watched) = (job.clone(), control.clone());
@@ -277,12 +287,12 @@ impl State {
         });
         if let Err(error) = thread {
             tracing::error!(%error, "no thread could be started to verify an archive");
-            return false;
+            return None;
         }
         tracing::debug!(source = job.archive.source.as_str(), item = %job.item, path = %job.archive, "verifying");
-        self.readings.push(Reading { job, control });
+        self.readings.push(Reading { job, control: control.clone() });
         self.books.set_running(self.readings.iter().map(|reading| &reading.job.archive));
-        true
+        Some(control)
     }
 
     /// Tells the keeper what changed. `false` when it is gone.

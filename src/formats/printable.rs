@@ -32,6 +32,18 @@ pub fn printable(bytes: &[u8]) -> String {
     text
 }
 
+/// A text of bounded length with control characters written as escapes, not cut.
+pub fn shown(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
+        if is_plain(character) {
+            shown.push(character);
+        } else {
+            shown.extend(character.escape_default());
+        }
+        shown
+    })
+}
+
 /// Neither a control character nor one that changes the direction or the width of what is around it.
 fn is_plain(character: char) -> bool {
     !character.is_control()

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::family::{Description, Family};
-use super::{backups, daemon, items, media, proofs, sources, storage};
+use super::{automation, backups, daemon, items, media, proofs, sources, storage};
 use crate::domain::inventory::Inventory;
 
 /// Fills families from a snapshot.
@@ -15,11 +15,13 @@ pub type Collect = fn(&Inventory, Timestamp, &mut dyn FnMut(Family));
 pub const PER_ITEM: [Collect; 4] = [backups::collect, items::collect, media::collect, proofs::collect];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
-pub const PER_SCRAPE: [Collect; 4] = [daemon::collect, proofs::collect_verifier, sources::collect, storage::collect];
+pub const PER_SCRAPE: [Collect; 5] =
+    [automation::collect, daemon::collect, proofs::collect_verifier, sources::collect, storage::collect];
 
 /// All families, by name.
 pub fn descriptions() -> Vec<&'static Description> {
     let mut all: Vec<&Description> = Vec::new();
+    all.extend(automation::DESCRIPTIONS);
     all.extend(backups::DESCRIPTIONS);
     all.extend(daemon::DESCRIPTIONS);
     all.extend(items::DESCRIPTIONS);
@@ -36,7 +38,7 @@ pub fn descriptions() -> Vec<&'static Description> {
 pub fn table() -> String {
     let mut text = String::from("| family | type | labels | meaning |\n|---|---|---|---|\n");
     for it in descriptions() {
-        let kind = if it.counter { "counter" } else { "gauge" };
+        let kind = it.sort.as_str();
         let labels = it.labels.join(", ");
         // Writing to a string can't fail.
         let _ = writeln!(text, "| `{}` | {kind} | {labels} | {} |", it.name, it.help.replace('|', "\\|"));

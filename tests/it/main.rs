@@ -6,6 +6,7 @@ mod contracts;
 mod daemon;
 mod golden;
 mod layers;
+mod reactor;
 mod scan;
 mod store;
 mod support;

@@ -290,8 +290,8 @@ impl Open {
     async fn take_denied(&mut self) -> Result<Vec<Record>, sqlx::Error> {
         // Marked, so that one daemon tells of each.
         let text = format!(
-            "UPDATE actions AS a SET owner = 'told' WHERE a.state = 'denied' AND a.owner IS NULL RETURNING {}",
-            actions::COLUMNS
+            "UPDATE actions SET owner = 'told' WHERE state = 'denied' AND owner IS NULL RETURNING {}",
+            actions::COLUMNS.replace("a.", "")
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(&mut *self.transaction).await?;
         rows.iter().map(actions::of_row).filter_map(Result::transpose).collect()

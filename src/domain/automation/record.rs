@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
+use super::decide::Plan;
 
 /// Where an action stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,6 +111,29 @@ pub struct Record {
     pub output: Option<Arc<str>>,
 }
 
+impl Record {
+    /// A plan as it would be kept.
+    pub fn planned(plan: &Plan, now: Timestamp) -> Self {
+        Self {
+            id: 0,
+            alert: None,
+            rule: plan.rule.clone(),
+            action: plan.action.clone(),
+            state: plan.state,
+            reason: plan.reason.as_str().into(),
+            created: now,
+            not_before: plan.not_before,
+            expires: plan.expires,
+            decided_by: None,
+            decided_at: None,
+            started: None,
+            ended: None,
+            result: None,
+            output: None,
+        }
+    }
+}
+
 /// A person's word on a proposed action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ruling {
@@ -158,4 +182,26 @@ pub struct Pause {
     pub since: Timestamp,
     /// By whom.
     pub by: Arc<str>,
+}
+
+#[cfg(test)]
+pub(crate) fn example(id: i64, action: Action) -> Record {
+    let now = Timestamp::from_second(1_790_000_000).unwrap();
+    Record {
+        id,
+        alert: Some(1),
+        rule: "r".into(),
+        action,
+        state: State::Scheduled,
+        reason: "".into(),
+        created: now,
+        not_before: now,
+        expires: None,
+        decided_by: None,
+        decided_at: None,
+        started: None,
+        ended: None,
+        result: None,
+        output: None,
+    }
 }

@@ -238,7 +238,8 @@ impl Rig {
         };
         let outside =
             Outside { stores: Arc::new(Opens(store.clone())), archives: disk.clone(), clock: Arc::new(Fixed) };
-        let task = tokio::spawn(run(settings, outside, receiver, send, stopped));
+        let (_, orders) = mpsc::channel(1);
+        let task = tokio::spawn(run(settings, outside, receiver, send, orders, stopped));
         Self { store, disk, inventories, news, stop, task, book: None, status: None, patience: PATIENCE }
     }
 
@@ -255,6 +256,7 @@ impl Rig {
                 match self.news.recv().await.expect("the verifier runs") {
                     News::Proofs(_, proofs) => self.book = Some(proofs),
                     News::Verifier(status) => self.status = Some(status),
+                    _ => {}
                 }
             }
         };
@@ -352,6 +354,7 @@ async fn a_store_that_reads_and_does_not_write_is_down_until_it_writes() {
                 told += 1;
                 assert!(told < 3 || status.store_problem.is_some(), "after {told} s");
             }
+            News::Automation(_) => {}
             News::Proofs(_, proofs) => {
                 rig.book = Some(proofs);
                 assert_eq!(rig.known("b.sql"), Some(Conclusion::Damaged));

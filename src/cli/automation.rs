@@ -1,0 +1,155 @@
+//! `firedrill automation`: what waits for a person, the switch that stops everything, and what would follow from an alert.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+
+use super::{ConfigFile, automation_explain, say};
+use crate::adapters::clock::SystemClock;
+use crate::adapters::store::Shared;
+use crate::app;
+use crate::domain::age;
+use crate::domain::automation::record::{Record, Ruled, Ruling, State};
+use crate::domain::verdict::elapsed;
+use crate::engine::ports::Clock as _;
+use crate::engine::ports::automation::{ActionFilter, ActionStore as _, Page};
+use crate::formats::printable::shown;
+
+/// Actions that a list shows at most.
+const LISTED: u32 = 100;
+
+#[derive(Debug, Args)]
+pub(super) struct Automation {
+    #[command(flatten)]
+    config: ConfigFile,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List actions that wait, run, or ended lately
+    List {
+        /// Only what waits for approval
+        #[arg(long)]
+        proposed: bool,
+    },
+    /// Approve a proposed action
+    Approve {
+        /// Its number
+        #[arg(value_name = "ID")]
+        id: i64,
+    },
+    /// Deny a proposed action
+    Deny {
+        /// Its number
+        #[arg(value_name = "ID")]
+        id: i64,
+    },
+    /// Begin no action until resumed, on all daemons of the store; alerts are still kept
+    Pause,
+    /// Begin actions again; what came meanwhile is decided on as things stand then
+    Resume,
+    /// Print what would follow from a notification of Alertmanager, without doing any of it
+    Explain {
+        /// File with the JSON that Alertmanager sends
+        #[arg(long, value_name = "FILE")]
+        payload: PathBuf,
+    },
+}
+
+impl Automation {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.config.load()?;
+        if let Command::Explain { payload } = &self.command {
+            return automation_explain::run(&config, payload);
+        }
+        let store = app::store(&config)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match self.command {
+                Command::List { proposed } => list(&store, proposed).await,
+                Command::Approve { id } => rule(&store, id, true).await,
+                Command::Deny { id } => rule(&store, id, false).await,
+                Command::Pause => switch(&store, true).await,
+                Command::Resume => switch(&store, false).await,
+                Command::Explain { .. } => Ok(ExitCode::SUCCESS),
+            }
+        })
+    }
+}
+
+/// Who sits at the keyboard, for the audit trail.
+fn who() -> Arc<str> {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let name = named.filter(|name| !name.is_empty()).unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    format!("cli:{}", name.chars().filter(|it| !it.is_control()).take(60).collect::<String>()).into()
+}
+
+async fn list(store: &Shared, proposed: bool) -> anyhow::Result<ExitCode> {
+    let states = if proposed { vec![State::Proposed] } else { Vec::new() };
+    let filter = ActionFilter { states, ..ActionFilter::default() };
+    let found = store.actions(&filter, Page { before: None, limit: LISTED }).await?;
+    let mut text = match store.paused().await? {
+        Some(pause) => format!("Paused since {} by {}: no action begins.\n", pause.since, shown(&pause.by)),
+        None => String::new(),
+    };
+    if found.is_empty() {
+        text.push_str(if proposed { "Nothing waits for approval.\n" } else { "There is no action yet.\n" });
+    } else {
+        text.push_str(&format!("{}\n", table(&found)));
+    }
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(found: &[Record]) -> Table {
+    let now = SystemClock.now();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["ID", "STATE", "AGE", "RULE", "ACTION", "WHY"]);
+    for it in found {
+        let why = it.result.as_deref().unwrap_or(&it.reason);
+        table.add_row([
+            it.id.to_string(),
+            it.state.as_str().to_owned(),
+            age::words(elapsed(it.created, now)),
+            shown(&it.rule),
+            shown(&it.action.to_string()),
+            shown(why),
+        ]);
+    }
+    table
+}
+
+async fn rule(store: &Shared, id: i64, approve: bool) -> anyhow::Result<ExitCode> {
+    let ruling = Ruling { action: id, approve, by: who(), at: SystemClock.now() };
+    let action = store.action(id).await?.with_context(|| format!("there is no action {id}"))?;
+    let what = shown(&action.action.to_string());
+    match store.rule(&ruling).await? {
+        Ruled::Taken(State::Denied) => say(&format!("Denied: {what}\n"))?,
+        Ruled::Taken(_) => {
+            let paused = store.paused().await?.is_some();
+            let when = if paused { "when the automation is resumed" } else { "in a moment, while a daemon runs" };
+            say(&format!("Approved: {what}\nIt begins {when}.\n"))?;
+        }
+        Ruled::TooLate(state) => bail!("action {id} waits for nobody: it is {}", state.as_str()),
+        Ruled::Unknown => bail!("there is no action {id}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn switch(store: &Shared, pause: bool) -> anyhow::Result<ExitCode> {
+    let changed = store.set_paused(pause, &who(), SystemClock.now()).await?;
+    say(match (pause, changed) {
+        (true, true) => "Paused: no action begins until `firedrill automation resume`.\n",
+        (true, false) => "It was paused already.\n",
+        (false, true) => "Resumed: actions begin again.\n",
+        (false, false) => "It was not paused.\n",
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

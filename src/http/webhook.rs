@@ -1,0 +1,154 @@
+//! `POST /webhook/alertmanager`: takes alerts in.
+//!
+//! Alertmanager tries again after 5xx and network errors only, so the answer says whether that would help: 503 when the
+//! alerts could not be kept, 4xx when they never will be, 200 when they are durable. 429 would be final, and is not used.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State as Extract};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::domain::automation::alert::Status;
+use crate::engine::intake::{Intake, NotKept};
+use crate::engine::ports::ledger::Received;
+use crate::formats::alertmanager;
+
+/// Largest payload. Alertmanager sends megabytes where groups are large; `max_alerts` there limits them.
+const MOST_BYTES: usize = 8 << 20;
+
+/// Payloads that are in memory at the same time, in units of [`UNIT`].
+const UNITS: u32 = 64;
+
+/// A payload takes its size in such units, at least one.
+const UNIT: usize = 512 << 10;
+
+/// The body must have come after this.
+const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Told to whoever is put off, in seconds.
+const RETRY_AFTER: &str = "5";
+
+#[derive(Clone)]
+struct Hook {
+    intake: Intake,
+    /// Bounds the memory of all payloads together.
+    memory: Arc<Semaphore>,
+}
+
+/// The route.
+pub fn router(intake: Intake) -> Router {
+    let hook = Hook { intake, memory: Arc::new(Semaphore::new(UNITS as usize)) };
+    Router::new().route("/webhook/alertmanager", post(receive)).with_state(hook)
+}
+
+async fn receive(Extract(hook): Extract<Hook>, request: Request) -> Response {
+    let begun = Instant::now();
+    let answer = take(&hook, request).await;
+    let put_off = answer.status() == StatusCode::SERVICE_UNAVAILABLE;
+    hook.intake.count(|counts| {
+        counts.took(begun.elapsed().as_secs_f64());
+        counts.put_off += u64::from(put_off);
+    });
+    answer
+}
+
+async fn take(hook: &Hook, request: Request) -> Response {
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MOST_BYTES) {
+        return too_large();
+    }
+    // What doesn't say its length may have any.
+    let units = u32::try_from(announced.unwrap_or(MOST_BYTES).div_ceil(UNIT).max(1)).unwrap_or(UNITS);
+    let Ok(_memory) = hook.memory.try_acquire_many(units) else {
+        return later("too many notifications are being read");
+    };
+    let body = match body(request.into_body()).await {
+        Ok(body) => body,
+        Err(answer) => return answer,
+    };
+    let (notification, malformed) = match alertmanager::parse(&body) {
+        Ok(parsed) => parsed,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    drop(body);
+    if let Some(first) = malformed.first() {
+        tracing::warn!(
+            receiver = &*notification.receiver,
+            malformed = malformed.len(),
+            "alerts were left out: {first}"
+        );
+    }
+    if notification.truncated > 0 {
+        tracing::warn!(
+            receiver = &*notification.receiver,
+            truncated = notification.truncated,
+            "Alertmanager left out alerts: raise max_alerts in its webhook_configs"
+        );
+    }
+    if notification.alerts.is_empty() && !malformed.is_empty() {
+        hook.intake.count(|counts| counts.malformed += malformed.len() as u64);
+        return refused(StatusCode::BAD_REQUEST, &malformed[0].to_string());
+    }
+    let mut received = [0; 2];
+    for alert in &notification.alerts {
+        received[usize::from(alert.status == Status::Resolved)] += 1;
+    }
+    let (receiver, truncated) = (notification.receiver, notification.truncated);
+    let alerts: Vec<Received> =
+        notification.alerts.into_iter().map(|alert| Received { receiver: receiver.clone(), alert }).collect();
+    if !alerts.is_empty()
+        && let Err(error) = hook.intake.keep(alerts).await
+    {
+        return not_kept(&error);
+    }
+    hook.intake.count(|counts| {
+        counts.malformed += malformed.len() as u64;
+        counts.truncated += truncated;
+        counts.received.iter_mut().zip(received).for_each(|(count, more)| *count += more);
+    });
+    (StatusCode::OK, "kept\n").into_response()
+}
+
+async fn body(body: Body) -> Result<Bytes, Response> {
+    match timeout(BODY_TIMEOUT, Limited::new(body, MOST_BYTES).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(refused(StatusCode::BAD_REQUEST, "the body ended early")),
+        Err(_) => Err(later("the body did not come in time")),
+    }
+}
+
+fn too_large() -> Response {
+    let text = "the notification has more than 8 MiB; set max_alerts in Alertmanager's webhook_configs";
+    refused(StatusCode::PAYLOAD_TOO_LARGE, text)
+}
+
+fn not_kept(error: &NotKept) -> Response {
+    if let NotKept::Store(error) = error {
+        tracing::warn!("alerts could not be kept: {error}");
+    }
+    later(match error {
+        NotKept::Busy => "too many notifications wait already",
+        NotKept::Slow => "the store did not answer in time",
+        NotKept::Store(_) => "the store can't keep them now; the daemon's log says why",
+    })
+}
+
+fn later(why: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], format!("try again: {why}\n"))
+        .into_response()
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    // The rest of a body that isn't read would be taken for the next request.
+    (status, [(header::CONNECTION, "close")], format!("{why}\n")).into_response()
+}
