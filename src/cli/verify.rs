@@ -18,6 +18,7 @@ use crate::domain::proof::{ArchiveId, Level};
 use crate::engine::examiner::Job;
 use crate::engine::ports::{Clock as _, ProofStore, Stores as _};
 
+pub(super) use self::found::Passed;
 use self::found::in_paths;
 
 mod found;
@@ -56,6 +57,7 @@ pub(super) struct Verify {
 struct Work {
     jobs: Vec<(Job, u64)>,
     problems: Vec<String>,
+    passed: Passed,
 }
 
 impl Verify {
@@ -71,13 +73,14 @@ impl Verify {
         for problem in &work.problems {
             say_error(problem);
         }
-        ensure!(!work.jobs.is_empty() || !work.problems.is_empty(), "there is nothing to verify there");
+        let passed = work.passed.words().map_or_else(String::new, |words| format!(": {words}"));
+        ensure!(!work.jobs.is_empty() || !work.problems.is_empty(), "there is nothing to verify there{passed}");
         // Better now than after hours of reading.
         let report = self.report.as_deref().map(create).transpose()?;
         let started = SystemClock.now();
         let how = verify_run::How { workers: self.jobs.into(), fail_fast: self.fail_fast, lines: !self.json };
         let outcome = verify_run::run(work.jobs, how, memory.as_ref())?;
-        let summary = verify_report::Summary::of(&outcome, work.problems, started);
+        let summary = verify_report::Summary::of(&outcome, work.problems, work.passed, started);
         say(&if self.json { verify_report::json(&summary)? } else { verify_report::table(&summary) })?;
         if let Some((mut file, path)) = report {
             use std::io::Write as _;
@@ -99,7 +102,8 @@ impl Verify {
         let problems = inventory.sources.iter().flat_map(|view| {
             view.health.problems.iter().map(|problem| format!("{}: could not look: {problem}", view.spec.name))
         });
-        let work = Work { problems: problems.collect(), jobs: jobs(&inventory, self.item.as_ref(), level) };
+        let jobs = jobs(&inventory, self.item.as_ref(), level);
+        let work = Work { problems: problems.collect(), jobs, passed: Passed::default() };
         if let Some(item) = &self.item {
             let seen = !work.jobs.is_empty() || !work.problems.is_empty();
             ensure!(seen, "there is no backup of {item} in the configured sources");

@@ -16,6 +16,9 @@ pub(super) fn page(summary: &Summary) -> String {
     // Writing to a string can't fail.
     let mut html = String::from(HEAD);
     let verdict = match summary.exit_code() {
+        0 if summary.short > 0 => {
+            ("unsure", "All backups that were read are intact, but not all could be checked as far as asked")
+        }
         0 => ("good", "All backups that were read are intact"),
         1 => ("bad", "Damaged backups were found"),
         _ => ("unsure", "Not everything could be checked"),
@@ -30,6 +33,12 @@ pub(super) fn page(summary: &Summary) -> String {
         summary.damaged,
         summary.unchecked
     );
+    if summary.short > 0 {
+        let _ = write!(html, "<dt>Not as far as asked</dt><dd>{} of the intact</dd>", summary.short);
+    }
+    if let Some(passed) = summary.passed.words() {
+        let _ = write!(html, "<dt>Not taken for backups</dt><dd>{passed}</dd>");
+    }
     if summary.left_out > 0 {
         let _ = write!(html, "<dt>Not read</dt><dd>{} (stopped at the first damaged one)</dd>", summary.left_out);
     }
@@ -58,7 +67,7 @@ fn table(summary: &Summary, html: &mut String) {
             escaped(row.guest.as_deref().unwrap_or("")),
             escaped(name),
             class(row),
-            row.verdict.as_str(),
+            row.words(),
             row.level.map_or_else(|| "–".to_owned(), |level| level.to_string()),
             age::bytes(row.size),
             row.seconds,
@@ -70,6 +79,7 @@ fn table(summary: &Summary, html: &mut String) {
 
 fn class(row: &Row) -> &'static str {
     match row.verdict {
+        Conclusion::Intact if row.level < Some(row.asked) => "unsure",
         Conclusion::Intact => "good",
         Conclusion::Damaged => "bad",
         Conclusion::Unchecked => "unsure",
@@ -81,7 +91,7 @@ fn details(row: &Row, html: &mut String) {
     let mut line = |what: &str, value: String| {
         let _ = writeln!(html, "<dt>{what}</dt><dd>{}</dd>", escaped(&value));
     };
-    line("Verdict", row.verdict.as_str().to_owned());
+    line("Verdict", row.words());
     line("Read", format!("{} in {:.1} s", shown(row.started), row.seconds));
     if let Some(digest) = &row.blake3 {
         line("BLAKE3", digest.clone());

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::verify::Passed;
 use super::verify_run::Outcome;
 use crate::domain::age;
 use crate::domain::finding::Severity;
@@ -24,6 +25,12 @@ pub(super) struct Summary {
     pub(super) intact: usize,
     pub(super) damaged: usize,
     pub(super) unchecked: usize,
+    /// Intact, but not checked as far as was asked.
+    pub(super) short: usize,
+    /// Files and directories in the directories that were not taken for backups.
+    pub(super) passed_over: usize,
+    #[serde(skip)]
+    pub(super) passed: Passed,
     /// Not read because an earlier one was damaged.
     pub(super) left_out: usize,
     /// What could not even be looked at.
@@ -43,6 +50,8 @@ pub(super) struct Row {
     /// Why it could not be checked.
     pub(super) reason: Option<String>,
     pub(super) level: Option<u8>,
+    /// The level that was asked for.
+    pub(super) asked: u8,
     pub(super) findings: Vec<Said>,
     pub(super) blake3: Option<String>,
     pub(super) size: u64,
@@ -70,12 +79,13 @@ impl Row {
         });
         Self {
             source: it.archive.source.to_string(),
-            item: it.item.to_string(),
+            item: printable(it.item.to_string().as_bytes()),
             guest: it.evidence.guest_name.as_deref().map(ToOwned::to_owned),
             archive: printable(it.archive.to_string().as_bytes()),
             verdict: it.conclusion,
             reason: it.reason.as_deref().map(ToOwned::to_owned),
             level: it.reached.map(|level| level.number()),
+            asked: it.wanted.number(),
             findings: said.collect(),
             blake3: it.digest.map(|digest| digest.to_string()),
             size: it.facts.size,
@@ -86,10 +96,15 @@ impl Row {
             evidence: it.evidence.clone(),
         }
     }
+
+    /// The verdict, and how far it goes where that is less than was asked.
+    pub(super) fn words(&self) -> String {
+        words(self.verdict, self.level, self.asked)
+    }
 }
 
 impl Summary {
-    pub(super) fn of(outcome: &Outcome, mut problems: Vec<String>, started: Timestamp) -> Self {
+    pub(super) fn of(outcome: &Outcome, mut problems: Vec<String>, passed: Passed, started: Timestamp) -> Self {
         let count = |conclusion| outcome.verifications.iter().filter(|it| it.conclusion == conclusion).count();
         problems.extend(outcome.store_problem.clone());
         Self {
@@ -98,6 +113,9 @@ impl Summary {
             intact: count(Conclusion::Intact),
             damaged: count(Conclusion::Damaged),
             unchecked: count(Conclusion::Unchecked),
+            short: outcome.verifications.iter().filter(|it| is_short(it)).count(),
+            passed_over: passed.files + passed.directories,
+            passed,
             left_out: outcome.left_out,
             problems,
             archives: outcome.verifications.iter().map(Row::of).collect(),
@@ -113,6 +131,20 @@ impl Summary {
         } else {
             0
         }
+    }
+}
+
+/// Whether an intact archive could not be checked as far as was asked.
+fn is_short(it: &Verification) -> bool {
+    it.conclusion == Conclusion::Intact && it.reached < Some(it.wanted)
+}
+
+fn words(verdict: Conclusion, level: Option<u8>, asked: u8) -> String {
+    match (verdict, level) {
+        (Conclusion::Intact, Some(level)) if level < asked => {
+            format!("intact as far as level {level} (asked {asked})")
+        }
+        _ => verdict.as_str().to_owned(),
     }
 }
 
@@ -133,7 +165,7 @@ pub(super) fn line(it: &Verification) -> String {
     let rate = speed(it).map_or_else(String::new, |rate| format!(", {}", megabytes(Some(rate))));
     format!(
         "{:9} {}  ({}, {:.1} s{rate}){worst}\n",
-        it.conclusion.as_str(),
+        words(it.conclusion, it.reached.map(|level| level.number()), it.wanted.number()),
         printable(it.archive.to_string().as_bytes()),
         printable(it.item.to_string().as_bytes()),
         it.took.as_secs_f64(),
@@ -161,7 +193,11 @@ pub(super) fn table(summary: &Summary) -> String {
             guest,
             name.to_owned(),
             row.verdict.as_str().to_owned(),
-            row.level.map_or_else(|| "-".to_owned(), |level| level.to_string()),
+            match row.level {
+                Some(level) if level < row.asked => format!("{level} of {}", row.asked),
+                Some(level) => level.to_string(),
+                None => "-".to_owned(),
+            },
             if row.findings.is_empty() { String::new() } else { format!("{worse}") },
             format!("{:.1} s", row.seconds),
             megabytes(row.bytes_per_second),
@@ -180,6 +216,12 @@ pub(super) fn table(summary: &Summary) -> String {
         summary.damaged,
         summary.unchecked + summary.problems.len()
     );
+    if summary.short > 0 {
+        let _ = write!(text, ", {} of the intact not as far as asked", summary.short);
+    }
+    if let Some(passed) = summary.passed.words() {
+        let _ = write!(text, ", {passed}");
+    }
     if summary.left_out > 0 {
         let _ = write!(text, ", {} not read (--fail-fast)", summary.left_out);
     }

@@ -130,6 +130,10 @@ kinds! {
         VmstateShort = "vmstate_short",
         /// A file that belongs to it (`-wal`) may be missing.
         CompanionMissing = "companion_missing",
+        /// Pages of a database that belong to nothing and are not free.
+        UnusedPages = "unused_pages",
+        /// A version of its format that isn't known here: nothing was checked.
+        UnknownVersion = "unknown_version",
         /// The checksum file beside it can't be understood.
         SidecarUnreadable = "sidecar_unreadable",
     }

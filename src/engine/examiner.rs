@@ -141,8 +141,10 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         wanted: job.level,
         sidecar: sidecar.as_ref().map(|(kind, text)| (*kind, &**text)),
     };
-    let guard = Guard { file: &mut *file, control, allowance, begun: Instant::now() };
-    let result = archive::check(guard, request).map_err(|error: CannotCheck| error.to_string());
+    let limits = Limits { control, allowance, begun: Instant::now() };
+    let guard = Guard { file: &mut *file, limits };
+    let result =
+        archive::check_while(guard, request, &|| limits.check()).map_err(|error: CannotCheck| error.to_string());
     // What changed or went away while it was read was not seen as it is, whatever was found.
     match file.unchanged() {
         Ok(true) => Looked { facts: Some(facts), result, gone: false },
@@ -153,17 +155,20 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
     }
 }
 
-/// Reads within what is allowed.
-struct Guard<'a> {
-    file: &'a mut dyn OpenArchive,
-    control: &'a Arc<Control>,
+/// What ends a reading from outside.
+#[derive(Clone, Copy)]
+struct Limits<'a> {
+    control: &'a Control,
     allowance: &'a Allowance,
     begun: Instant,
 }
 
-impl Read for Guard<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let stopped = || io::Error::other("the reading was stopped");
+fn stopped() -> io::Error {
+    io::Error::other("the reading was stopped")
+}
+
+impl Limits<'_> {
+    fn check(&self) -> io::Result<()> {
         if self.control.is_stopped() {
             return Err(stopped());
         }
@@ -172,9 +177,23 @@ impl Read for Guard<'_> {
             let text = format!("it took longer than {limit} (archive_timeout)");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
+        Ok(())
+    }
+}
+
+/// Reads within what is allowed.
+struct Guard<'a> {
+    file: &'a mut dyn OpenArchive,
+    limits: Limits<'a>,
+}
+
+impl Read for Guard<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let limits = self.limits;
+        limits.check()?;
         let count = self.file.read(buffer)?;
-        self.control.read.fetch_add(count as u64, Ordering::Relaxed);
-        if !self.allowance.throttle.take(count as u64, || self.control.is_stopped()) {
+        limits.control.read.fetch_add(count as u64, Ordering::Relaxed);
+        if !limits.allowance.throttle.take(count as u64, || limits.control.is_stopped()) {
             return Err(stopped());
         }
         Ok(count)

@@ -96,7 +96,7 @@ pub struct Shape {
 impl Shape {
     /// By the name of a file.
     pub fn of_name(path: &str) -> Self {
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = &*path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
         let guest = name.starts_with("vzdump-lxc-") || name.starts_with("vzdump-openvz-");
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let (container, inner) = match ending {
@@ -162,11 +162,21 @@ pub enum CannotCheck {
 
 /// Checks a file from its beginning.
 pub fn check(reader: impl Read, request: Request<'_>) -> Result<Checked, CannotCheck> {
+    check_while(reader, request, &|| Ok(()))
+}
+
+/// The same, as long as `go_on` finds no reason to stop. It is asked while output is made, too: a small file may become
+/// any amount of it without being read on.
+pub fn check_while(
+    reader: impl Read,
+    request: Request<'_>,
+    go_on: &dyn Fn() -> io::Result<()>,
+) -> Result<Checked, CannotCheck> {
     let mut findings = Findings::default();
     let sidecar = expected_sum(request, &mut findings);
     let mut input = Input::with_sum(reader, sidecar.as_ref().map(|(kind, _)| Sum::new(*kind)));
     let mut evidence = Evidence::default();
-    let mut reached = match examine(&mut input, request, &mut evidence, &mut findings) {
+    let mut reached = match examine(&mut input, request, go_on, &mut evidence, &mut findings) {
         Ok(level) => Some(level),
         Err(Stop::Damaged(finding)) => {
             findings.add(finding);
@@ -224,6 +234,7 @@ fn compare_sums(kind: Sidecar, wanted: &str, found: &str, findings: &mut Finding
 fn examine<R: Read>(
     input: &mut Input<R>,
     request: Request<'_>,
+    go_on: &dyn Fn() -> io::Result<()>,
     evidence: &mut Evidence,
     findings: &mut Findings,
 ) -> Result<Level, Stop> {
@@ -237,7 +248,7 @@ fn examine<R: Read>(
     if request.wanted == Level::Present {
         return Ok(Level::Present);
     }
-    let mut opened = Counted { count: 0, inner: open(input, container)? };
+    let mut opened = Counted { count: 0, asked: 0, go_on, inner: open(input, container)? };
     if let Container::Opaque(name) = container {
         let text = format!("{name} is not decoded here: only that the file is there and stays the same is checked");
         findings.say(Kind::NoEndKnown, text);
@@ -353,14 +364,24 @@ impl<R: Read> Stream for Borrowed<'_, R> {
     }
 }
 
-/// Counts what is used of a stream.
-struct Counted<S> {
+/// Chunks between two questions whether to go on; each is 256 KiB at most.
+const ASK_EVERY: u32 = 8;
+
+/// Counts what is used of a stream, and asks now and then whether to go on.
+struct Counted<'a, S> {
     inner: S,
     count: u64,
+    asked: u32,
+    go_on: &'a dyn Fn() -> io::Result<()>,
 }
 
-impl<S: Stream> Stream for Counted<S> {
+impl<S: Stream> Stream for Counted<'_, S> {
     fn chunk(&mut self) -> Result<&[u8], Stop> {
+        self.asked += 1;
+        if self.asked >= ASK_EVERY {
+            self.asked = 0;
+            (self.go_on)().map_err(Stop::Read)?;
+        }
         self.inner.chunk()
     }
 

@@ -5,7 +5,7 @@
 //! | `pg_dump`, `pg_dumpall` as SQL | a comment that is written last |
 //! | `mysqldump`, `mariadb-dump` | a comment that is written last, unless comments were switched off |
 //! | `.dump` of the SQLite shell | `COMMIT;` |
-//! | SQLite database | the page count in its header |
+//! | SQLite database | the page count in its header, and every page that its schema leads to |
 //! | `pg_dump` custom format | every data block that its table of contents announces |
 //!
 //! Sources: PostgreSQL `src/bin/pg_dump/{pg_dump,pg_dumpall}.c` and `pg_backup_{archiver,custom}.c`; MySQL
@@ -81,6 +81,12 @@ fn dispatch<S: Stream + ?Sized>(
         pg_custom::check(source, summary, findings)
     } else if source.head.starts_with(sqlite::MAGIC) {
         sqlite::check(source, summary, findings)
+    } else if pg_custom::lacks_mark(&source.head) {
+        let text = "the file is a custom dump of pg_dump but for its first mark, “PGDMP”: pg_restore refuses it";
+        Err(Fault::wrong(Kind::DumpStructure, text))
+    } else if sqlite::lacks_mark(&source.head) {
+        let text = "the file is an SQLite database but for its first mark: SQLite refuses it";
+        Err(Fault::wrong(Kind::DumpStructure, text))
     } else if let Some(dialect) = sql::recognise(&source.head, source.whole) {
         sql::check(source, dialect, summary, findings)
     } else {

@@ -4,8 +4,7 @@
 //! GNU tar manual ("Tar Internals"), and GNU tar's `list.c` where the two leave something open, because the restore of
 //! Proxmox VE is GNU tar. Tar has no checksum of content: that is for the compressor around it.
 //!
-//! Not judged: owners, modes and times (their bytes are under the checksum of the header), targets of links, and
-//! content. Hard links, symbolic links, devices, directories and pipes have no content, whatever their size field says.
+//! Not judged: what owners, modes and times say, where symbolic links lead, and content. Hard links, symbolic links, devices, directories and pipes have no content, whatever their size field says.
 
 use crate::domain::finding::{Findings, Kind};
 use crate::formats::container_config::{ContainerConfig, MAX_BYTES as MAX_CONFIG};
@@ -15,6 +14,7 @@ use crate::formats::stream::{Stop, Stream, drain, read_full, skip};
 mod guest;
 mod header;
 mod pax;
+mod refused;
 mod sparse;
 #[cfg(test)]
 mod tests;
@@ -22,6 +22,7 @@ mod tests;
 use guest::Guest;
 use header::{BLOCK, Header};
 use pax::{Broken, Extended};
+use refused::Refused;
 use sparse::{Lines, Map, Wrong};
 
 /// So much is kept of a GNU long name. The rest of a longer one is skipped: no file system takes it anyway, which is
@@ -59,6 +60,8 @@ pub fn check(
         summary: Summary::default(),
         name: Vec::new(),
         long_name: None,
+        long_link: None,
+        refused: Refused::new(),
         extended: Extended::default(),
         globals: Extended::default(),
         records: Vec::new(),
@@ -68,8 +71,9 @@ pub fn check(
         guest: wants_guest_config.then(Guest::default),
     };
     let ended = walk.run();
-    let Walk { summary, hostile, guest, findings, .. } = walk;
+    let Walk { summary, hostile, refused, guest, findings, .. } = walk;
     hostile.report(findings);
+    refused.report(findings);
     ended?;
     if let Some(guest) = guest {
         if summary.members > 0 {
@@ -90,6 +94,8 @@ struct Walk<'a, S: ?Sized> {
     name: Vec<u8>,
     records: Vec<u8>,
     long_name: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
+    refused: Refused,
     extended: Extended,
     globals: Extended,
     /// Whether headers were read that describe a member which has not come yet.
@@ -197,8 +203,9 @@ impl<S: Stream + ?Sized> Walk<'_, S> {
     /// GNU's long names of the member that follows, and of what it links to.
     fn long_name(&mut self, header: &Header) -> Result<(), Stop> {
         let size = self.size_of(header)?;
-        let kept = if header.kind() == b'L' { size.min(MAX_NAME as u64) } else { 0 };
-        let mut name = self.long_name.take().unwrap_or_default();
+        let kept = size.min(MAX_NAME as u64);
+        let of_link = header.kind() == b'K';
+        let mut name = if of_link { self.long_link.take() } else { self.long_name.take() }.unwrap_or_default();
         name.clear();
         name.resize(kept as usize, 0);
         let there = self.read(&mut name)? as u64;
@@ -207,7 +214,9 @@ impl<S: Stream + ?Sized> Walk<'_, S> {
         }
         name.truncate(header::text(&name).len());
         self.skip_padded(size - kept, || format!("a long name of {size} bytes"))?;
-        if header.kind() == b'L' {
+        if of_link {
+            self.long_link = Some(name);
+        } else {
             self.long_name = Some(name);
         }
         self.pending = true;
@@ -264,6 +273,9 @@ impl<S: Stream + ?Sized> Walk<'_, S> {
             }
         };
         self.judge(kind);
+        let long_link = self.long_link.take();
+        let target = self.extended.link().or(long_link.as_deref()).or(self.globals.link()).unwrap_or(header.link());
+        self.refused.judge(header, &self.name, target, size > 0);
         let (map, map_bytes) = self.map(header, size)?;
         let stored = size - map_bytes;
         self.summary.members += 1;
@@ -502,7 +514,7 @@ struct Hostile {
 impl Hostile {
     fn judge(&mut self, name: &[u8]) {
         let mut parts = name.split(|byte| *byte == b'/');
-        if name.first() == Some(&b'/') || parts.clone().any(|part| part == b"..") {
+        if name.first() == Some(&b'/') {
             count(&mut self.outside, name);
         } else if name.len() >= MAX_PATH || parts.any(|part| part.len() > 255) {
             count(&mut self.impossible, name);

@@ -81,6 +81,66 @@ fn a_directory_is_read_as_a_storage_is_laid_out() {
 }
 
 #[test]
+fn of_a_directory_nothing_is_passed_over_in_silence() {
+    let place = tempfile::tempdir().unwrap();
+    let in_place = |name: &str| place.path().join(name);
+    std::os::unix::fs::symlink(fixture(GOOD), in_place("linked.vma.zst")).unwrap();
+    std::fs::copy(fixture(GOOD), in_place("UPPER.VMA.ZST")).unwrap();
+    std::fs::write(in_place("files.tar.xz"), b"\xfd7zXZ\0 and more").unwrap();
+    std::fs::write(in_place("a.sha256"), "x").unwrap();
+    std::fs::copy(fixture(GOOD), in_place("vzdump-qemu-110-2026_11_01-02_10_00.VMA.ZST")).unwrap();
+    std::fs::write(in_place("notes.txt"), "x").unwrap();
+    std::fs::create_dir(in_place("old")).unwrap();
+    let (code, report) = verify(&[], &[place.path()]);
+    assert_eq!(code, 0, "{report}");
+    let level = |name: &str| {
+        let rows = report["archives"].as_array().unwrap();
+        let row = rows.iter().find(|it| it["archive"].as_str().unwrap().ends_with(name));
+        row.unwrap_or_else(|| panic!("{name} in {report}"))["level"].as_u64()
+    };
+    assert_eq!(
+        [level("linked.vma.zst"), level("UPPER.VMA.ZST"), level("00.VMA.ZST"), level("files.tar.xz")],
+        [Some(3), Some(3), Some(3), Some(1)]
+    );
+    assert_eq!((report["passed_over"].as_u64(), report["short"].as_u64()), (Some(2), Some(1)));
+    let html = in_place("report.html");
+    let output = run(&["verify", place.path().to_str().unwrap(), "--report", html.to_str().unwrap()]);
+    let text = stdout(&output);
+    assert!(text.contains("intact as far as level 1 (asked 3)") && text.contains("1 of 3"), "{text}");
+    assert!(
+        text.contains("4 intact, 0 damaged, 0 could not be checked, 1 of the intact not as far as asked"),
+        "{text}"
+    );
+    assert!(text.contains(", 1 file and 1 directory were passed over; "), "{text}");
+    assert!(std::fs::read_to_string(html).unwrap().contains("not all could be checked as far as asked"));
+    // A link that leads nowhere is no reason to say that all is fine.
+    std::os::unix::fs::symlink("/nowhere", in_place("gone.vma.zst")).unwrap();
+    assert_eq!(verify(&[], &[place.path()]).0, 2);
+}
+
+#[test]
+fn a_report_never_goes_over_a_file_that_is_there() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("a.vma.zst");
+    std::fs::copy(fixture(GOOD), &file).unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let output = run(&["verify", file.to_str().unwrap(), "--report", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("creating the report"), "{}", stderr(&output));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn control_characters_in_names_forge_no_lines() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("a\nintact    b\u{1b}[2J.vma.zst");
+    std::fs::copy(fixture(DAMAGED), &file).unwrap();
+    let text = stdout(&run(&["verify", file.to_str().unwrap()]));
+    assert!(text.contains("a\\nintact    b\\u{1b}[2J.vma.zst"), "{text}");
+    assert!(!text.contains('\u{1b}') && !text.lines().any(|line| line.starts_with("intact ")), "{text}");
+}
+
+#[test]
 fn without_a_terminal_there_is_a_line_for_each_archive_and_a_table() {
     let output = run(&["verify", fixture(GOOD).to_str().unwrap(), fixture(DAMAGED).to_str().unwrap()]);
     let text = stdout(&output);

@@ -11,12 +11,39 @@ use crate::engine::examiner::Job;
 use crate::formats::vzdump_name::{self, VzdumpName};
 
 /// Endings of files that are taken for backups when a whole directory is named.
-const ENDINGS: [&str; 13] =
-    ["vma", "tar", "tgz", "tzst", "zst", "gz", "lzo", "bz2", "sql", "dump", "db", "sqlite", "sqlite3"];
+const ENDINGS: [&str; 20] = [
+    "vma", "tar", "tgz", "tzst", "tbz2", "txz", "zst", "gz", "lzo", "bz2", "xz", "lz4", "zip", "7z", "age", "sql",
+    "dump", "db", "sqlite", "sqlite3",
+];
+
+/// Endings of what lies beside a backup: no backup is passed over with them.
+const COMPANIONS: [&str; 6] = ["sha256", "md5", "sha1", "sha512", "log", "notes"];
+
+/// What is in a directory and was not taken for a backup.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::cli) struct Passed {
+    pub(in crate::cli) files: usize,
+    pub(in crate::cli) directories: usize,
+}
+
+impl Passed {
+    /// In words; `None` if there was nothing.
+    pub(in crate::cli) fn words(self) -> Option<String> {
+        let count = |number: usize, one: &str, many: &str| match number {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            _ => Some(format!("{number} {many}")),
+        };
+        let parts = [count(self.files, "file", "files"), count(self.directories, "directory", "directories")];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let verb = if self.files + self.directories == 1 { "was" } else { "were" };
+        (!parts.is_empty()).then(|| format!("{} {verb} passed over", parts.join(" and ")))
+    }
+}
 
 /// Files as they are named; of directories what lies directly in them or in `dump` below, where Proxmox VE keeps it.
 pub(super) fn in_paths(paths: &[PathBuf], level: Level) -> anyhow::Result<Work> {
-    let mut work = Work { jobs: Vec::new(), problems: Vec::new() };
+    let mut work = Work { jobs: Vec::new(), problems: Vec::new(), passed: Passed::default() };
     let mut seen = std::collections::BTreeSet::new();
     for path in paths {
         let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
@@ -31,18 +58,22 @@ pub(super) fn in_paths(paths: &[PathBuf], level: Level) -> anyhow::Result<Work> 
 
 fn directory(path: &Path, level: Level, seen: &mut std::collections::BTreeSet<PathBuf>, work: &mut Work) {
     let mut files = Vec::new();
+    let below = path.join("dump");
     let mut list = |path: &Path| -> std::io::Result<()> {
         for entry in std::fs::read_dir(path)? {
-            let entry = entry?;
-            let found = entry.metadata()?;
-            if found.is_file() && is_archive(&entry.file_name().to_string_lossy()) {
-                files.push((entry.path(), found.len()));
+            let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+            let sort = sort(&name.to_string_lossy());
+            // What links lead to.
+            match std::fs::metadata(&path) {
+                Ok(found) if found.is_dir() => work.passed.directories += usize::from(path != below),
+                Ok(found) if found.is_file() && sort == Sort::Backup => files.push((path, found.len())),
+                Err(error) if sort == Sort::Backup => work.problems.push(format!("{}: {error}", path.display())),
+                _ => work.passed.files += usize::from(sort != Sort::Companion),
             }
         }
         Ok(())
     };
     let mut result = list(path);
-    let below = path.join("dump");
     if result.is_ok() && below.is_dir() {
         result = list(&below);
     }
@@ -55,15 +86,27 @@ fn directory(path: &Path, level: Level, seen: &mut std::collections::BTreeSet<Pa
     }
 }
 
-/// Not what is still being written, nor side files.
-fn is_archive(name: &str) -> bool {
+/// What a file is by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Backup,
+    /// What is still being written, logs, notes, checksums.
+    Companion,
+    Other,
+}
+
+fn sort(name: &str) -> Sort {
     match vzdump_name::parse(name.as_bytes()) {
-        VzdumpName::Archive(_) | VzdumpName::Renamed(_) => true,
-        VzdumpName::Other => {
-            let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-            !name.starts_with('.') && ENDINGS.contains(&ending)
-        }
-        _ => false,
+        VzdumpName::Archive(_) | VzdumpName::Renamed(_) => return Sort::Backup,
+        VzdumpName::Other | VzdumpName::LookAlike => {}
+        _ => return Sort::Companion,
+    }
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    match &*ending {
+        _ if name.starts_with('.') => Sort::Other,
+        ending if ENDINGS.contains(&ending) => Sort::Backup,
+        ending if COMPANIONS.contains(&ending) => Sort::Companion,
+        _ => Sort::Other,
     }
 }
 

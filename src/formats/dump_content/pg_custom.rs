@@ -31,6 +31,9 @@ const LONGEST: u64 = 64 << 20;
 /// Most entries with data; each takes memory until its block was seen.
 const MOST_BLOCKS: usize = 1 << 20;
 
+/// So much of the data is decompressed before the stream is asked for more: it says when time is up.
+const PIECE: usize = 8 << 10;
+
 const OLDEST: u8 = 12;
 const NEWEST: u8 = 16;
 /// Entries have a table access method.
@@ -49,6 +52,11 @@ const OFFSET_SET: u8 = 2;
 /// The entry has no data.
 const OFFSET_NO_DATA: u8 = 3;
 
+/// Whether all but the mark at the beginning is as in a dump.
+pub(super) fn lacks_mark(head: &[u8]) -> bool {
+    matches!(head.get(MAGIC.len()..), Some([1, OLDEST..=NEWEST, 0..=99, 4, 4 | 8, 1, ..]))
+}
+
 pub(super) fn check<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
     summary: &mut Summary,
@@ -58,13 +66,14 @@ pub(super) fn check<S: Stream + ?Sized>(
     let mut dump = Reader { source, offset_size: 0, minor: 0 };
     let algorithm = match dump.header(summary)? {
         Header::Dump(algorithm) => algorithm,
-        Header::Other(text) => {
+        Header::Other(kind, text) => {
             summary.end_known = false;
-            findings.say(Kind::NoEndKnown, text);
+            findings.say(kind, text);
             return Ok(());
         }
     };
-    let (entries, pending) = dump.contents()?;
+    let mut pending = Vec::new();
+    let entries = dump.contents(Some(&mut pending))?;
     summary.members = Some(entries);
     if algorithm == Algorithm::Lz4 && !pending.is_empty() {
         let text = "the data of the dump is compressed with lz4, which is not decompressed here: only the structure around it was checked";
@@ -80,17 +89,20 @@ fn structure(text: impl std::fmt::Display) -> Fault {
 
 enum Header {
     Dump(Algorithm),
-    /// Something that can't be checked, in words.
-    Other(String),
+    /// Something that can't be checked, and why not.
+    Other(Kind, String),
 }
 
-/// An entry whose data is to come.
+/// An entry whose data is to come. There may be a million of them: 16 bytes.
 struct Pending {
+    /// Where, or [`NOWHERE`] if it was not known when the table was written.
+    offset: u64,
     id: u32,
-    /// Where, if it was known when the table was written.
-    offset: Option<u64>,
     seen: bool,
 }
+
+/// No dump is so long.
+const NOWHERE: u64 = u64::MAX;
 
 struct Reader<'s, 'a, S: ?Sized> {
     source: &'s mut Source<'a, S>,
@@ -106,8 +118,10 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
         self.source.fill(&mut version, WHAT)?;
         let [major, minor, _] = version;
         if major != 1 || !(OLDEST..=NEWEST).contains(&minor) {
-            let text = format!("a dump of format version {major}.{minor}, of which nothing is known: not checked");
-            return Ok(Header::Other(text));
+            let text = format!(
+                "a dump of format version {major}.{minor}, of which nothing is known: not checked; only a pg_restore that is new enough reads it"
+            );
+            return Ok(Header::Other(Kind::UnknownVersion, text));
         }
         let mut sizes = [0; 3];
         self.source.fill(&mut sizes, WHAT)?;
@@ -123,7 +137,7 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
             3 | 5 => {
                 summary.format = TOC_FORMAT;
                 let text = "the table of contents of a dump whose data is in other files: not checked";
-                return Ok(Header::Other(text.to_owned()));
+                return Ok(Header::Other(Kind::NoEndKnown, text.to_owned()));
             }
             _ => return Err(structure(format_args!("the header of the dump names an unknown format {format}"))),
         }
@@ -169,13 +183,12 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
         Ok(time())
     }
 
-    /// The table of contents: how many entries, and those that have data, by number.
-    fn contents(&mut self) -> Result<(u64, Vec<Pending>), Fault> {
+    /// The table of contents: how many entries; those that have data are put into `pending`, by number.
+    fn contents(&mut self, mut pending: Option<&mut Vec<Pending>>) -> Result<u64, Fault> {
         let count = self.int("its table of contents")?;
         let count = u64::try_from(count).map_err(|_| structure(format_args!("the dump claims {count} entries")))?;
-        let mut pending = Vec::new();
         for _ in 0..count {
-            if let Some(entry) = self.entry()? {
+            if let (Some(entry), Some(pending)) = (self.entry()?, pending.as_deref_mut()) {
                 if pending.len() == MOST_BLOCKS {
                     let text = format!("the dump has more than {MOST_BLOCKS} entries with data");
                     return Err(Fault::Stop(Stop::Limit(text)));
@@ -183,11 +196,12 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
                 pending.push(entry);
             }
         }
-        pending.sort_by_key(|entry: &Pending| entry.id);
+        let Some(pending) = pending else { return Ok(count) };
+        pending.sort_unstable_by_key(|entry| entry.id);
         if let Some(pair) = pending.windows(2).find(|pair| pair[0].id == pair[1].id) {
             return Err(structure(format_args!("the number {} is that of two entries with data", pair[0].id)));
         }
-        Ok((count, pending))
+        Ok(count)
     }
 
     fn entry(&mut self) -> Result<Option<Pending>, Fault> {
@@ -221,8 +235,8 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
         while self.string(WHAT)? {}
         let (state, offset) = self.offset(WHAT)?;
         match (state, dumped) {
-            (OFFSET_SET, 1) => Ok(Some(Pending { id, offset: Some(offset), seen: false })),
-            (OFFSET_NOT_SET, 1) => Ok(Some(Pending { id, offset: None, seen: false })),
+            (OFFSET_SET, 1) => Ok(Some(Pending { id, offset, seen: false })),
+            (OFFSET_NOT_SET, 1) => Ok(Some(Pending { id, offset: NOWHERE, seen: false })),
             (OFFSET_NO_DATA, 0) => Ok(None),
             _ => Err(wrong("a place of its data that contradicts whether it has any")),
         }
@@ -307,8 +321,8 @@ impl<S: Stream + ?Sized> Blocks<'_, '_, S> {
     /// `pg_dump` writes it once more in place when it knows where the data is. Since version 16 it opens its standard
     /// output for appending, so with `pg_dump -Fc > file` the second one comes last. `pg_restore` doesn't look at it.
     fn contents_again(&mut self) -> Result<bool, Fault> {
-        match self.dump.contents() {
-            Ok((entries, _)) => Ok(entries == self.entries && self.dump.source.at_end()?),
+        match self.dump.contents(None) {
+            Ok(entries) => Ok(entries == self.entries && self.dump.source.at_end()?),
             Err(Fault::Wrong(_)) => Ok(false),
             Err(stop) => Err(stop),
         }
@@ -345,7 +359,8 @@ impl<S: Stream + ?Sized> Blocks<'_, '_, S> {
         };
         // Four bytes can't say where in a larger dump it is; such a dump is read from its beginning on.
         let here = if self.dump.offset_size == 4 { start & u64::from(u32::MAX) } else { start };
-        if let Some(offset) = entry.offset.filter(|offset| *offset != here) {
+        if entry.offset != NOWHERE && entry.offset != here {
+            let offset = entry.offset;
             return Err(structure(format_args!(
                 "the data of entry {id} is at byte {start} of the dump, not at {offset}"
             )));
@@ -370,7 +385,7 @@ impl<S: Stream + ?Sized> Blocks<'_, '_, S> {
             while left > 0 {
                 let position = self.dump.source.position;
                 let chunk = self.dump.source.chunk()?;
-                let count = chunk.len().min(left);
+                let count = chunk.len().min(left).min(PIECE);
                 if count == 0 {
                     return Err(self.dump.source.ends_in("a block of data"));
                 }
@@ -379,5 +394,15 @@ impl<S: Stream + ?Sized> Blocks<'_, '_, S> {
                 left -= count;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_entries_take_little() {
+        assert!(size_of::<Pending>() * MOST_BLOCKS <= 16 << 20);
     }
 }

@@ -1,10 +1,18 @@
-//! SQLite database files: the header, and whether all pages are there.
+//! SQLite database files: the header, whether all pages are there, and whether each is what others take it for.
+//!
+//! Nothing covers what is in a row: that the pages fit together says nothing about a byte within a text.
 //!
 //! Source: <https://sqlite.org/fileformat2.html>, and `lockBtree` of `src/btree.c` for what is refused.
 
 use super::{Fault, Source, Summary};
 use crate::domain::finding::{Findings, Kind};
-use crate::formats::stream::{Stream, drain};
+use crate::formats::stream::{Stream, drain, read_full};
+
+mod page;
+mod pages;
+
+use self::page::Format;
+use self::pages::{Free, Outcome, Pages};
 
 pub(super) const MAGIC: &[u8] = b"SQLite format 3\0";
 pub(super) const FORMAT: &str = "sqlite";
@@ -13,6 +21,11 @@ const HEADER: usize = 100;
 
 /// Write-ahead log, as file format version.
 const WAL: u8 = 2;
+
+/// Whether all but the mark at the beginning is as in a database.
+pub(super) fn lacks_mark(head: &[u8]) -> bool {
+    head.first_chunk().is_some_and(|header| Header::parse(header).is_ok())
+}
 
 pub(super) fn check<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
@@ -27,8 +40,71 @@ pub(super) fn check<S: Stream + ?Sized>(
         let text = "the database was in use with a write-ahead log: what its -wal file held when it was copied is missing unless that file was saved with it";
         findings.say(Kind::CompanionMissing, text);
     }
+    let outcome = follow(&header, &bytes, source)?;
     drain(source)?;
-    length(&header, source.position, summary, findings)
+    length(&header, source.position, summary, findings)?;
+    if header.pages.is_some() {
+        judge(&header, outcome, summary, findings);
+    }
+    Ok(())
+}
+
+/// Reads all pages; what came of walking over them, unless they are too many or not all there.
+fn follow<S: Stream + ?Sized>(
+    header: &Header,
+    first: &[u8; HEADER],
+    source: &mut Source<'_, S>,
+) -> Result<Option<Outcome>, Fault> {
+    let count = header.pages.and_then(|count| u32::try_from(count).ok());
+    let format = count.map(|pages| Format { pages, usable: header.usable });
+    let Some((format, mut pages)) =
+        format.and_then(|format| Some((format, Pages::new(format, header.page_size, header.auto_vacuum)?)))
+    else {
+        return Ok(None);
+    };
+    let mut page = vec![0; header.page_size as usize];
+    page[..HEADER].copy_from_slice(first);
+    let mut have = HEADER;
+    for _ in 0..format.pages {
+        if read_full(source, &mut page[have..])? < page.len() - have {
+            return Ok(None);
+        }
+        have = 0;
+        pages.add(&page);
+    }
+    Ok(pages.walk(header.free))
+}
+
+/// Says what came of the walk.
+fn judge(header: &Header, outcome: Option<Outcome>, summary: &mut Summary, findings: &mut Findings) {
+    let Some(outcome) = outcome else {
+        summary.end_known = false;
+        let text = "the database is too large for its pages to be followed: they were not all checked";
+        return findings.say(Kind::NoEndKnown, text);
+    };
+    if header.wal && !outcome.wrong.is_empty() {
+        summary.end_known = false;
+        let text = format!(
+            "the pages of the database don't fit together without what its -wal file held: {}",
+            outcome.wrong.join("; ")
+        );
+        return findings.say(Kind::CompanionMissing, text);
+    }
+    for wrong in &outcome.wrong {
+        findings.say(Kind::DumpStructure, format_args!("the database is malformed: {wrong}"));
+    }
+    if !outcome.complete && outcome.wrong.is_empty() {
+        summary.end_known = false;
+        let text =
+            "the schema of the database names tables in a way that is not read here: its pages were not all checked";
+        findings.say(Kind::NoEndKnown, text);
+    } else if outcome.unused > 0 && outcome.wrong.is_empty() {
+        let text = format!(
+            "{} pages of the database belong to no table and are not free: PRAGMA integrity_check reports them",
+            outcome.unused
+        );
+        findings.say(Kind::UnusedPages, text);
+    }
 }
 
 struct Header {
@@ -36,6 +112,10 @@ struct Header {
     /// Pages, if the header tells: releases before 3.7.0 leave an old number behind.
     pages: Option<u64>,
     wal: bool,
+    /// Bytes of a page that are used.
+    usable: usize,
+    auto_vacuum: bool,
+    free: Free,
 }
 
 impl Header {
@@ -63,7 +143,14 @@ impl Header {
         }
         let valid = number(28) != 0 && number(24) == number(92);
         let pages = valid.then(|| u64::from(number(28)));
-        Ok(Self { page_size, pages, wal: bytes[18] == WAL || bytes[19] == WAL })
+        Ok(Self {
+            page_size,
+            pages,
+            wal: bytes[18] == WAL || bytes[19] == WAL,
+            usable: page_size as usize - usize::from(bytes[20]),
+            auto_vacuum: number(52) != 0,
+            free: Free { first: number(32), count: number(36) },
+        })
     }
 }
 
@@ -92,3 +179,6 @@ fn length(header: &Header, length: u64, summary: &mut Summary, findings: &mut Fi
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -212,13 +212,23 @@ fn other_things() {
         (b"-- phpMyAdmin SQL Dump\nCREATE TABLE a(b int);\n", "sql", Kind::NoEndKnown),
         (b"create table a(b int);\n", "sql", Kind::NoEndKnown),
         ("Grüße\n".as_bytes(), "text", Kind::NoEndKnown),
-        (b"PGDMP\x01\x63\x00 of the future", "pg_dump-custom", Kind::NoEndKnown),
+        (b"PGDMP\x01\x63\x00 of the future", "pg_dump-custom", Kind::UnknownVersion),
         (b"PGDMP\x01\x0e\x00\x04\x08\x05 of a directory", "pg_dump-toc", Kind::NoEndKnown),
     ] {
         let (summary, findings) = run(dump, 4096);
         assert_eq!(summary.format, format);
         assert_eq!(findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [kind], "{format}");
         assert!(!summary.end_known);
+    }
+}
+
+#[test]
+fn a_broken_mark_hides_no_dump() {
+    for dump in CUSTOM.into_iter().chain([SQLITE, SQLITE_WAL]) {
+        for broken in [&b"pGDMP"[..], b"PGDM\0", b"\0\0\0\0\0"] {
+            let dump = [broken, &dump[5..]].concat();
+            assert_eq!(kinds(&dump), [Kind::DumpStructure]);
+        }
     }
 }
 
@@ -231,9 +241,9 @@ fn sqlite_headers() {
     };
     assert_eq!(with(16, &[3, 0]), [Kind::DumpStructure]);
     assert_eq!(with(16, &[0, 1]), [Kind::Truncated]);
-    assert_eq!(with(16, &[2, 0]), [Kind::TrailingPadding]);
+    assert_eq!(with(16, &[2, 0])[0], Kind::DumpStructure);
     assert_eq!(with(19, &[3]), [Kind::DumpStructure]);
-    assert_eq!(with(20, &[255, 64]), []);
+    assert_eq!(with(20, &[255, 64])[0], Kind::DumpStructure);
     assert_eq!(with(21, &[65]), [Kind::DumpStructure]);
     assert_eq!(with(56, &[1]), [Kind::DumpStructure]);
     // An old release wrote last: the number of pages counts for nothing, whole pages do.

@@ -40,6 +40,26 @@ impl Header {
         number(&self.0[124..136])
     }
 
+    /// Where a link points to.
+    pub(super) fn link(&self) -> &[u8] {
+        text(&self.0[157..257])
+    }
+
+    /// Whether mode, owner, group, time and the numbers of a device are such as GNU tar takes.
+    pub(super) fn fields_fit(&self) -> bool {
+        // Negative numbers, and those in base 64 of GNU tar 1.13, begin so.
+        let other = |field: &[u8]| matches!(field[0], 0x80 | 0xff | b'+' | b'-') || octal(field).is_some();
+        let owner = |field: &[u8]| {
+            matches!(field[0], b'+' | b'-') || number(field).is_some_and(|number| number <= u64::from(u32::MAX))
+        };
+        let device = !matches!(self.kind(), b'3' | b'4') || &self.0[257..262] != b"ustar";
+        other(&self.0[100..108])
+            && owner(&self.0[108..116])
+            && owner(&self.0[116..124])
+            && other(&self.0[136..148])
+            && (device || (other(&self.0[329..337]) && other(&self.0[337..345])))
+    }
+
     /// Puts the name into `name`, with the prefix if the magic is that of POSIX (GNU has other fields in its place).
     pub(super) fn name_into(&self, name: &mut Vec<u8>) {
         name.clear();

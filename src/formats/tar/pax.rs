@@ -23,11 +23,13 @@ impl From<Wrong> for Broken {
     }
 }
 
-/// What extended headers say of the member that follows. Access lists, attributes, times and owners are passed over.
+/// What extended headers say of the member that follows. Of times and owners only whether they are numbers; access lists and
+/// attributes are passed over.
 #[derive(Debug, Default)]
 pub(super) struct Extended {
     path: Vec<u8>,
     sparse_name: Vec<u8>,
+    link: Vec<u8>,
     /// Replaces the size of the header.
     pub(super) size: Option<u64>,
     /// Size of a sparse file.
@@ -43,15 +45,22 @@ pub(super) struct Extended {
 impl Extended {
     /// Forgets everything but its memory.
     pub(super) fn clear(&mut self) {
-        let (mut path, mut sparse_name) = (std::mem::take(&mut self.path), std::mem::take(&mut self.sparse_name));
+        let [mut path, mut sparse_name, mut link] =
+            [&mut self.path, &mut self.sparse_name, &mut self.link].map(std::mem::take);
         path.clear();
         sparse_name.clear();
-        *self = Self { path, sparse_name, ..Self::default() };
+        link.clear();
+        *self = Self { path, sparse_name, link, ..Self::default() };
     }
 
     /// The name that replaces that of the header.
     pub(super) fn name(&self) -> Option<&[u8]> {
         [&self.sparse_name, &self.path].into_iter().find(|name| !name.is_empty()).map(Vec::as_slice)
+    }
+
+    /// Where a link points to, instead of what the header says.
+    pub(super) fn link(&self) -> Option<&[u8]> {
+        (!self.link.is_empty()).then_some(&self.link)
     }
 
     /// The map of a sparse member, if it is in these records.
@@ -86,7 +95,14 @@ impl Extended {
         let number = || decimal(value).ok_or(Broken::Record("a record has something else where a number should be"));
         match key {
             b"path" => keep(&mut self.path, value),
+            b"linkpath" => keep(&mut self.link, value),
             b"size" => self.size = Some(number()?),
+            b"mtime" | b"atime" | b"ctime" if !is_time(value) => {
+                return Err(Broken::Record("a record has something else where a time should be"));
+            }
+            b"uid" | b"gid" if number()? > u64::from(u32::MAX) => {
+                return Err(Broken::Record("a record has a number of an owner or group that can't be"));
+            }
             _ => {
                 if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse(key, value)?;
@@ -137,6 +153,13 @@ impl Extended {
         }
         Ok(())
     }
+}
+
+/// Whether GNU tar takes it for a time: it looks at the whole seconds only.
+fn is_time(value: &[u8]) -> bool {
+    let seconds = value.strip_prefix(b"-").unwrap_or(value);
+    let digits = seconds.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    decimal(&seconds[..digits]).is_some_and(|seconds| i64::try_from(seconds).is_ok())
 }
 
 /// Keeps a name, without allocating if there is room. An empty one means that there is none; of one that is longer

@@ -1,0 +1,456 @@
+//! A dump of SQL as it streams by: which comment lines are comments, and not within a text, a function or rows.
+//!
+//! Nothing is understood of a statement but where it ends. What is within quotes, within the rows behind
+//! `COPY … FROM stdin;` or between `DELIMITER ;;` and `DELIMITER ;` can't begin or end a dump, whatever is written there.
+
+use memchr::{memchr, memchr2};
+
+/// Beginnings of lines that programs write to their standard error, which scripts lead into the dump.
+pub(super) const ASIDE: [&[u8]; 7] =
+    [b"mysqldump: ", b"mariadb-dump: ", b"pg_dump: ", b"pg_dumpall: ", b"pg_restore: ", b"Warning: ", b"WARNING: "];
+
+/// So much of a line or of a statement is kept.
+const KEPT: usize = 200;
+
+/// The rules of which program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rules {
+    Postgres,
+    MySql,
+    Sqlite,
+}
+
+/// What is told of a script while it passes by. The answer to a comment: whether it begins or ends a dump, so that a
+/// statement before it doesn't go on behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said<'a> {
+    /// A whole line that is a comment; `false` if the text ends in it.
+    Comment(&'a [u8], bool),
+    /// The beginning of a statement that ended.
+    Statement(&'a [u8]),
+}
+
+/// What is open at the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rest<'a> {
+    Nothing,
+    /// The beginning of a statement that has no end.
+    Statement(&'a [u8]),
+    /// A text, rows, a function or a comment.
+    Within(&'static str),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Code,
+    /// After `-`, `--` (MySQL wants a blank then), `/`, `/*`, and `$`.
+    Dash,
+    Dashes,
+    Slash,
+    SlashStar,
+    Dollar,
+    /// After `/*M`.
+    SlashStarM,
+    /// In a comment to the end of the line; whether it began the line.
+    Comment(bool),
+    /// In a comment of so many levels; after which of its bytes.
+    Block(u32, u8),
+    /// Within these quotes; whether a backslash has a meaning, and whether there was one.
+    Quote(u8, bool, bool),
+    /// In a dollar-quoted text; how much of its end was seen.
+    Dollars(usize),
+    /// In a line that is a command of the client.
+    Command,
+    /// In a line that is none of the dump.
+    Aside,
+    /// In rows of `COPY`.
+    Rows,
+    /// Between other delimiters.
+    Routine,
+}
+
+/// The state of a script.
+pub(super) struct Script {
+    rules: Rules,
+    state: State,
+    /// Last byte of code.
+    before: u8,
+    /// Whether nothing of the line was seen yet.
+    line_start: bool,
+    /// Whether a statement has begun.
+    open: bool,
+    /// Whether the statement that ended was a `COPY`: its rows begin in the next line.
+    rows_follow: bool,
+    /// The line, or the tag of a dollar-quoted text.
+    line: Vec<u8>,
+    statement: Vec<u8>,
+    /// Last bytes of the statement without blanks.
+    end: u128,
+    pairs: Pairs,
+}
+
+/// Characters of two bytes of which the second may look like a backslash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pairs {
+    None,
+    /// As in GBK and Big5.
+    Chinese,
+    /// As in Shift JIS, where some of the higher bytes stand for themselves.
+    Japanese,
+}
+
+impl Pairs {
+    /// What `/*!40101 SET NAMES … */` says.
+    fn of(statement: &[u8]) -> Option<Self> {
+        let mut words = statement.split(u8::is_ascii_whitespace).skip_while(|word| *word != b"NAMES");
+        words.next()?;
+        Some(match words.next()? {
+            b"gbk" | b"gb18030" | b"big5" => Self::Chinese,
+            b"sjis" | b"cp932" => Self::Japanese,
+            _ => Self::None,
+        })
+    }
+
+    fn is_first(self, byte: u8) -> bool {
+        match self {
+            Self::None => false,
+            Self::Chinese => byte >= 0x81,
+            Self::Japanese => matches!(byte, 0x81..=0x9f | 0xe0..=0xfc),
+        }
+    }
+}
+
+impl Script {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            state: State::Code,
+            before: b'\n',
+            line_start: true,
+            open: false,
+            rows_follow: false,
+            line: Vec::new(),
+            statement: Vec::new(),
+            end: 0,
+            pairs: Pairs::None,
+        }
+    }
+
+    /// The next bytes.
+    pub(super) fn feed(&mut self, mut bytes: &[u8], said: &mut impl FnMut(Said<'_>) -> bool) {
+        while let Some(byte) = bytes.first().copied() {
+            let used = match self.state {
+                State::Code => self.code(bytes, said),
+                State::Dash => self.second(byte, b'-', State::Dashes),
+                State::Slash => self.second(byte, b'*', State::SlashStar),
+                State::Dashes => self.dashes(byte),
+                State::SlashStar | State::SlashStarM => self.slash_star(byte),
+                State::Dollar => self.dollar(byte),
+                State::Comment(_) | State::Command | State::Aside | State::Rows | State::Routine => {
+                    self.line_end(bytes, said)
+                }
+                State::Block(depth, last) => self.block(byte, depth, last),
+                State::Quote(quote, escapes, escaped) => self.quote(bytes, quote, escapes, escaped),
+                State::Dollars(seen) => self.dollars(bytes, seen),
+            };
+            bytes = &bytes[used..];
+        }
+    }
+
+    /// The end of the text.
+    pub(super) fn finish(&mut self, said: &mut impl FnMut(Said<'_>) -> bool) -> Rest<'_> {
+        if self.rules == Rules::MySql && self.state == State::Dashes {
+            self.dashes(b'\n');
+        }
+        match self.state {
+            State::Comment(whole) => {
+                if whole && said(Said::Comment(self.line.trim_ascii_end(), false)) {
+                    self.open = false;
+                }
+            }
+            State::Code if self.rows_follow => return Rest::Within("the rows of a table"),
+            State::Code | State::Command | State::Aside => {}
+            // Half a comment, or a sign of a statement.
+            State::Dash | State::Dashes | State::Slash | State::SlashStar | State::SlashStarM | State::Dollar => {}
+            State::Block(..) => return Rest::Within("a comment"),
+            State::Quote(..) => return Rest::Within("a quoted text"),
+            State::Dollars(_) => return Rest::Within("a function"),
+            State::Rows => return Rest::Within("the rows of a table"),
+            // A last line without its line feed.
+            State::Routine if self.ends_routine() => {}
+            State::Routine => return Rest::Within("a routine"),
+        }
+        if self.open { Rest::Statement(&self.statement) } else { Rest::Nothing }
+    }
+
+    /// Bytes of statements, as many as mean nothing, and one that does.
+    fn code(&mut self, bytes: &[u8], said: &mut impl FnMut(Said<'_>) -> bool) -> usize {
+        let byte = bytes[0];
+        if self.line_start && byte == b'\\' && !self.open && self.rules == Rules::Postgres {
+            (self.state, self.line_start) = (State::Command, false);
+            self.line.clear();
+            return 0;
+        }
+        if !is_special(byte) {
+            // At the beginning of a line its first bytes decide what it is.
+            let run = bytes.iter().take_while(|byte| !is_special(**byte)).count();
+            self.keep(&bytes[..run]);
+            return run;
+        }
+        if self.open && ASIDE.iter().any(|aside| self.statement.starts_with(aside)) {
+            (self.state, self.open) = (State::Aside, false);
+            return 0;
+        }
+        match byte {
+            b'\n' => self.line_feed(),
+            b';' => {
+                self.end_statement(said);
+                self.before = b';';
+            }
+            b'-' => self.state = State::Dash,
+            b'/' => self.state = State::Slash,
+            b'#' if self.rules == Rules::MySql => self.begin_comment(self.line_start, b"#"),
+            b'$' if self.rules == Rules::Postgres && !is_name(self.before) => {
+                self.line.clear();
+                self.line.push(b'$');
+                self.keep(b"$");
+                self.state = State::Dollar;
+            }
+            b'\'' | b'"' => self.begin_quote(byte),
+            b'`' if self.rules != Rules::Postgres => self.begin_quote(byte),
+            b'[' if self.rules == Rules::Sqlite => self.begin_quote(b']'),
+            _ => self.keep(&bytes[..1]),
+        }
+        1
+    }
+
+    /// Notes bytes of a statement.
+    fn keep(&mut self, bytes: &[u8]) {
+        if !self.open {
+            if bytes.trim_ascii().is_empty() {
+                self.line_start &= bytes.is_empty();
+                return;
+            }
+            (self.open, self.end) = (true, 0);
+            self.statement.clear();
+        }
+        let bytes = if self.statement.is_empty() { bytes.trim_ascii_start() } else { bytes };
+        let room = KEPT.saturating_sub(self.statement.len()).min(bytes.len());
+        self.statement.extend_from_slice(&bytes[..room]);
+        for byte in &bytes[bytes.len().saturating_sub(32)..] {
+            if !byte.is_ascii_whitespace() {
+                self.end = self.end << 8 | u128::from(*byte);
+            }
+        }
+        self.before = *bytes.last().unwrap_or(&self.before);
+        self.line_start = false;
+    }
+
+    fn line_feed(&mut self) {
+        (self.before, self.line_start) = (b'\n', true);
+        if self.rows_follow {
+            (self.state, self.rows_follow) = (State::Rows, false);
+            self.line.clear();
+            return;
+        }
+        let statement = self.statement.trim_ascii_end();
+        if self.open && self.rules == Rules::MySql && delimiter(statement).is_some() {
+            self.open = false;
+            if delimiter(statement) != Some(b";") {
+                self.state = State::Routine;
+                self.line.clear();
+            }
+        }
+    }
+
+    fn end_statement(&mut self, said: &mut impl FnMut(Said<'_>) -> bool) {
+        self.line_start = false;
+        if self.rules == Rules::MySql && self.open && delimiter(&self.statement).is_some() {
+            self.statement.push(b';');
+            return;
+        }
+        if !self.open {
+            return;
+        }
+        self.rows_follow = self.rules == Rules::Postgres
+            && self.statement.starts_with(b"COPY ")
+            && self.end & ((1 << 72) - 1) == u128::from_be_bytes(*b"\0\0\0\0\0\0\0FROMstdin");
+        let statement = self.statement.trim_ascii_end();
+        if self.rules == Rules::MySql && statement.starts_with(b"/*!") {
+            self.pairs = Pairs::of(statement).unwrap_or(self.pairs);
+        }
+        said(Said::Statement(statement));
+        self.open = false;
+    }
+
+    /// After a byte that begins a comment if another follows.
+    fn second(&mut self, byte: u8, wanted: u8, then: State) -> usize {
+        let first: &[u8] = if wanted == b'-' { b"-" } else { b"/" };
+        if byte != wanted {
+            self.state = State::Code;
+            self.keep(first);
+            return 0;
+        }
+        self.state = then;
+        if then == State::Dashes && self.rules != Rules::MySql {
+            self.begin_comment(self.line_start, b"--");
+        }
+        1
+    }
+
+    /// In MySQL a blank must follow the two dashes.
+    fn dashes(&mut self, byte: u8) -> usize {
+        if byte.is_ascii_whitespace() {
+            self.begin_comment(self.line_start, b"--");
+        } else {
+            self.state = State::Code;
+            self.keep(b"--");
+        }
+        0
+    }
+
+    fn begin_comment(&mut self, whole: bool, with: &[u8]) {
+        self.state = State::Comment(whole);
+        self.line.clear();
+        self.line.extend_from_slice(with);
+    }
+
+    /// In MySQL a comment that begins with `!` or `M!` is none.
+    fn slash_star(&mut self, byte: u8) -> usize {
+        if self.rules == Rules::MySql && byte == b'!' {
+            self.state = State::Code;
+            self.keep(b"/*");
+            return 0;
+        }
+        if self.rules == Rules::MySql && byte == b'M' && self.state == State::SlashStar {
+            self.state = State::SlashStarM;
+            return 1;
+        }
+        self.state = State::Block(1, 0);
+        0
+    }
+
+    fn block(&mut self, byte: u8, depth: u32, last: u8) -> usize {
+        self.state = match (last, byte) {
+            (b'*', b'/') if depth == 1 => {
+                self.before = b' ';
+                State::Code
+            }
+            (b'*', b'/') => State::Block(depth - 1, 0),
+            (b'/', b'*') if self.rules == Rules::Postgres => State::Block(depth.saturating_add(1), 0),
+            _ => State::Block(depth, byte),
+        };
+        self.line_start = byte == b'\n';
+        1
+    }
+
+    fn begin_quote(&mut self, quote: u8) {
+        let escapes = match self.rules {
+            Rules::MySql => quote != b'`',
+            Rules::Postgres => quote == b'\'' && matches!(self.before, b'E' | b'e'),
+            Rules::Sqlite => false,
+        };
+        self.keep(&[quote]);
+        self.state = State::Quote(quote, escapes, false);
+    }
+
+    fn quote(&mut self, bytes: &[u8], quote: u8, escapes: bool, escaped: bool) -> usize {
+        if escaped {
+            self.state = State::Quote(quote, escapes, false);
+            return 1;
+        }
+        if self.pairs != Pairs::None {
+            let skip = usize::from(self.pairs.is_first(bytes[0]));
+            self.state = State::Quote(quote, escapes, skip == 1 || (escapes && bytes[0] == b'\\'));
+            if skip == 0 && bytes[0] == quote {
+                (self.state, self.before) = (State::Code, quote);
+            }
+            return 1;
+        }
+        let found = if escapes { memchr2(quote, b'\\', bytes) } else { memchr(quote, bytes) };
+        let Some(at) = found else { return bytes.len() };
+        if bytes[at] == quote {
+            self.state = State::Code;
+            self.before = quote;
+        } else {
+            self.state = State::Quote(quote, escapes, true);
+        }
+        at + 1
+    }
+
+    /// The tag of a dollar-quoted text, perhaps.
+    fn dollar(&mut self, byte: u8) -> usize {
+        let first = self.line.len() == 1;
+        if byte == b'$' {
+            self.line.push(byte);
+            self.state = State::Dollars(0);
+            return 1;
+        }
+        if self.line.len() < KEPT && is_name(byte) && !(first && byte.is_ascii_digit()) {
+            self.line.push(byte);
+            return 1;
+        }
+        self.state = State::Code;
+        self.before = b'$';
+        0
+    }
+
+    fn dollars(&mut self, bytes: &[u8], seen: usize) -> usize {
+        if seen == 0 {
+            let Some(at) = memchr(b'$', bytes) else { return bytes.len() };
+            self.state = State::Dollars(1);
+            return at + 1;
+        }
+        if bytes[0] != self.line[seen] {
+            self.state = State::Dollars(0);
+            return 0;
+        }
+        self.state = if seen + 1 == self.line.len() { State::Code } else { State::Dollars(seen + 1) };
+        self.before = b' ';
+        1
+    }
+
+    /// Lines that are looked at as a whole.
+    fn line_end(&mut self, bytes: &[u8], said: &mut impl FnMut(Said<'_>) -> bool) -> usize {
+        let end = memchr(b'\n', bytes);
+        let part = &bytes[..end.unwrap_or(bytes.len())];
+        let room = KEPT.saturating_sub(self.line.len()).min(part.len());
+        self.line.extend_from_slice(&part[..room]);
+        let Some(end) = end else { return bytes.len() };
+        match self.state {
+            State::Comment(whole) => {
+                self.state = State::Code;
+                if whole && said(Said::Comment(self.line.trim_ascii_end(), true)) {
+                    self.open = false;
+                }
+            }
+            State::Rows if self.line.trim_ascii_end() != b"\\." => {}
+            State::Routine if !self.ends_routine() => {}
+            _ => self.state = State::Code,
+        }
+        self.line.clear();
+        if self.state == State::Code {
+            (self.before, self.line_start) = (b'\n', true);
+        }
+        end + 1
+    }
+
+    fn ends_routine(&self) -> bool {
+        delimiter(self.line.trim_ascii()) == Some(b";")
+    }
+}
+
+/// The argument of `DELIMITER`.
+fn delimiter(line: &[u8]) -> Option<&[u8]> {
+    let (word, rest) = line.split_at_checked(10)?;
+    word.eq_ignore_ascii_case(b"delimiter ").then(|| rest.trim_ascii())
+}
+
+/// Bytes that may have a meaning outside of quotes and comments.
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'\n' | b';' | b'-' | b'/' | b'#' | b'$' | b'\'' | b'"' | b'`' | b'[' | b'\\')
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
