@@ -3,6 +3,8 @@
 //! [`App::build`] binds and prepares, [`App::run`] serves until told to stop. A loop that ends by itself ends the
 //! process: there is no silent running on without it.
 
+mod api;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -145,9 +147,9 @@ impl App {
             sources,
             verifier,
             policy: Arc::new(config.policy()),
-            clock,
             server: Server::new(listener, limits, tls.subscribe()),
-            gate: Arc::new(Gate::new(read.users.clone())),
+            gate: Arc::new(api::gate(config, read.users.clone(), clock.clone())?),
+            clock,
             web: WebFile { path, read, tls },
         })
     }
@@ -179,8 +181,13 @@ impl App {
         let (publish_inventory, inventories) = watch::channel(inventory);
         let (publish_exposition, expositions) = watch::channel(Arc::new(first));
         let (stop, stopped) = watch::channel(false);
-        let state = http::State { inventory: inventories.clone(), exposition: expositions, clock: self.clock.clone() };
-        let routes = router::router(state, self.gate.clone());
+        let state = http::State {
+            inventory: inventories.clone(),
+            exposition: expositions,
+            actions: None,
+            clock: self.clock.clone(),
+        };
+        let routes = router::router(state, self.gate.clone(), axum::Router::new());
 
         let (report, reports) = mpsc::channel(REPORTS);
         let (news, received) = mpsc::channel(REPORTS);

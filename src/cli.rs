@@ -6,6 +6,7 @@ mod looking;
 mod scan;
 mod scan_report;
 mod serve;
+mod token;
 mod verify;
 mod verify_html;
 mod verify_report;
@@ -43,6 +44,8 @@ enum Command {
     Scan(scan::Scan),
     /// Read archives from beginning to end; exit 0: all intact, 1: something is damaged, 2: something could not be checked
     Verify(verify::Verify),
+    /// Make, list and revoke tokens of the API
+    Token(token::Tokens),
     /// Check the configuration and print everything that is wrong with it
     CheckConfig(check_config::CheckConfig),
 }
@@ -73,6 +76,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Scan(scan) => scan.run(),
             Command::Verify(verify) => verify.run(),
+            Command::Token(tokens) => tokens.run(),
             Command::CheckConfig(check) => check.run(),
         };
         result.unwrap_or_else(|error| {

@@ -6,4 +6,5 @@ pub mod keeper;
 pub mod ports;
 pub mod scanner;
 pub mod throttle;
+pub mod tokens;
 pub mod verifier;

@@ -5,6 +5,7 @@
 
 mod error;
 mod rows;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 
 use self::error::Doing;
 use self::rows::{clean, key, micros, moment, nanos, of_row, stamp};
+pub use self::tokens::LazyTokens;
 use crate::domain::ids::SourceName;
 use crate::domain::proof::{ArchiveId, Conclusion, FirstSight, Level, Verification};
 use crate::domain::run::FileFacts;
