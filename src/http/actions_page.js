@@ -185,9 +185,12 @@ function refresh() {
 }
 
 function failed(error) {
+  quietUntil = 0;
   if (!(error instanceof Refused)) return say("the daemon does not answer; trying again");
   say(error.message);
   if (error.status !== 401) return;
+  // Without it the browser may know a password that counts.
+  sessionStorage.removeItem("token");
   at("login").hidden = false;
   at("content").hidden = true;
   at("bar").hidden = true;

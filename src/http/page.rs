@@ -28,7 +28,7 @@ impl Page {
         let style = format!("{}{style}", common.map_or("", |(style, _)| style));
         let script_source = if script.is_empty() { "'none'".to_owned() } else { digest(script) };
         let policy = format!(
-            "default-src 'none'; script-src {script_source}; style-src {}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "default-src 'none'; script-src {script_source}; style-src {}; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             digest(&style)
         );
         let script = if script.is_empty() { String::new() } else { format!("<script>{script}</script>\n") };

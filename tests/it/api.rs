@@ -1,5 +1,6 @@
 //! The API: who may do what, the shape of errors, lists in parts, tokens of the real binary.
 
+mod certificates;
 mod fakes;
 mod tokens;
 
@@ -240,7 +241,7 @@ async fn the_document_tells_the_truth() {
     command
         .args(["run", "--checks"])
         .arg("not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance")
-        .args(["--max-examples", "15", "--generation-deterministic", "--phases", "examples,coverage,fuzzing"])
+        .args(["--max-examples", "40", "--generation-deterministic", "--phases", "examples,coverage,fuzzing"])
         .args(["--header", &format!("Authorization: Bearer {token}")])
         .arg(served.url("/api/openapi.json"))
         .current_dir(std::env::temp_dir())

@@ -115,7 +115,7 @@ pub(super) struct Decided {
     ("source" = Option<String>, Query, description = "about this source"),
     ("item" = Option<String>, Query, description = "about this item, such as qemu/100"),
     ("limit" = Option<i32>, Query, minimum = 1, maximum = 500, description = "at most so many; 100 by default"),
-    ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller numbers: `next` of the part before"),
+    ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller numbers: next of the part before"),
 ), responses((status = 200, body = List<Action>), Failures))]
 pub(super) async fn list(
     _: Viewer,

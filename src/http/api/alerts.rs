@@ -75,7 +75,7 @@ impl From<KeptAlert> for Alert {
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "automation", params(
     ("status" = Option<String>, Query, description = "firing or resolved"),
     ("limit" = Option<i32>, Query, minimum = 1, maximum = 500, description = "at most so many; 100 by default"),
-    ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller numbers: `next` of the part before"),
+    ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller numbers: next of the part before"),
 ), responses((status = 200, body = List<Alert>), Failures))]
 pub(super) async fn list(
     _: Viewer,

@@ -48,7 +48,7 @@ impl From<record::AuditLine> for AuditLine {
 #[utoipa::path(get, path = "/api/v1/audit", tag = "automation", params(
     ("action" = Option<i64>, Query, minimum = 1, description = "only about this action"),
     ("limit" = Option<i32>, Query, minimum = 1, maximum = 500, description = "at most so many; 100 by default"),
-    ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller numbers: `next` of the part before"),
+    ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller numbers: next of the part before"),
 ), responses((status = 200, body = List<AuditLine>), Failures))]
 pub(super) async fn list(
     _: Viewer,

@@ -60,7 +60,7 @@ pub(super) struct Proof {
     ("source" = Option<String>, Query, description = "of this source"),
     ("state" = Option<String>, Query, description = "in this state"),
     ("limit" = Option<i32>, Query, minimum = 1, maximum = 500, description = "at most so many; 100 by default"),
-    ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller positions: `next` of the part before"),
+    ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller positions: next of the part before"),
 ), responses((status = 200, body = List<Item>), Failures))]
 pub(super) async fn list(
     _: Viewer,

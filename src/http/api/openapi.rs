@@ -81,7 +81,7 @@ impl Modify for Schemes {
 #[openapi(
     info(
         title = "firedrill",
-        description = "What is known of the backups, what the automation did, does and asks to be allowed. GET needs the role viewer, POST operator. Lists come newest first, in parts: pass `next` of one as `before` for the following one. Every error has the same shape."
+        description = "What is known of the backups, what the automation did, does and asks to be allowed. GET needs the role viewer, POST operator. Lists come newest first, in parts: pass next of one as before for the following one. Every error has the same shape."
     ),
     paths(
         super::actions::list,

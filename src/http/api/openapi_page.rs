@@ -16,7 +16,7 @@ static PAGE: LazyLock<page::Page> = LazyLock::new(|| {
 
 const STYLE: &str = "code, pre { font: 13px/1.45 ui-monospace, monospace; } pre { background: var(--soft); padding: .6rem .8rem; overflow-x: auto; } \
 h3 { font-size: 1rem; margin: 1.6rem 0 .3rem; overflow-wrap: anywhere; } .method { font-weight: 700; } .post { color: #ad5700; } .get { color: #0b68cb; } \
-@media (prefers-color-scheme: dark) { .post { color: #f1a10d; } .get { color: #52a9ff; } } td { overflow-wrap: anywhere; }";
+@media (prefers-color-scheme: dark) { .post { color: #f1a10d; } .get { color: #52a9ff; } } td { overflow-wrap: anywhere; } table + table { margin-top: .8rem; }";
 
 pub(super) async fn page() -> impl IntoResponse {
     PAGE.answer()

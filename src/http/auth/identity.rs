@@ -86,7 +86,8 @@ pub(super) fn refusal(caller: &Caller, asks: Asks, advice: &str) -> ApiError {
     if asks.passwords { error.with(header::WWW_AUTHENTICATE, super::BASIC) } else { error }
 }
 
-const ADVICE: &str = "send Authorization: Bearer TOKEN, made by `firedrill token create`, or basic auth of a user of the web config file";
+const ADVICE: &str =
+    "send Authorization: Bearer TOKEN, made by firedrill token create, or basic auth of a user of the web config file";
 
 fn demand(parts: &Parts, role: Role) -> Result<Identity, ApiError> {
     let caller = parts.extensions.get::<Caller>().unwrap_or(&Caller::Nobody);
