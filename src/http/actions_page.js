@@ -103,6 +103,7 @@ function came(it) {
 }
 
 const row = (it) => [String(it.id), make("span", it.state, it.state), it.action, came(it), local(it.ended || it.started || it.created), it.decided_by || ""];
+const OPEN = ["proposed", "running", "scheduled"];
 const HEADS = ["#", "state", "action", "what came of it", "time", "decided by"];
 
 let pending = null;
@@ -159,7 +160,7 @@ async function show() {
   at("login").hidden = true;
   const [mode, waiting, open, recent, alerts, audit] = await Promise.all([
     ask("automation"), ask("actions?state=proposed&limit=100"), ask("actions?state=running&state=scheduled&limit=50"),
-    ask("actions?limit=30&state=done&state=failed&state=denied&state=expired&state=cancelled&state=dry_run&state=refused&state=cooldown"),
+    ask("actions?limit=100"),
     ask("alerts?limit=30"), ask("audit?limit=30")]);
   paused = mode.paused;
   at("mode").textContent = paused ? `The automation is paused, by ${mode.by} since ${local(mode.since)}` : "The automation is on";
@@ -168,7 +169,8 @@ async function show() {
   at("toggle").disabled = !mayDecide;
   put("waiting", waiting, () => waiting.items.length ? waiting.items.map(proposal) : [make("p", "nothing waits", "quiet")]);
   put("open", open, () => table(HEADS, open.items.map(row)));
-  put("recent", recent, () => table(HEADS, recent.items.map(row)));
+  const over = recent.items.filter((it) => !OPEN.includes(it.state)).slice(0, 30);
+  put("recent", over, () => table(HEADS, over.map(row)));
   put("alerts", alerts, () => table(["alert", "status", "labels", "since", "heard last"], alerts.items.map((it) =>
     [it.labels.alertname || it.fingerprint, make("span", it.status, it.status), labels(it), local(it.starts_at), local(it.last_received)])));
   put("audit", audit, () => table(["time", "who", "action", "what"], audit.items.map((it) =>

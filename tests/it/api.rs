@@ -82,13 +82,13 @@ async fn every_route_asks_for_its_role() {
 async fn a_decision_counts_once() {
     let served = Served::start(filled(), false).await;
     let operator = served.token(Role::Operator).await;
-    let (status, body) = served.post(&operator, "actions/12/approve").await;
+    let (status, body) = served.post(&operator, "actions/1/approve").await;
     assert_eq!((status, body["state"].as_str()), (200, Some("scheduled")));
-    let (status, body) = served.post(&operator, "actions/12/deny").await;
+    let (status, body) = served.post(&operator, "actions/1/deny").await;
     assert_eq!((status, body["error"]["state"].as_str()), (409, Some("scheduled")));
     assert_eq!(body["error"]["code"], "too_late");
-    assert_eq!(served.post(&operator, "actions/13/deny").await.1["state"], "denied");
-    let (_, one) = served.get(&operator, "actions/12").await;
+    assert_eq!(served.post(&operator, "actions/2/deny").await.1["state"], "denied");
+    let (_, one) = served.get(&operator, "actions/1").await;
     assert_eq!((&one["decided_by"], &one["audit"][0]["actor"]), (&"api:operator".into(), &"api:operator".into()));
     assert!(one["action"].as_str().unwrap().starts_with("run /usr/local/bin/restart-backup"));
 
@@ -112,14 +112,14 @@ async fn lists_come_in_parts_and_filtered() {
             None => break,
         }
     }
-    assert_eq!(seen, (1..=13).rev().collect::<Vec<_>>());
+    assert_eq!(seen, (1..=State::ALL.len() as i64 + 2).rev().collect::<Vec<_>>());
     let count = async |path: &str| served.get(&viewer, path).await.1["items"].as_array().unwrap().len();
     assert_eq!(count("actions?state=proposed").await, 3);
     assert_eq!(count("actions?state=proposed&state=done").await, 4);
     assert_eq!(count("actions?kind=hook").await, 1);
     assert_eq!(count("actions?source=nas&item=qemu%2F100").await, 1);
     assert_eq!(count("alerts?status=firing").await, 2);
-    assert_eq!(count("audit?action=12").await, 1);
+    assert_eq!(count("audit?action=1").await, 1);
 }
 
 #[tokio::test]
@@ -174,16 +174,16 @@ async fn every_failure_has_the_same_shape() {
 #[tokio::test]
 async fn other_sites_can_not_act_with_a_browsers_password() {
     let served = Served::start(filled(), true).await;
-    let post = |user: &str| client().post(served.url("/api/v1/actions/12/approve")).basic_auth(user, Some("secret"));
+    let post = |user: &str| client().post(served.url("/api/v1/actions/1/approve")).basic_auth(user, Some("secret"));
     let json = |request: RequestBuilder| request.header("content-type", "application/json").body("{}");
     assert_eq!(answer(post("alice").header("content-type", "text/plain")).await.0, 415);
     assert_eq!(answer(json(post("alice")).header("origin", "https://evil.example")).await.0, 403);
     assert_eq!(answer(json(post("alice")).header("sec-fetch-site", "cross-site")).await.0, 403);
     assert_eq!(answer(json(post("bob"))).await.0, 403, "a viewer");
-    assert_eq!(served.memory.actions.lock().unwrap()[11].state, State::Proposed);
+    assert_eq!(served.memory.actions.lock().unwrap()[0].state, State::Proposed);
     let own = format!("http://{}", served.address);
     assert_eq!(answer(json(post("alice")).header("origin", own).header("sec-fetch-site", "same-origin")).await.0, 200);
-    assert_eq!(served.memory.actions.lock().unwrap()[11].decided_by.as_deref(), Some("api:alice"));
+    assert_eq!(served.memory.actions.lock().unwrap()[0].decided_by.as_deref(), Some("api:alice"));
 }
 
 #[tokio::test]

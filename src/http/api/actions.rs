@@ -35,7 +35,7 @@ pub(super) struct Action {
     source: Option<String>,
     /// The item it is about.
     item: Option<String>,
-    /// cancelled, cooldown, denied, done, dry_run, expired, failed, proposed, refused, running or scheduled.
+    /// Where it stands: proposed, scheduled, running, done, failed, denied, expired, cancelled, cooldown, dry_run …
     state: &'static str,
     /// Why it stands there.
     reason: String,

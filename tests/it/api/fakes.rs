@@ -181,15 +181,15 @@ pub(super) fn filled() -> Memory {
         level: firedrill::domain::proof::Level::Complete,
     };
     let mut actions = Vec::new();
-    for (index, state) in State::ALL.into_iter().enumerate() {
-        actions.push(record(index as i64 + 1, state, rescan(), "the alert FiredrillScanStale fires"));
-    }
     let more = [
         (hook, "the alert <img src=x onerror=alert(1)> names the node pve1"),
         (reverify, "the alert FiredrillBackupCorrupt names qemu/100"),
     ];
     for (action, reason) in more {
         actions.push(record(actions.len() as i64 + 1, State::Proposed, action, reason));
+    }
+    for state in State::ALL {
+        actions.push(record(actions.len() as i64 + 1, state, rescan(), "the alert FiredrillScanStale fires"));
     }
     *memory.actions.lock().unwrap() = actions;
     for id in 1..=3 {
@@ -209,7 +209,7 @@ pub(super) fn filled() -> Memory {
             resolved_at: (id == 1).then(|| Still.now()),
         });
     }
-    memory.note(Still.now(), "rule:reverify-corrupt", Some(12), "planned", "it asks to be allowed");
+    memory.note(Still.now(), "rule:reverify-corrupt", Some(1), "planned", "it asks to be allowed");
     memory
 }
 
