@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 
 use super::auth::{self, Gate};
 use super::error::ApiError;
@@ -30,7 +30,8 @@ pub fn router(state: State, gate: Arc<Gate>, webhook: Router) -> Router {
         .layer(middleware::from_fn_with_state(gate.clone(), auth::pages));
     // It holds no data; whoever has no password but a token must get it too.
     let actions = Router::new().route("/actions", get(actions_page::page));
-    let nowhere = Router::new().route("/api/{*rest}", axum::routing::any(async || api::nothing_there()));
+    let nowhere = || any(async || api::nothing_there());
+    let nowhere = Router::new().route("/api/", nowhere()).route("/api/{*rest}", nowhere());
     let own = pages.merge(actions).merge(nowhere).merge(api::router(gate.clone()));
     let webhook = if webhook.has_routes() {
         webhook.route_layer(middleware::from_fn_with_state(gate, auth::deliver))

@@ -154,7 +154,9 @@ async fn every_failure_has_the_same_shape() {
     assert_eq!(served.get(&viewer, "nonsense").await.0, 404);
     assert_eq!(answer(client().get(served.url("/api/v1/nonsense"))).await.0, 401);
     assert_eq!(answer(client().get(served.url("/api/nonsense"))).await.0, 404);
-    assert_eq!(answer(client().get(served.url("/api/v2/actions"))).await.0, 404);
+    for path in ["/api/", "/api/v1", "/api/v1/", "/api/v2/actions"] {
+        assert_eq!(answer(client().get(served.url(path))).await.0, 404, "{path}");
+    }
     for (method, path) in
         [(Method::DELETE, "/api/v1/actions"), (Method::POST, "/api/v1/me"), (Method::PUT, "/api/v1/automation/pause")]
     {
