@@ -3,6 +3,7 @@
 //! [`App::build`] binds and prepares, [`App::run`] serves until told to stop. A loop that ends by itself ends the
 //! process: there is no silent running on without it.
 
+mod api;
 mod automation;
 
 use std::future::Future;
@@ -36,7 +37,7 @@ use crate::engine::{keeper, reactor, scanner};
 use crate::http::auth::Gate;
 use crate::http::server::{Limits, Server};
 use crate::http::web_config::{self, WebConfig};
-use crate::http::{self, reload, router};
+use crate::http::{self, reload, router, webhook};
 use crate::metrics::exposition::{self, Exposition};
 
 /// The verifier and the reactor get so long to store what ended.
@@ -87,11 +88,13 @@ pub fn store(config: &Config) -> anyhow::Result<Shared> {
 fn verifier(
     config: &Config,
     sources: &[WatchedSource],
-    store: &Option<Shared>,
+    store: &Shared,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Option<(verifier::Settings, Outside)>> {
     let it = &config.verify;
-    let Some(store) = store.clone().filter(|_| it.enabled) else { return Ok(None) };
+    if !it.enabled {
+        return Ok(None);
+    }
     let background = Background { nice: it.nice, idle_io: it.idle_io };
     let settings = verifier::Settings {
         sources: sources.iter().map(|it| it.source.spec().name.clone()).collect(),
@@ -103,7 +106,7 @@ fn verifier(
         retention: config.store.retention,
         prepare: Arc::new(move || background.enter()),
     };
-    let outside = Outside { stores: Arc::new(store), archives: Arc::new(ArchiveFiles), clock: clock.clone() };
+    let outside = Outside { stores: Arc::new(store.clone()), archives: Arc::new(ArchiveFiles), clock: clock.clone() };
     Ok(Some((settings, outside)))
 }
 
@@ -116,6 +119,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     server: Server,
     gate: Arc<Gate>,
+    store: Shared,
     web: WebFile,
 }
 
@@ -136,14 +140,9 @@ impl App {
             );
         }
         install_tls();
-        // Whoever neither verifies nor acts needs none.
-        let wanted = config.verify.enabled || !config.automation.rules.is_empty();
-        let store = wanted.then(|| store(config)).transpose()?;
+        let store = store(config)?;
         let verifier = verifier(config, &sources, &store, &clock)?;
-        let automation = match &store {
-            Some(store) => automation::build(config, store, &clock)?,
-            None => None,
-        };
+        let automation = automation::build(config, &store, &clock)?;
         let path = config.web.config_file.clone();
         let read = path.as_deref().map(web_config::read).transpose()?.unwrap_or_default();
         let address = config.web.listen_address.as_str();
@@ -157,9 +156,10 @@ impl App {
             verifier,
             automation,
             policy: Arc::new(config.policy()),
-            clock,
             server: Server::new(listener, limits, tls.subscribe()),
-            gate: Arc::new(Gate::new(read.users.clone())),
+            gate: Arc::new(api::gate(config, &store, read.users.clone(), clock.clone())?),
+            store,
+            clock,
             web: WebFile { path, read, tls },
         })
     }
@@ -191,9 +191,14 @@ impl App {
         let (publish_inventory, inventories) = watch::channel(inventory);
         let (publish_exposition, expositions) = watch::channel(Arc::new(first));
         let (stop, stopped) = watch::channel(false);
-        let state = http::State { inventory: inventories.clone(), exposition: expositions, clock: self.clock.clone() };
+        let state = http::State {
+            inventory: inventories.clone(),
+            exposition: expositions,
+            actions: Some(Arc::new(self.store)),
+            clock: self.clock.clone(),
+        };
         let intake = self.automation.as_ref().map(|automation| automation.intake.clone());
-        let routes = router::router(state, self.gate.clone(), intake);
+        let routes = router::router(state, self.gate.clone(), webhook::router(intake));
 
         let (report, reports) = mpsc::channel(REPORTS);
         let (news, received) = mpsc::channel(REPORTS);

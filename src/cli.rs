@@ -8,6 +8,7 @@ mod looking;
 mod scan;
 mod scan_report;
 mod serve;
+mod token;
 mod verify;
 mod verify_html;
 mod verify_report;
@@ -47,6 +48,8 @@ enum Command {
     Verify(verify::Verify),
     /// What is done about alerts: list, approve, deny, pause, resume, explain
     Automation(automation::Automation),
+    /// Make, list and revoke tokens of the API
+    Token(token::Tokens),
     /// Check the configuration and print everything that is wrong with it
     CheckConfig(check_config::CheckConfig),
 }
@@ -78,6 +81,7 @@ impl Cli {
             Command::Scan(scan) => scan.run(),
             Command::Verify(verify) => verify.run(),
             Command::Automation(automation) => automation.run(),
+            Command::Token(tokens) => tokens.run(),
             Command::CheckConfig(check) => check.run(),
         };
         result.unwrap_or_else(|error| {

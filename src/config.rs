@@ -3,6 +3,7 @@
 //! Strict: an unknown key is an error. [`load`] reports every error with its key at once, those of types and names as
 //! well as those of meaning. Only a table that lacks or misspells what it can't be without is left out of the latter.
 
+pub mod api;
 pub mod automation;
 pub mod dump;
 pub mod environments;
@@ -10,11 +11,13 @@ mod errors;
 pub mod items;
 pub mod logging;
 pub mod root;
+pub mod secret;
 pub mod store;
 mod text;
 pub mod verify;
 pub mod vzdump;
 pub mod web;
+pub mod webhook;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,6 +41,10 @@ pub const ENVIRONMENT_PREFIX: &str = "FIREDRILL_";
 pub struct Config {
     /// The web server.
     pub web: web::Web,
+    /// The API.
+    pub api: api::Api,
+    /// The receiver of alerts.
+    pub webhook: webhook::Webhook,
     /// The log.
     pub log: logging::Log,
     /// The store.
@@ -90,6 +97,7 @@ impl Config {
     /// Errors of meaning: what each value says is fine, but together they make no sense.
     fn check(&self, complaints: &mut Complaints) {
         self.web.check(complaints);
+        self.webhook.check(complaints);
         self.store.check(complaints);
         self.verify.check(complaints);
         self.automation.check(self.verify.enabled, complaints);

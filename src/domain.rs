@@ -3,6 +3,7 @@
 //! No I/O, no async, no clock: `now` is always an argument. Everything that comes from outside has been
 //! parsed by [`crate::formats`] or [`crate::adapters`] before it gets here.
 
+pub mod access;
 pub mod age;
 pub mod attempt;
 pub mod automation;

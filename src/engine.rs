@@ -9,4 +9,5 @@ pub mod ports;
 pub mod reactor;
 pub mod scanner;
 pub mod throttle;
+pub mod tokens;
 pub mod verifier;

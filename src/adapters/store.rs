@@ -9,6 +9,7 @@ mod error;
 mod notices;
 mod rows;
 mod shared;
+mod tokens;
 mod turn;
 
 use std::time::Duration;

@@ -148,6 +148,12 @@ fn note(error: &Error, values: &mut Dict, complaints: &mut Complaints) -> bool {
         Kind::InvalidType(Actual::Str(_), expected) if error.path.first().is_some_and(|first| first == "store") => {
             (key, format!("invalid type: found a string, expected {expected}"))
         }
+        // A token of digits alone is a number to TOML, and a secret all the same.
+        Kind::InvalidType(..) | Kind::InvalidValue(..)
+            if error.path.first().is_some_and(|first| first == "webhook") =>
+        {
+            (key, "has another type; write texts in quotes".to_owned())
+        }
         kind => (key, kind.to_string()),
     };
     // A value that was taken out is missing now; that was said in other words.

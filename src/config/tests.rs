@@ -263,3 +263,24 @@ fn a_password_is_never_shown() {
         assert!(!error.contains("hunter2"), "{error}");
     }
 }
+
+#[test]
+fn the_token_for_alerts_is_in_no_error_and_no_debug_output() {
+    let secret = "0123456789abcdef-secret";
+    let config = load_text(&format!("[webhook]\ntoken = {secret:?}\n")).unwrap();
+    assert_eq!(config.webhook.secret().unwrap().as_deref(), Some(secret));
+    assert!(!format!("{config:?}").contains(secret));
+    for bad in [
+        "[webhook]\ntoken = 98765432109876543\n",
+        "[webhook]\ntoken = \"987654321098765\"\n",
+        "[webhook]\ntoken = [\"98765432109876543\"]\n",
+        "[webhook]\nusers = \"98765432109876543\"\n",
+        "[webhook]\ntoken = \"98765432109876543\"\ntoken_file = \"/etc/token\"\n",
+        "webhook = \"98765432109876543\"\n",
+        "[webhook]\ntoken = 98765432109876543 98765432109876543\n",
+    ] {
+        let error = load_text(bad).unwrap_err().to_string();
+        assert!(!error.contains("98765432109876"), "{error}");
+    }
+    assert_eq!(keys("[api]\nusers = { alice = \"king\" }\n"), ["api.users.alice"]);
+}

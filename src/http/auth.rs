@@ -1,11 +1,12 @@
-//! Basic auth by the users of the web config file.
-//!
-//! bcrypt is slow on purpose; a scrape every few seconds would spend its time there. So passwords that were right are
-//! remembered, as hashes keyed with a number of this process.
+//! Who may pass: users of the web config file, API tokens, client certificates, and the token for alerts.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+mod cross_site;
+mod identity;
+mod passwords;
+mod tokens;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -13,160 +14,233 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use subtle::ConstantTimeEq as _;
 
-/// More right passwords than this are not remembered at a time.
-const REMEMBERED: usize = 100;
+use self::identity::{Asks, Caller, Means, refusal};
+pub(super) use self::identity::{Identity, Operator, Viewer};
+use self::passwords::Passwords;
+use self::tokens::TokenCheck;
+use super::error::ApiError;
+use crate::domain::access::Role;
+use crate::engine::ports::tokens::TokenStore;
+use crate::engine::ports::{Clock, StoreError};
 
-/// Passwords that are checked at the same time; the rest waits, so that guessing doesn't eat the machine.
-const CHECKS_AT_ONCE: usize = 2;
+/// Asks for a user name and password.
+const BASIC: &str = "Basic realm=\"firedrill\", charset=\"UTF-8\"";
 
-/// Compared with when the user is unknown, so that the answer takes as long. It is the hash of a random text, cost 10.
-const NOBODY: &str = "$2b$10$QMXMgvBDDM5.YZhx1nYx6eLQ6R9o9DsJYhXH1CkTSDvQmXhYvfFCu";
+/// Who may do what, beside the users of the web config file.
+#[derive(Default)]
+pub struct Access {
+    /// Roles of users; the others are viewers.
+    pub roles: BTreeMap<String, Role>,
+    /// The API tokens.
+    pub tokens: Option<Arc<dyn TokenStore>>,
+    /// The token that lets alerts in.
+    pub webhook_token: Option<String>,
+    /// Users that may deliver alerts.
+    pub webhook_users: HashSet<String>,
+}
+
+/// A client certificate that was verified by the TLS handshake.
+#[derive(Debug, Clone)]
+pub(super) struct ClientCertificate {
+    /// Its fingerprint, shortened, is its name.
+    pub(super) name: Arc<str>,
+}
 
 /// Who may pass.
 pub struct Gate {
-    users: Mutex<Arc<HashMap<String, String>>>,
-    passed: Mutex<HashSet<[u8; 32]>>,
-    key: u64,
-    checks: Semaphore,
+    passwords: Passwords,
+    roles: BTreeMap<String, Role>,
+    tokens: Option<TokenCheck>,
+    /// BLAKE3: of the same length whatever the token's is, for a comparison that tells nothing by its time.
+    webhook_token: Option<[u8; 32]>,
+    webhook_users: HashSet<String>,
 }
 
 impl Gate {
-    /// A gate for users with their bcrypt hashes; open for everybody when there are none.
-    pub fn new(users: HashMap<String, String>) -> Self {
+    /// A gate for users with their bcrypt hashes, and for whom `access` names.
+    pub fn new(users: HashMap<String, String>, access: Access, clock: Arc<dyn Clock>) -> Self {
         Self {
-            users: Mutex::new(Arc::new(users)),
-            passed: Mutex::default(),
-            key: RandomState::new().hash_one(0),
-            checks: Semaphore::new(CHECKS_AT_ONCE),
+            passwords: Passwords::new(users),
+            roles: access.roles,
+            tokens: access.tokens.map(|store| TokenCheck::new(store, clock)),
+            webhook_token: access.webhook_token.map(|token| blake3::hash(token.as_bytes()).into()),
+            webhook_users: access.webhook_users,
         }
     }
 
     /// Replaces the users, after the file changed.
     pub fn set_users(&self, users: HashMap<String, String>) {
-        *self.users.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
-        self.passed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.passwords.set_users(users);
     }
 
-    /// Whether everybody may pass.
+    /// Whether everybody may see the pages and the metrics.
     pub fn is_open(&self) -> bool {
-        self.users().is_empty()
+        !self.passwords.has_users()
     }
 
-    fn users(&self) -> Arc<HashMap<String, String>> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn asks(&self) -> Asks {
+        Asks { passwords: self.passwords.has_users() }
     }
 
-    /// Whether this user has this password.
-    async fn admits(&self, user: &str, password: &str) -> bool {
-        let users = self.users();
-        let (hash, known) = match users.get(user) {
-            Some(hash) => (hash.clone(), true),
-            None => (NOBODY.to_owned(), false),
-        };
-        let mark = self.mark(user, password, &hash);
-        if self.passed.lock().unwrap_or_else(PoisonError::into_inner).contains(&mark) {
-            return true;
+    /// Who asks.
+    async fn caller(&self, told: Told) -> Caller {
+        match told.credentials {
+            Some(Credentials::Token(token)) => self.bearer(&token).await,
+            Some(Credentials::Password(user, password)) => self.user(&user, &password).await,
+            Some(Credentials::Other) => Caller::Wrong,
+            None => match told.certificate {
+                Some(ClientCertificate { name }) => Caller::Known(Identity {
+                    name,
+                    role: Role::Viewer,
+                    means: Means::Certificate,
+                    may_deliver_alerts: true,
+                }),
+                None => Caller::Nobody,
+            },
         }
-        let Ok(_turn) = self.checks.acquire().await else { return false };
-        let password = password.to_owned();
-        let check = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash).unwrap_or(false));
-        let right = check.await.unwrap_or(false) && known;
-        if right {
-            let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-            if passed.len() >= REMEMBERED {
-                passed.clear();
+    }
+
+    async fn bearer(&self, token: &str) -> Caller {
+        let Some(tokens) = &self.tokens else { return Caller::Wrong };
+        match tokens.check(token).await {
+            Ok(Some(token)) => Caller::Known(Identity {
+                name: token.name,
+                role: token.role,
+                means: Means::Token,
+                may_deliver_alerts: token.role >= Role::Operator,
+            }),
+            Ok(None) => Caller::Wrong,
+            Err(StoreError { message }) => Caller::Unchecked(StoreError { message }),
+        }
+    }
+
+    async fn user(&self, user: &str, password: &str) -> Caller {
+        if !self.passwords.admits(user, password).await {
+            return Caller::Wrong;
+        }
+        Caller::Known(Identity {
+            name: user.into(),
+            role: self.roles.get(user).copied().unwrap_or(Role::Viewer),
+            means: Means::Password,
+            may_deliver_alerts: self.webhook_users.contains(user),
+        })
+    }
+
+    /// Who delivers alerts: like [`caller`](Self::caller), and whoever has the token for that.
+    async fn deliverer(&self, told: Told) -> Caller {
+        if let Some(Credentials::Token(token)) = &told.credentials {
+            let given: [u8; 32] = blake3::hash(token.as_bytes()).into();
+            if self.webhook_token.is_some_and(|right| bool::from(right.ct_eq(&given))) {
+                // It opens this one door: no other asks for it.
+                return Caller::Known(Identity {
+                    name: "webhook".into(),
+                    role: Role::Viewer,
+                    means: Means::Webhook,
+                    may_deliver_alerts: true,
+                });
             }
-            passed.insert(mark);
         }
-        right
-    }
-
-    fn mark(&self, user: &str, password: &str, hash: &str) -> [u8; 32] {
-        let mut digest = Sha256::new();
-        digest.update(self.key.to_le_bytes());
-        for part in [user, password, hash] {
-            digest.update((part.len() as u64).to_le_bytes());
-            digest.update(part);
-        }
-        digest.finalize().into()
+        self.caller(told).await
     }
 }
 
-/// Lets a request pass, or asks for a password.
-pub(super) async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+/// Lets see who may see pages and metrics: everybody, or where there are users these and every token.
+pub(super) async fn pages(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     if gate.is_open() {
         return next.run(request).await;
     }
-    if let Some((user, password)) = credentials(request.headers())
-        && gate.admits(&user, &password).await
-    {
-        return next.run(request).await;
+    // A certificate is what the connection needs already; users were configured to be asked on top of it.
+    let told = Told { certificate: None, ..Told::by(&request) };
+    match gate.caller(told).await {
+        Caller::Known(_) => next.run(request).await,
+        Caller::Unchecked(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        _ => (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, BASIC)], "Unauthorized\n").into_response(),
     }
-    let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"firedrill\", charset=\"UTF-8\"")];
-    (StatusCode::UNAUTHORIZED, ask, "Unauthorized\n").into_response()
 }
 
-/// User and password of `Authorization: Basic …` (RFC 7617).
-fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = value.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
+/// Finds out who asks the API; its handlers say whom they want.
+pub(super) async fn identify(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    let caller = gate.caller(Told::by(&request)).await;
+    if let Err(error) = honest(&caller, &request) {
+        return error.into_response();
     }
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (user, password) = decoded.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
+    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(gate.asks());
+    next.run(request).await
+}
+
+/// Lets in who may deliver alerts, and tells the handler who it is.
+pub(super) async fn deliver(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    const ADVICE: &str = "set webhook.token or webhook.token_file and let Alertmanager send it (authorization: {credentials: …}), or use an API token made by `firedrill token create NAME --role operator`, a user of the web config file that webhook.users lists, or a client certificate";
+    let caller = gate.deliverer(Told::by(&request)).await;
+    let identity = match &caller {
+        Caller::Known(identity) if identity.may_deliver_alerts => identity.clone(),
+        Caller::Known(identity) => {
+            let message = format!("{} may not deliver alerts; {ADVICE}", identity.name);
+            return ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).into_response();
+        }
+        _ => return refusal(&caller, gate.asks(), ADVICE).into_response(),
+    };
+    if let Err(error) = honest(&caller, &request) {
+        return error.into_response();
+    }
+    request.extensions_mut().insert(identity);
+    next.run(request).await
+}
+
+fn honest(caller: &Caller, request: &Request) -> Result<(), ApiError> {
+    match caller {
+        Caller::Known(identity) if identity.means.is_ambient() => {
+            cross_site::check(request.method(), request.headers())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a request says of who sends it.
+#[derive(Debug, PartialEq, Eq)]
+enum Credentials {
+    /// `Authorization: Bearer …` (RFC 6750), or `Token …`.
+    Token(String),
+    /// User and password of `Authorization: Basic …` (RFC 7617).
+    Password(String, String),
+    /// Something that can't be understood.
+    Other,
+}
+
+/// Everything by which a request says who sends it.
+struct Told {
+    credentials: Option<Credentials>,
+    certificate: Option<ClientCertificate>,
+}
+
+impl Told {
+    fn by(request: &Request) -> Self {
+        let certificate = request.extensions().get().cloned();
+        Self { credentials: credentials(request.headers()), certificate }
+    }
+}
+
+fn credentials(headers: &HeaderMap) -> Option<Credentials> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let first = all.next()?;
+    let understand = || {
+        let (scheme, rest) = first.to_str().ok()?.split_once(' ')?;
+        if ["bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            return Some(Credentials::Token(rest.trim().to_owned()));
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+        let (user, password) = decoded.split_once(':')?;
+        Some(Credentials::Password(user.to_owned(), password.to_owned()))
+    };
+    // Two of them would be two senders.
+    Some(understand().filter(|_| all.next().is_none()).unwrap_or(Credentials::Other))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gate() -> Gate {
-        let hash = bcrypt::hash("secret", 4).unwrap();
-        Gate::new(HashMap::from([("prometheus".to_owned(), hash)]))
-    }
-
-    #[tokio::test]
-    async fn only_the_right_password_passes() {
-        let gate = gate();
-        for _ in 0..2 {
-            assert!(gate.admits("prometheus", "secret").await);
-            assert!(!gate.admits("prometheus", "Secret").await);
-            assert!(!gate.admits("nobody", "secret").await);
-            assert!(!gate.admits("", "").await);
-        }
-        assert_eq!(gate.passed.lock().unwrap().len(), 1, "wrong ones are not remembered");
-    }
-
-    #[tokio::test]
-    async fn a_changed_file_forgets_who_passed() {
-        let gate = gate();
-        assert!(gate.admits("prometheus", "secret").await);
-        gate.set_users(HashMap::from([("prometheus".to_owned(), bcrypt::hash("other", 4).unwrap())]));
-        assert!(!gate.admits("prometheus", "secret").await);
-    }
-
-    #[test]
-    fn unknown_users_take_as_long_as_known_ones() {
-        assert!(!bcrypt::verify("x", NOBODY).unwrap(), "a hash that bcrypt can work on");
-    }
-
-    #[test]
-    fn credentials_of_rfc_7617() {
-        let of = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-            credentials(&headers)
-        };
-        let both = Some(("Aladdin".to_owned(), "open sesame".to_owned()));
-        assert_eq!(of("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), both);
-        assert_eq!(of("basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), both);
-        for bad in ["Basic", "Basic !!!", "Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic QWxhZGRpbg=="] {
-            assert_eq!(of(bad), None, "{bad}");
-        }
-    }
-}
+mod tests;

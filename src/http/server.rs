@@ -4,16 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection};
+
+use super::auth::ClientCertificate;
 
 /// Connections may finish what they do for so long after the stop, or at their end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -97,13 +100,27 @@ impl Server {
             match tls {
                 None => connection(stream, routes, limit, stop).await,
                 Some(tls) => match timeout(limit, TlsAcceptor::from(tls).accept(stream)).await {
-                    Ok(Ok(stream)) => connection(stream, routes, limit, stop).await,
+                    Ok(Ok(stream)) => {
+                        // It was verified, or the handshake would have failed.
+                        let routes = match certificate(stream.get_ref().1) {
+                            Some(certificate) => routes.layer(Extension(certificate)),
+                            None => routes,
+                        };
+                        connection(stream, routes, limit, stop).await;
+                    }
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 },
             }
         });
     }
+}
+
+/// What the client showed. Its name is its fingerprint, as `openssl x509 -fingerprint -sha256` begins it.
+fn certificate(connection: &ServerConnection) -> Option<ClientCertificate> {
+    let shown = connection.peer_certificates()?.first()?;
+    let digits: String = Sha256::digest(shown).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Some(ClientCertificate { name: format!("certificate-{digits}").into() })
 }
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin>(

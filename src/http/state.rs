@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use crate::domain::inventory::Inventory;
 use crate::engine::ports::Clock;
+use crate::engine::ports::automation::ActionStore;
 use crate::metrics::exposition::Exposition;
 
 /// What the handlers read.
@@ -15,6 +16,8 @@ pub struct State {
     pub inventory: watch::Receiver<Arc<Inventory>>,
     /// The rendered metrics.
     pub exposition: watch::Receiver<Arc<Exposition>>,
+    /// What the automation did and asks; `None` where none is kept.
+    pub actions: Option<Arc<dyn ActionStore>>,
     /// For ages on pages.
     pub clock: Arc<dyn Clock>,
 }

@@ -43,10 +43,17 @@ struct Hook {
     memory: Arc<Semaphore>,
 }
 
-/// The route.
-pub fn router(intake: Intake) -> Router {
+/// The route. Without an intake, which is without a rule, it says so.
+pub fn router(intake: Option<Intake>) -> Router {
+    let Some(intake) = intake else {
+        return Router::new().route("/webhook/alertmanager", post(no_rules));
+    };
     let hook = Hook { intake, memory: Arc::new(Semaphore::new(UNITS as usize)) };
     Router::new().route("/webhook/alertmanager", post(receive)).with_state(hook)
+}
+
+async fn no_rules() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "No rule is configured: see [[automation.rules]] in config/firedrill.example.toml.\n")
 }
 
 async fn receive(Extract(hook): Extract<Hook>, request: Request) -> Response {

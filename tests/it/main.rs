@@ -1,6 +1,7 @@
 //! All integration tests in one binary: structure of the code, contracts of what is shipped, the real binary with real
 //! servers.
 
+mod api;
 mod compose;
 mod contracts;
 mod daemon;

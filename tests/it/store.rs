@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use firedrill::adapters::store::{Place, Store};
+use firedrill::domain::access::Role;
 use firedrill::domain::finding::{Finding, Kind};
 use firedrill::domain::ids::SourceName;
 use firedrill::domain::proof::{ArchiveId, Conclusion, Digest, Evidence, Level, Verification};
 use firedrill::domain::run::FileFacts;
 use firedrill::engine::ports::ProofStore as _;
+use firedrill::engine::ports::tokens::{NewToken, TokenStore as _};
+use firedrill::engine::tokens::TokenHash;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Connection as _;
 use tempfile::TempDir;
@@ -165,6 +168,7 @@ async fn everything(place: Where) {
     newest_and_levels(&store).await;
     hostile_texts(&store).await;
     shallow_looks(&store).await;
+    tokens(&store).await;
     forgetting(&store).await;
     drop(store);
     two_at_once(&place).await;
@@ -241,6 +245,35 @@ async fn hostile_texts(store: &Store) {
         store.record(&it).await.unwrap();
         assert!(store.first_sight(&it.archive).await.unwrap().is_some(), "{}", &text[..text.len().min(20)]);
     }
+}
+
+async fn tokens(store: &Store) {
+    let hash = TokenHash([7; 32]);
+    let new = |name: &str, byte: u8| NewToken {
+        name: name.into(),
+        hash: TokenHash([byte; 32]),
+        role: Role::Operator,
+        created: now(),
+        expires: Some(now() + SignedDuration::from_hours(1)),
+    };
+    assert!(store.create(&new("b'; DROP TABLE tokens; --", 8)).await.unwrap());
+    assert!(store.create(&new("a", 7)).await.unwrap());
+    assert!(!store.create(&new("a", 9)).await.unwrap(), "a name is given once");
+    assert!(store.create(&new("c", 7)).await.is_err(), "no two tokens are the same");
+    let all = store.tokens().await.unwrap();
+    assert_eq!(all.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["a", "b'; DROP TABLE tokens; --"]);
+    let a = &all[0];
+    assert_eq!((a.hash, a.role, a.created, a.revoked, a.last_used), (hash, Role::Operator, now(), None, None));
+    assert!(a.counts(now()) && !a.counts(now() + SignedDuration::from_hours(1)));
+    let later = |seconds: i64| now() + SignedDuration::from_secs(seconds);
+    let used = async || store.tokens().await.unwrap()[0].last_used;
+    for (at, noted) in [(0, 0), (59, 0), (60, 60), (30, 60)] {
+        store.used(a.id, later(at)).await.unwrap();
+        assert_eq!(used().await, Some(later(noted)), "{at}");
+    }
+    assert!(store.revoke("a", now()).await.unwrap());
+    assert!(!store.revoke("a", later(9)).await.unwrap() && !store.revoke("nobody", now()).await.unwrap());
+    assert_eq!(store.tokens().await.unwrap()[0].revoked, Some(now()));
 }
 
 async fn forgetting(store: &Store) {
@@ -362,7 +395,7 @@ async fn tables_of_a_newer_version_are_left_alone() {
 async fn a_full_disk_is_said_and_passes() {
     let place = Where::sqlite();
     // SQLite says the same of a file that must not grow as of a disk that is full.
-    let store = Store::open(place.place().with_most_pages(20)).await.unwrap();
+    let store = Store::open(place.place().with_most_pages(40)).await.unwrap();
     store.record(&verification("a", Some(1), Conclusion::Intact)).await.unwrap();
     let mut refused = None;
     for index in 0..500 {

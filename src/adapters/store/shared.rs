@@ -17,6 +17,7 @@ use crate::domain::ids::SourceName;
 use crate::domain::proof::{ArchiveId, FirstSight, Verification};
 use crate::engine::ports::automation::{ActionFilter, ActionStore, Page};
 use crate::engine::ports::ledger::{Ledger, Received, Turn};
+use crate::engine::ports::tokens::{NewToken, Token, TokenStore};
 use crate::engine::ports::{Kept, LevelReached, ProofStore, StoreError, Stores};
 
 /// A store that could not be opened is tried again after this at the earliest; until then the answer is the same.
@@ -158,5 +159,23 @@ impl Ledger for Shared {
 
     fn forget_automation(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(async move { self.get().await?.forget_automation(before).await })
+    }
+}
+
+impl TokenStore for Shared {
+    fn create<'a>(&'a self, token: &'a NewToken) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move { self.get().await?.create(token).await })
+    }
+
+    fn tokens(&self) -> BoxFuture<'_, Result<Vec<Token>, StoreError>> {
+        Box::pin(async move { self.get().await?.tokens().await })
+    }
+
+    fn revoke<'a>(&'a self, name: &'a str, now: Timestamp) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move { self.get().await?.revoke(name, now).await })
+    }
+
+    fn used(&self, id: i64, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.get().await?.used(id, now).await })
     }
 }
