@@ -3,6 +3,7 @@
 pub mod examiner;
 pub mod journal;
 pub mod keeper;
+pub mod notifier;
 pub mod ports;
 pub mod scanner;
 pub mod throttle;

@@ -4,6 +4,7 @@
 //! neither database's idea of a zone matters.
 
 mod error;
+mod notices;
 mod rows;
 
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use super::guest::GuestBook;
 use super::ids::{ItemId, SourceName};
 use super::item::{Frame, Item, Standing};
 use super::look::{Capacity, Health, Look, RootListing, SourceSpec};
+use super::notice::status::NotifierStatus;
 use super::policy::{Policy, Traits};
 use super::proof::book::Proofs;
 use super::verification::Verifier;
@@ -161,13 +162,15 @@ pub struct Inventory {
     pub sources: Vec<Arc<SourceView>>,
     /// What the verifier does; `None` where nothing is verified.
     pub verifier: Option<Arc<Verifier>>,
+    /// What the notifier does; `None` where nobody is notified.
+    pub notifier: Option<Arc<NotifierStatus>>,
 }
 
 impl Inventory {
     /// Sources that were never looked at.
     pub fn unseen(specs: &[Arc<SourceSpec>], policy: &Policy) -> Self {
         let view = |spec: &Arc<SourceSpec>| Arc::new(SourceView::unseen(spec.clone(), policy));
-        Self { sources: specs.iter().map(view).collect(), verifier: None }
+        Self { sources: specs.iter().map(view).collect(), verifier: None, notifier: None }
     }
 
     /// The inventory with one source replaced.
@@ -176,7 +179,7 @@ impl Inventory {
         if let Some(slot) = sources.iter_mut().find(|old| old.spec.name == view.spec.name) {
             *slot = Arc::new(view);
         }
-        Self { sources, verifier: self.verifier.clone() }
+        Self { sources, ..self.clone() }
     }
 
     /// The view of a source.

@@ -9,6 +9,7 @@ use super::ports::Clock;
 use super::scanner::Report;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
+use crate::domain::notice::status::NotifierStatus;
 use crate::domain::policy::Policy;
 use crate::domain::proof::book::Proofs;
 use crate::domain::verification::Verifier;
@@ -20,6 +21,8 @@ pub enum News {
     Proofs(SourceName, Proofs),
     /// How the verifier stands.
     Verifier(Arc<Verifier>),
+    /// How the notifier stands.
+    Notifier(Arc<NotifierStatus>),
 }
 
 enum Change {
@@ -70,5 +73,6 @@ fn fold(inventory: &Inventory, change: Change, policy: &Policy, clock: &dyn Cloc
             inventory.with(after)
         }
         Change::News(News::Verifier(verifier)) => Inventory { verifier: Some(verifier), ..inventory.clone() },
+        Change::News(News::Notifier(notifier)) => Inventory { notifier: Some(notifier), ..inventory.clone() },
     }
 }

@@ -1,6 +1,7 @@
 //! What the engine needs of the outside. Adapters implement these; tests bring their own.
 
 pub mod automation;
+pub mod notices;
 
 use std::io::{self, Read};
 use std::sync::Arc;

@@ -255,6 +255,7 @@ impl Rig {
                 match self.news.recv().await.expect("the verifier runs") {
                     News::Proofs(_, proofs) => self.book = Some(proofs),
                     News::Verifier(status) => self.status = Some(status),
+                    News::Notifier(_) => {}
                 }
             }
         };
@@ -352,6 +353,7 @@ async fn a_store_that_reads_and_does_not_write_is_down_until_it_writes() {
                 told += 1;
                 assert!(told < 3 || status.store_problem.is_some(), "after {told} s");
             }
+            News::Notifier(_) => {}
             News::Proofs(_, proofs) => {
                 rig.book = Some(proofs);
                 assert_eq!(rig.known("b.sql"), Some(Conclusion::Damaged));

@@ -47,7 +47,7 @@ fn unseen() -> SourceView {
 }
 
 fn inventory(view: SourceView) -> Arc<Inventory> {
-    Arc::new(Inventory { sources: vec![Arc::new(view)], verifier: None })
+    Arc::new(Inventory { sources: vec![Arc::new(view)], verifier: None, notifier: None })
 }
 
 fn text(exposition: &Exposition, now: Timestamp) -> String {
