@@ -3,6 +3,8 @@
 //! [`App::build`] binds and prepares, [`App::run`] serves until told to stop. A loop that ends by itself ends the
 //! process: there is no silent running on without it.
 
+pub mod notify;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,7 +38,7 @@ use crate::http::web_config::{self, WebConfig};
 use crate::http::{self, reload, router};
 use crate::metrics::exposition::{self, Exposition};
 
-/// The verifier gets so long to store what it read to the end.
+/// The verifier and the notifier get so long each to store what they did.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Reports of scans that wait to be folded.
@@ -109,6 +111,7 @@ fn verifier(
 pub struct App {
     sources: Vec<WatchedSource>,
     verifier: Option<(verifier::Settings, Outside)>,
+    notifier: Option<notify::Notifying>,
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     server: Server,
@@ -133,6 +136,8 @@ impl App {
             );
         }
         let verifier = verifier(config, &sources, &clock)?;
+        // Without an automation there is nothing to approve.
+        let notifier = notify::notifying(config, &clock, None)?;
         let path = config.web.config_file.clone();
         let read = path.as_deref().map(web_config::read).transpose()?.unwrap_or_default();
         let address = config.web.listen_address.as_str();
@@ -144,6 +149,7 @@ impl App {
         Ok(Self {
             sources,
             verifier,
+            notifier,
             policy: Arc::new(config.policy()),
             clock,
             server: Server::new(listener, limits, tls.subscribe()),
@@ -193,6 +199,8 @@ impl App {
         }
         loops
             .spawn(named("keeper", keeper::run(self.policy, self.clock.clone(), reports, received, publish_inventory)));
+        let mut notifying =
+            self.notifier.map(|it| tokio::spawn(it.run(inventories.clone(), news.clone(), stopped.clone())));
         let mut verifying = self.verifier.map(|(settings, outside)| {
             tokio::spawn(verifier::run(settings, outside, inventories.clone(), news, stopped.clone()))
         });
@@ -206,6 +214,7 @@ impl App {
             () = shutdown => None,
             ended = loops.join_next() => ended,
             ended = ended(&mut verifying) => Some(ended.map(|()| Ok("verifier"))),
+            ended = ended(&mut notifying) => Some(ended.map(|()| Ok("notifier"))),
             ended = &mut server => return match ended {
                 Ok(()) => Err(anyhow::anyhow!("the web server ended by itself")),
                 Err(defect) => Err(anyhow::Error::new(defect).context("the web server failed")),
@@ -214,8 +223,8 @@ impl App {
         stop.send_replace(true);
         server.await.context("the web server failed")?;
         // It ends within a moment; what hangs on a dead share is left behind.
-        if let Some(verifying) = verifying.filter(|task| !task.is_finished()) {
-            let _ = tokio::time::timeout(LAST_WORDS, verifying).await;
+        for task in [verifying, notifying].into_iter().flatten().filter(|task| !task.is_finished()) {
+            let _ = tokio::time::timeout(LAST_WORDS, task).await;
         }
         match failed {
             None => Ok(()),

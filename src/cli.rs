@@ -3,6 +3,7 @@
 mod check_config;
 mod logging;
 mod looking;
+mod notify;
 mod scan;
 mod scan_report;
 mod serve;
@@ -43,6 +44,8 @@ enum Command {
     Scan(scan::Scan),
     /// Read archives from beginning to end; exit 0: all intact, 1: something is damaged, 2: something could not be checked
     Verify(verify::Verify),
+    /// Send a test message, or list what was sent
+    Notify(notify::Notify),
     /// Check the configuration and print everything that is wrong with it
     CheckConfig(check_config::CheckConfig),
 }
@@ -73,6 +76,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Scan(scan) => scan.run(),
             Command::Verify(verify) => verify.run(),
+            Command::Notify(notify) => notify.run(),
             Command::CheckConfig(check) => check.run(),
         };
         result.unwrap_or_else(|error| {

@@ -8,6 +8,7 @@ pub mod environments;
 mod errors;
 pub mod items;
 pub mod logging;
+pub mod notify;
 pub mod root;
 pub mod store;
 mod text;
@@ -43,6 +44,8 @@ pub struct Config {
     pub store: store::Store,
     /// The verifier.
     pub verify: verify::Verify,
+    /// Notifications.
+    pub notify: notify::Notify,
     /// What is expected where no environment or item says otherwise.
     pub defaults: items::Expected,
     /// Vzdump sources.
@@ -89,6 +92,7 @@ impl Config {
         self.web.check(complaints);
         self.store.check(complaints);
         self.verify.check(complaints);
+        self.notify.check(complaints);
         self.defaults.check("defaults", complaints);
         let mut names = BTreeSet::new();
         let sources = self.vzdump.iter().enumerate().map(|(index, it)| (format!("vzdump.{index}"), &it.name));

@@ -1,11 +1,13 @@
 //! All integration tests in one binary: structure of the code, contracts of what is shipped, the real binary with real
 //! servers.
 
+mod approvals;
 mod compose;
 mod contracts;
 mod daemon;
 mod golden;
 mod layers;
+mod notify;
 mod scan;
 mod store;
 mod support;

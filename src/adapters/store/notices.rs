@@ -20,6 +20,7 @@ use super::{Opener, Store};
 use crate::domain::notice::dedup::{Open, Told, Why, decide};
 use crate::domain::notice::routes::Target;
 use crate::domain::notice::{Notice, Phase, Severity, Topic};
+use crate::domain::verdict::elapsed;
 use crate::engine::ports::StoreError;
 use crate::engine::ports::notices::{
     Claim, Claimed, Delivery, Failure, Line, NoticeStore, NoticeStores, Plan, Queue, Routed, Story,
@@ -132,7 +133,7 @@ impl Store {
         routed.notices = rows.len();
         for row in rows {
             let id: i64 = row.try_get("id")?;
-            if let Some(notice) = notice_of(&row)? {
+            if let Some(notice) = notice_of(&row)?.filter(|it| elapsed(it.at, now) <= plan.too_old) {
                 for target in plan.routes.targets(&notice, now) {
                     let job = Job { id, notice: &notice, target, plan, now };
                     job.route(&mut transaction, &mut routed).await?;

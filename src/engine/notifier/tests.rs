@@ -65,6 +65,7 @@ impl Bench {
             routes: Routes { recipients, routes: Vec::new() },
             repeat: Duration::from_secs(3600),
             wait: Duration::ZERO,
+            too_old: Duration::from_secs(3600),
         };
         let settings = Settings {
             owner: "a".into(),

@@ -20,6 +20,8 @@ pub struct Plan {
     pub repeat: Duration,
     /// What was just queued waits so long, so that many at once become one message.
     pub wait: Duration,
+    /// What happened longer ago is told to nobody: it waited while nobody was notified at all.
+    pub too_old: Duration,
 }
 
 /// What one step of routing did.
