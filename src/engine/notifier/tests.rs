@@ -243,3 +243,40 @@ async fn what_nobody_takes_is_given_up_with_the_reason() {
     until("counted", async || started.status.lock().unwrap().receivers[0].dropped == 2).await;
     started.stop().await;
 }
+
+#[tokio::test]
+async fn quiet_hours_hold_what_is_not_critical_and_end_in_one_message() {
+    use crate::domain::notice::routes::Quiet;
+    use crate::domain::window::Window;
+    use crate::engine::ports::notices::{Claim, Claimed};
+
+    let mut bench = Bench::new(&["phone"]).await;
+    let hours = Window::parse("22:00-06:00", jiff::tz::TimeZone::UTC).unwrap();
+    bench.settings.plan.routes.recipients[0].quiet = Some(Quiet { hours, critical_too: false });
+    let (night, morning): (Timestamp, Timestamp) =
+        ("2026-11-21T23:00:00Z".parse().unwrap(), "2026-11-22T06:00:00Z".parse().unwrap());
+    let of = |key: &str, severity| Notice { severity, at: night, ..notice(key) };
+    let all = [of("a", Severity::Warning), of("b", Severity::Warning), of("c", Severity::Critical)];
+    bench.store.post(&all).await.unwrap();
+    bench.store.route(&bench.settings.plan, night).await.unwrap();
+    let claim = |now: Timestamp| Claim { owner: "a".into(), now, lease: now + Duration::from_secs(60), above: 5 };
+    let Claimed::Some(critical) = bench.store.claim("phone", &claim(night)).await.unwrap() else { panic!() };
+    assert_eq!((critical.len(), &*critical[0].notice.key), (1, "c"));
+    bench.store.sent(&critical, "a", None, night).await.unwrap();
+    // Nothing waits as far as anybody who watches the queue is concerned.
+    let queues = bench.store.queues(night).await.unwrap();
+    assert_eq!((queues[0].length, queues[0].oldest), (2, None));
+    assert_eq!(bench.store.claim("phone", &claim(night)).await.unwrap(), Claimed::Nothing(Some(morning)));
+    let Claimed::Some(held) = bench.store.claim("phone", &claim(morning)).await.unwrap() else { panic!() };
+    assert_eq!(held.len(), 2);
+    assert_eq!(bench.store.queues(morning).await.unwrap()[0].oldest, Some(morning));
+}
+
+#[tokio::test]
+async fn what_waited_while_nobody_was_notified_is_told_to_nobody() {
+    let bench = Bench::new(&["phone"]).await;
+    let old = Notice { at: now() - Duration::from_secs(7200), ..notice("a") };
+    bench.store.post(&[old]).await.unwrap();
+    let routed = bench.store.route(&bench.settings.plan, now()).await.unwrap();
+    assert_eq!((routed.notices, routed.queued), (1, 0));
+}
