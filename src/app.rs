@@ -5,6 +5,7 @@
 
 mod api;
 mod automation;
+pub mod notify;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -40,7 +41,7 @@ use crate::http::web_config::{self, WebConfig};
 use crate::http::{self, reload, router, webhook};
 use crate::metrics::exposition::{self, Exposition};
 
-/// The verifier and the reactor get so long to store what ended.
+/// The verifier, the reactor and the notifier get so long each to store what they did.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Reports of scans that wait to be folded.
@@ -115,6 +116,7 @@ pub struct App {
     sources: Vec<WatchedSource>,
     verifier: Option<(verifier::Settings, Outside)>,
     automation: Option<Automation>,
+    notifier: Option<notify::Notifying>,
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     server: Server,
@@ -143,6 +145,7 @@ impl App {
         let store = store(config)?;
         let verifier = verifier(config, &sources, &store, &clock)?;
         let automation = automation::build(config, &store, &clock)?;
+        let notifier = notify::notifying(config, &store, &clock)?;
         let path = config.web.config_file.clone();
         let read = path.as_deref().map(web_config::read).transpose()?.unwrap_or_default();
         let address = config.web.listen_address.as_str();
@@ -155,6 +158,7 @@ impl App {
             sources,
             verifier,
             automation,
+            notifier,
             policy: Arc::new(config.policy()),
             server: Server::new(listener, limits, tls.subscribe()),
             gate: Arc::new(api::gate(config, &store, read.users.clone(), clock.clone())?),
@@ -226,6 +230,8 @@ impl App {
             let work = reactor::run(settings, outside, inventories.clone(), news.clone(), stopped.clone());
             reacting = Some(tokio::spawn(work));
         }
+        let mut notifying =
+            self.notifier.map(|it| tokio::spawn(it.run(inventories.clone(), news.clone(), stopped.clone())));
         let mut verifying = self.verifier.map(|(settings, outside)| {
             tokio::spawn(verifier::run(settings, outside, inventories.clone(), news, orders, stopped.clone()))
         });
@@ -240,6 +246,7 @@ impl App {
             ended = loops.join_next() => ended,
             ended = ended(&mut verifying) => Some(ended.map(|()| Ok("verifier"))),
             ended = ended(&mut reacting) => Some(ended.map(|()| Ok("reactor"))),
+            ended = ended(&mut notifying) => Some(ended.map(|()| Ok("notifier"))),
             ended = &mut server => return match ended {
                 Ok(()) => Err(anyhow::anyhow!("the web server ended by itself")),
                 Err(defect) => Err(anyhow::Error::new(defect).context("the web server failed")),
@@ -248,7 +255,7 @@ impl App {
         stop.send_replace(true);
         server.await.context("the web server failed")?;
         // They end within a moment; what hangs on a dead share is left behind.
-        for task in [verifying, reacting].into_iter().flatten().filter(|task| !task.is_finished()) {
+        for task in [verifying, reacting, notifying].into_iter().flatten().filter(|task| !task.is_finished()) {
             let _ = tokio::time::timeout(LAST_WORDS, task).await;
         }
         match failed {

@@ -5,6 +5,7 @@ mod automation_explain;
 mod check_config;
 mod logging;
 mod looking;
+mod notify;
 mod scan;
 mod scan_report;
 mod serve;
@@ -50,6 +51,8 @@ enum Command {
     Automation(automation::Automation),
     /// Make, list and revoke tokens of the API
     Token(token::Tokens),
+    /// Send a test message, or list what was sent
+    Notify(notify::Notify),
     /// Check the configuration and print everything that is wrong with it
     CheckConfig(check_config::CheckConfig),
 }
@@ -82,6 +85,7 @@ impl Cli {
             Command::Verify(verify) => verify.run(),
             Command::Automation(automation) => automation.run(),
             Command::Token(tokens) => tokens.run(),
+            Command::Notify(notify) => notify.run(),
             Command::CheckConfig(check) => check.run(),
         };
         result.unwrap_or_else(|error| {

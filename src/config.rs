@@ -10,6 +10,7 @@ pub mod environments;
 mod errors;
 pub mod items;
 pub mod logging;
+pub mod notify;
 pub mod root;
 pub mod secret;
 pub mod store;
@@ -53,6 +54,8 @@ pub struct Config {
     pub automation: automation::Automation,
     /// The verifier.
     pub verify: verify::Verify,
+    /// Notifications.
+    pub notify: notify::Notify,
     /// What is expected where no environment or item says otherwise.
     pub defaults: items::Expected,
     /// Vzdump sources.
@@ -100,7 +103,9 @@ impl Config {
         self.webhook.check(complaints);
         self.store.check(complaints);
         self.verify.check(complaints);
-        self.automation.check(self.verify.enabled, complaints);
+        self.notify.check(complaints);
+        let receivers: Vec<&str> = self.notify.receivers.iter().map(|it| &*it.name).collect();
+        self.automation.check(self.verify.enabled, &receivers, complaints);
         self.defaults.check("defaults", complaints);
         let mut names = BTreeSet::new();
         let sources = self.vzdump.iter().enumerate().map(|(index, it)| (format!("vzdump.{index}"), &it.name));

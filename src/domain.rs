@@ -19,6 +19,7 @@ pub mod notice;
 pub mod policy;
 pub mod proof;
 pub mod run;
+pub mod secret;
 pub mod statistics;
 pub mod verdict;
 pub mod verification;

@@ -5,6 +5,7 @@ pub mod examiner;
 pub mod intake;
 pub mod journal;
 pub mod keeper;
+pub mod notifier;
 pub mod ports;
 pub mod reactor;
 pub mod scanner;

@@ -11,6 +11,7 @@ pub mod exposition;
 pub mod family;
 pub mod items;
 pub mod media;
+pub mod notifications;
 pub mod proofs;
 pub mod sources;
 pub mod storage;

@@ -21,6 +21,7 @@ impl CheckConfig {
         if let Some(path) = &config.web.config_file {
             web_config::read(path)?;
         }
+        app::notify::receivers(&config)?;
         let sources = app::sources(&config)?;
         ensure!(!sources.is_empty(), "the configuration names no source; add a [[vzdump]] or [[dump]] section");
         let from = self.config.path().map_or_else(|| "environment".to_owned(), |path| path.display().to_string());

@@ -228,7 +228,7 @@ impl Automation {
         Ok(Some(text.trim().to_owned()))
     }
 
-    pub(super) fn check(&self, can_verify: bool, complaints: &mut Complaints) {
+    pub(super) fn check(&self, can_verify: bool, known: &[&str], complaints: &mut Complaints) {
         let mut wrong = |key: &str, sentence: &str| complaints.add(format!("automation.{key}"), sentence.to_owned());
         for (key, value) in [("per", self.per), ("proposals_expire", self.proposals_expire)] {
             if value < Duration::from_secs(60) {
@@ -254,6 +254,12 @@ impl Automation {
             rule.check(&key, complaints);
             if rule.action == Kind::Silence && self.alertmanagers.is_empty() {
                 complaints.add(format!("{key}.action"), "a silence needs automation.alertmanagers".to_owned());
+            }
+            for name in rule.receivers.iter().filter(|name| !known.contains(&&***name)) {
+                complaints.add(format!("{key}.receivers"), format!("there is no receiver called {name}"));
+            }
+            if rule.action == Kind::Notify && known.is_empty() {
+                complaints.add(format!("{key}.action"), "nobody is told without [[notify.receivers]]".to_owned());
             }
             if rule.action == Kind::Reverify && !can_verify {
                 complaints.add(format!("{key}.action"), "nothing is verified while verify.enabled is false".to_owned());

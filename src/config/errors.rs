@@ -145,7 +145,9 @@ fn note(error: &Error, values: &mut Dict, complaints: &mut Complaints) -> bool {
         Kind::MissingField(name) => (join(&key, name), "is missing".to_owned()),
         Kind::UnknownField(_, known) => (key, format!("is no key; there are: {}", known.join(", "))),
         // It may be a URL with a password in the wrong place.
-        Kind::InvalidType(Actual::Str(_), expected) if error.path.first().is_some_and(|first| first == "store") => {
+        Kind::InvalidType(Actual::Str(_), expected)
+            if error.path.first().is_some_and(|first| first == "store" || first == "notify") =>
+        {
             (key, format!("invalid type: found a string, expected {expected}"))
         }
         // A token of digits alone is a number to TOML, and a secret all the same.

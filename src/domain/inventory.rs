@@ -15,6 +15,7 @@ use super::guest::GuestBook;
 use super::ids::{ItemId, SourceName};
 use super::item::{Frame, Item, Standing};
 use super::look::{Capacity, Health, Look, RootListing, SourceSpec};
+use super::notice::status::NotifierStatus;
 use super::policy::{Policy, Traits};
 use super::proof::book::Proofs;
 use super::verification::Verifier;
@@ -164,13 +165,15 @@ pub struct Inventory {
     pub verifier: Option<Arc<Verifier>>,
     /// How the automation stands; `None` where no rule is configured.
     pub automation: Option<Arc<Automation>>,
+    /// What the notifier does; `None` where nobody is notified.
+    pub notifier: Option<Arc<NotifierStatus>>,
 }
 
 impl Inventory {
     /// Sources that were never looked at.
     pub fn unseen(specs: &[Arc<SourceSpec>], policy: &Policy) -> Self {
         let view = |spec: &Arc<SourceSpec>| Arc::new(SourceView::unseen(spec.clone(), policy));
-        Self { sources: specs.iter().map(view).collect(), verifier: None, automation: None }
+        Self { sources: specs.iter().map(view).collect(), ..Self::default() }
     }
 
     /// The inventory with one source replaced.

@@ -3,11 +3,17 @@
 //! A notice belongs to a story, by its key: a problem is told when it begins, again while it lasts, and when it is over, the
 //! latter only to those who heard of it. An event is told once.
 
+pub mod dedup;
+pub mod digest;
+pub mod routes;
+pub mod status;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::dedup::Why;
 use super::ids::{ItemId, SourceName};
 
 /// How urgent a notice is.
@@ -132,4 +138,66 @@ pub struct Notice {
     pub proposal: Option<i64>,
     /// Only these receivers, by name; by the routes when empty.
     pub receivers: Vec<Arc<str>>,
+}
+
+/// The one line that says it all: `CRITICAL: qemu/100 is missing`, `RECOVERED: qemu/100 is ok`.
+pub fn headline(notice: &Notice, why: Why) -> String {
+    let mark = match (notice.phase, notice.severity) {
+        (Phase::Recovered, _) => "RECOVERED",
+        (_, Severity::Critical) => "CRITICAL",
+        (_, Severity::Warning) => "WARNING",
+        (_, Severity::Info) => "INFO",
+    };
+    let still = if why == Why::RepeatDue { ", still" } else { "" };
+    format!("{mark}{still}: {}", notice.title)
+}
+
+/// What a messenger is given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// What to say; of a digest, the sum of all.
+    pub notice: Notice,
+    /// Why it is said.
+    pub why: Why,
+    /// What the other side called the message that told of the problem, to answer to.
+    pub reply_to: Option<Arc<str>>,
+}
+
+impl Message {
+    /// See [`headline`].
+    pub fn headline(&self) -> String {
+        headline(&self.notice, self.why)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A warning about an item.
+    pub(crate) fn notice(key: &str) -> Notice {
+        Notice {
+            key: key.into(),
+            phase: Phase::Problem,
+            severity: Severity::Warning,
+            topic: Topic::Backup,
+            source: Some("cluster".parse().unwrap()),
+            item: Some("qemu/100".parse().unwrap()),
+            environment: None,
+            title: format!("{key} is late").into(),
+            body: "".into(),
+            link: None,
+            at: "2026-11-21T08:00:00Z".parse().unwrap(),
+            proposal: None,
+            receivers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn headlines_say_how_urgent_it_is() {
+        assert_eq!(headline(&notice("a"), Why::First), "WARNING: a is late");
+        assert_eq!(headline(&notice("a"), Why::RepeatDue), "WARNING, still: a is late");
+        let over = Notice { phase: Phase::Recovered, severity: Severity::Critical, ..notice("a") };
+        assert_eq!(headline(&over, Why::Recovered), "RECOVERED: a is late");
+    }
 }

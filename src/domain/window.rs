@@ -33,14 +33,15 @@ impl Window {
         if self.from < self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
     }
 
-    /// When the window in which `now` lies is over; `None` outside of it.
-    pub fn ends_after(&self, now: Timestamp) -> Option<Timestamp> {
-        if !self.contains(now) {
-            return None;
-        }
-        let local = now.to_zoned(self.zone.clone());
-        let day = if self.to > local.time() { local.date() } else { local.date().tomorrow().ok()? };
-        Some(day.to_datetime(self.to).to_zoned(self.zone.clone()).ok()?.timestamp().max(now))
+    /// When it ends next, after `now`. Where a clock change swallows that time of day, when the clock is beyond it.
+    pub fn end_after(&self, now: Timestamp) -> Timestamp {
+        let today = now.to_zoned(self.zone.clone()).date();
+        let ends = [Some(today), today.tomorrow().ok(), today.tomorrow().and_then(|day| day.tomorrow()).ok()];
+        ends.into_iter()
+            .flatten()
+            .filter_map(|day| Some(day.to_datetime(self.to).to_zoned(self.zone.clone()).ok()?.timestamp()))
+            .find(|end| *end > now)
+            .unwrap_or(now)
     }
 }
 
@@ -62,11 +63,13 @@ mod tests {
     }
 
     #[test]
-    fn its_end_after_a_time_in_it() {
+    fn the_next_end() {
         let night = Window::parse("22:00-06:00", TimeZone::UTC).unwrap();
-        assert_eq!(night.ends_after(at("23:00")), Some("2026-11-22T06:00:00Z".parse().unwrap()));
-        assert_eq!(night.ends_after(at("05:00")), Some(at("06:00")));
-        assert_eq!(night.ends_after(at("12:00")), None);
+        assert_eq!(night.end_after(at("05:59")), at("06:00"));
+        assert_eq!(night.end_after(at("06:00")).to_string(), "2026-11-22T06:00:00Z");
+        let spring = Window::parse("22:00-02:30", TimeZone::get("Europe/Berlin").unwrap()).unwrap();
+        let end = spring.end_after("2026-03-28T22:00:00Z".parse().unwrap());
+        assert_eq!(end.to_string(), "2026-03-29T01:30:00Z");
     }
 
     #[test]

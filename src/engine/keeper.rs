@@ -10,6 +10,7 @@ use super::scanner::Report;
 use crate::domain::automation::status::Automation;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
+use crate::domain::notice::status::NotifierStatus;
 use crate::domain::policy::Policy;
 use crate::domain::proof::book::Proofs;
 use crate::domain::verification::Verifier;
@@ -23,6 +24,8 @@ pub enum News {
     Verifier(Arc<Verifier>),
     /// How the automation stands.
     Automation(Arc<Automation>),
+    /// How the notifier stands.
+    Notifier(Arc<NotifierStatus>),
 }
 
 enum Change {
@@ -74,5 +77,6 @@ fn fold(inventory: &Inventory, change: Change, policy: &Policy, clock: &dyn Cloc
         }
         Change::News(News::Verifier(verifier)) => Inventory { verifier: Some(verifier), ..inventory.clone() },
         Change::News(News::Automation(automation)) => Inventory { automation: Some(automation), ..inventory.clone() },
+        Change::News(News::Notifier(notifier)) => Inventory { notifier: Some(notifier), ..inventory.clone() },
     }
 }

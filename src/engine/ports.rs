@@ -2,6 +2,7 @@
 
 pub mod automation;
 pub mod ledger;
+pub mod notices;
 pub mod tokens;
 
 use std::io::{self, Read};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::family::{Description, Family};
-use super::{automation, backups, daemon, items, media, proofs, sources, storage};
+use super::{automation, backups, daemon, items, media, notifications, proofs, sources, storage};
 use crate::domain::inventory::Inventory;
 
 /// Fills families from a snapshot.
@@ -15,8 +15,14 @@ pub type Collect = fn(&Inventory, Timestamp, &mut dyn FnMut(Family));
 pub const PER_ITEM: [Collect; 4] = [backups::collect, items::collect, media::collect, proofs::collect];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
-pub const PER_SCRAPE: [Collect; 5] =
-    [automation::collect, daemon::collect, proofs::collect_verifier, sources::collect, storage::collect];
+pub const PER_SCRAPE: [Collect; 6] = [
+    automation::collect,
+    daemon::collect,
+    notifications::collect,
+    proofs::collect_verifier,
+    sources::collect,
+    storage::collect,
+];
 
 /// All families, by name.
 pub fn descriptions() -> Vec<&'static Description> {
@@ -26,6 +32,7 @@ pub fn descriptions() -> Vec<&'static Description> {
     all.extend(daemon::DESCRIPTIONS);
     all.extend(items::DESCRIPTIONS);
     all.extend(media::DESCRIPTIONS);
+    all.extend(notifications::DESCRIPTIONS);
     all.extend(proofs::OF_ITEMS);
     all.extend(proofs::OF_VERIFIER);
     all.extend(sources::DESCRIPTIONS);

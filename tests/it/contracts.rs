@@ -225,7 +225,10 @@ fn known_keys(table: &str) -> Vec<String> {
 fn the_example_names_every_key_and_the_code_reads_every_key() {
     let example = std::fs::read_to_string(repository("config/firedrill.example.toml")).unwrap();
     let mut code = String::new();
-    for path in ["src/config", "src/cli", "src/app", "src"].into_iter().flat_map(|directory| files(directory, ".rs")) {
+    for path in ["src/config", "src/config/notify", "src/cli", "src/app", "src"]
+        .into_iter()
+        .flat_map(|directory| files(directory, ".rs"))
+    {
         code.push_str(&std::fs::read_to_string(path).unwrap());
     }
     for table in [
@@ -239,6 +242,9 @@ fn the_example_names_every_key_and_the_code_reads_every_key() {
         "[automation]\nzzz = 1",
         "[automation.concurrency]\nzzz = 1",
         "[[automation.rules]]\nzzz = 1",
+        "[notify]\nzzz = 1",
+        "[[notify.receivers]]\nzzz = 1",
+        "[[notify.routes]]\nzzz = 1",
         "[defaults]\nzzz = 1",
         "[[vzdump]]\nzzz = 1",
         "[[dump]]\nzzz = 1",

@@ -2,11 +2,13 @@
 //! servers.
 
 mod api;
+mod approvals;
 mod compose;
 mod contracts;
 mod daemon;
 mod golden;
 mod layers;
+mod notify;
 mod reactor;
 mod scan;
 mod store;

@@ -51,7 +51,7 @@ fn verification(file: &str, digest: Option<u8>, conclusion: Conclusion) -> Verif
 }
 
 /// A PostgreSQL of our own: in a temporary directory, without a port, run by an ordinary user, gone with the process.
-struct Server {
+pub struct Server {
     place: TempDir,
     process: std::process::Child,
 }
@@ -132,17 +132,17 @@ impl Drop for Server {
 }
 
 /// Where the suite runs. Whatever it holds goes with it.
-enum Where {
+pub enum Where {
     Sqlite(TempDir),
     Postgres(Server, String),
 }
 
 impl Where {
-    fn sqlite() -> Self {
+    pub fn sqlite() -> Self {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
-    fn postgres() -> Self {
+    pub fn postgres() -> Self {
         let server = Server::start();
         let url = server.database();
         Self::Postgres(server, url)
@@ -155,7 +155,7 @@ impl Where {
         }
     }
 
-    async fn open(&self) -> Store {
+    pub async fn open(&self) -> Store {
         Store::open(self.place()).await.unwrap()
     }
 }
@@ -395,7 +395,7 @@ async fn tables_of_a_newer_version_are_left_alone() {
 async fn a_full_disk_is_said_and_passes() {
     let place = Where::sqlite();
     // SQLite says the same of a file that must not grow as of a disk that is full.
-    let store = Store::open(place.place().with_most_pages(40)).await.unwrap();
+    let store = Store::open(place.place().with_most_pages(60)).await.unwrap();
     store.record(&verification("a", Some(1), Conclusion::Intact)).await.unwrap();
     let mut refused = None;
     for index in 0..500 {

@@ -14,9 +14,13 @@ use super::{Place, Store};
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling};
 use crate::domain::ids::SourceName;
+use crate::domain::notice::Notice;
 use crate::domain::proof::{ArchiveId, FirstSight, Verification};
 use crate::engine::ports::automation::{ActionFilter, ActionStore, Page};
 use crate::engine::ports::ledger::{Ledger, Received, Turn};
+use crate::engine::ports::notices::{
+    Claim, Claimed, Delivery, Failure, Line, NoticeStore, NoticeStores, Plan, Queue, Routed, Story,
+};
 use crate::engine::ports::tokens::{NewToken, Token, TokenStore};
 use crate::engine::ports::{Kept, LevelReached, ProofStore, StoreError, Stores};
 
@@ -177,5 +181,63 @@ impl TokenStore for Shared {
 
     fn used(&self, id: i64, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { self.get().await?.used(id, now).await })
+    }
+}
+
+impl NoticeStores for Shared {
+    fn open_notices(&self) -> BoxFuture<'_, Result<Arc<dyn NoticeStore>, StoreError>> {
+        Box::pin(async {
+            self.get().await?;
+            Ok(Arc::new(self.clone()) as Arc<dyn NoticeStore>)
+        })
+    }
+}
+
+impl NoticeStore for Shared {
+    fn post<'a>(&'a self, notices: &'a [Notice]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move { self.get().await?.post(notices).await })
+    }
+
+    fn route<'a>(&'a self, plan: &'a Plan, now: Timestamp) -> BoxFuture<'a, Result<Routed, StoreError>> {
+        Box::pin(async move { self.get().await?.route(plan, now).await })
+    }
+
+    fn claim<'a>(&'a self, receiver: &'a str, claim: &'a Claim) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        Box::pin(async move { self.get().await?.claim(receiver, claim).await })
+    }
+
+    fn sent<'a>(
+        &'a self,
+        deliveries: &'a [Delivery],
+        owner: &'a str,
+        remote_id: Option<Arc<str>>,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move { self.get().await?.sent(deliveries, owner, remote_id, now).await })
+    }
+
+    fn failed<'a>(
+        &'a self,
+        deliveries: &'a [Delivery],
+        owner: &'a str,
+        failure: &'a Failure,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move { self.get().await?.failed(deliveries, owner, failure).await })
+    }
+
+    fn queues(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<Queue>, StoreError>> {
+        Box::pin(async move { self.get().await?.queues(now).await })
+    }
+
+    fn stories<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<Story>, StoreError>> {
+        Box::pin(async move { self.get().await?.stories(prefix).await })
+    }
+
+    fn last_deliveries(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Line>, StoreError>> {
+        Box::pin(async move { self.get().await?.last_deliveries(limit).await })
+    }
+
+    fn forget_notices(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { self.get().await?.forget_notices(before).await })
     }
 }

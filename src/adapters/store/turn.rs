@@ -51,6 +51,8 @@ impl Store {
         let open = states(&State::ALL.into_iter().filter(|state| state.is_open()).collect::<Vec<_>>());
         let text = format!("DELETE FROM actions WHERE created < $1 AND state NOT IN ({open})");
         let gone = sqlx::query(sqlx::AssertSqlSafe(text)).bind(before).execute(&mut *transaction).await?;
+        // Where nobody is notified nobody routes them.
+        sqlx::query("DELETE FROM notices WHERE at < $1 AND routed = 0").bind(before).execute(&mut *transaction).await?;
         // An alert that is told again would be acted on again: only those that nobody tells any more are forgotten.
         sqlx::query("DELETE FROM alerts WHERE last_received < $1 AND id NOT IN (SELECT alert FROM actions WHERE alert IS NOT NULL)")
             .bind(before)

@@ -309,7 +309,7 @@ pub fn proceed(record: &Record, standing: Standing<'_>, now: Timestamp) -> Step 
         Mode::Propose => return Step::Ask("waits for approval: the rule only proposes now".to_owned()),
         Mode::Execute => {}
     }
-    if let Some(end) = rule.quiet.as_ref().and_then(|window| window.ends_after(now)) {
+    if let Some(end) = rule.quiet.as_ref().filter(|window| window.contains(now)).map(|window| window.end_after(now)) {
         return Step::Wait(end);
     }
     if record.action.kind() == Kind::Notify {

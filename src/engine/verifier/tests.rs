@@ -354,7 +354,7 @@ async fn a_store_that_reads_and_does_not_write_is_down_until_it_writes() {
                 told += 1;
                 assert!(told < 3 || status.store_problem.is_some(), "after {told} s");
             }
-            News::Automation(_) => {}
+            News::Automation(_) | News::Notifier(_) => {}
             News::Proofs(_, proofs) => {
                 rig.book = Some(proofs);
                 assert_eq!(rig.known("b.sql"), Some(Conclusion::Damaged));

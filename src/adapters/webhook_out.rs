@@ -1,0 +1,123 @@
+//! A webhook of one's own: JSON that a program, or the workflow of a Teams channel, can read; signed.
+//!
+//! `X-Firedrill-Signature: v1=HEX` is HMAC-SHA256 of `TIMESTAMP.BODY` with the secret, `X-Firedrill-Timestamp` that Unix
+//! time. A receiver compares in constant time and refuses old times.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use hmac::{Hmac, Mac as _};
+use reqwest::Client;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::web_client;
+use crate::domain::notice::digest::cut;
+use crate::domain::notice::{Message, Phase, Severity};
+use crate::domain::secret::Secret;
+use crate::engine::ports::Clock;
+use crate::engine::ports::notices::{Messenger, Sent};
+
+/// A message of Teams has 28 KiB; the text stands in it twice.
+const LONGEST_TEXT: usize = 3_000;
+
+/// A webhook.
+pub struct Webhook {
+    client: Client,
+    url: Secret,
+    secret: Option<Secret>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Webhook {
+    /// By its URL; signs where a secret is given.
+    pub fn new(url: Secret, secret: Option<Secret>, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        Ok(Self { client: web_client::client()?, url, secret, clock })
+    }
+
+    async fn deliver(&self, message: &Message) -> Sent {
+        let body = payload(message).to_string();
+        let mut request = self.client.post(self.url.expose()).header("content-type", "application/json");
+        if let Some(secret) = &self.secret {
+            let time = self.clock.now().as_second();
+            request = request
+                .header("x-firedrill-timestamp", time)
+                .header("x-firedrill-signature", signature(secret, time, &body));
+        }
+        match web_client::ask(request.body(body), &self.url).await {
+            Ok(reply) => web_client::outcome(&reply),
+            Err(failed) => failed,
+        }
+    }
+}
+
+fn signature(secret: &Secret, time: i64, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(format!("{time}.{body}").as_bytes());
+    let mut text = String::from("v1=");
+    for byte in mac.finalize().into_bytes() {
+        // Writing to a string can't fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn payload(message: &Message) -> Value {
+    let notice = &message.notice;
+    let (headline, text) = (message.headline(), cut(&notice.body, LONGEST_TEXT));
+    let color = match (notice.phase, notice.severity) {
+        (Phase::Recovered, _) => "good",
+        (_, Severity::Critical) => "attention",
+        (_, Severity::Warning) => "warning",
+        (_, Severity::Info) => "default",
+    };
+    let mut card = json!({
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": [
+            { "type": "TextBlock", "text": headline, "weight": "bolder", "color": color, "wrap": true },
+            { "type": "TextBlock", "text": text, "wrap": true },
+        ],
+    });
+    if let Some(link) = &notice.link {
+        card["actions"] = json!([{ "type": "Action.OpenUrl", "title": "More", "url": &**link }]);
+    }
+    json!({
+        "version": "1",
+        "type": "message",
+        "title": headline,
+        "text": text,
+        "severity": notice.severity.as_str(),
+        "phase": notice.phase.as_str(),
+        "topic": notice.topic.as_str(),
+        "reason": message.why.as_str(),
+        "source": notice.source.as_ref().map(ToString::to_string),
+        "item": notice.item.as_ref().map(ToString::to_string),
+        "environment": notice.environment.as_deref(),
+        "key": &*notice.key,
+        "at": notice.at.to_string(),
+        "link": notice.link.as_deref(),
+        "proposal": notice.proposal,
+        "attachments": [{ "contentType": "application/vnd.microsoft.card.adaptive", "content": card }],
+    })
+}
+
+impl Messenger for Webhook {
+    fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Sent> {
+        Box::pin(self.deliver(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_one_that_others_compute_too() {
+        // printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac key
+        let found = signature(&Secret::from("key".to_owned()), 1_700_000_000, "{\"a\":1}");
+        assert_eq!(found, "v1=a438e398bfafc57e4396bb7fc2304422f0f768e965d073ca313cb52e22e6ad03");
+    }
+}

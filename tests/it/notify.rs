@@ -1,0 +1,422 @@
+//! Notifications against stand-ins of the other sides: HTTP servers that misbehave, a real SMTP server, syslog sockets; and
+//! from the daemon to the receiver.
+
+use std::collections::VecDeque;
+use std::io::Read as _;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use firedrill::adapters::clock::SystemClock;
+use firedrill::adapters::telegram::{Settings, Telegram};
+use firedrill::domain::notice::dedup::Why;
+use firedrill::domain::notice::routes::{Recipient, Routes};
+use firedrill::domain::notice::{Message, Notice, Phase, Severity, Topic};
+use firedrill::domain::secret::Secret;
+use firedrill::engine::ports::Clock as _;
+use firedrill::engine::ports::notices::{Claim, Claimed, Messenger as _, NoticeStore, Plan, Sent};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::store::Where;
+use crate::support::{Daemon, client, firedrill, free_port, stderr, stdout, until};
+
+const TOKEN: &str = "12345:very-secret-token";
+
+fn now() -> Timestamp {
+    "2026-11-21T08:00:00Z".parse().unwrap()
+}
+
+fn notice(key: &str) -> Notice {
+    Notice {
+        key: key.into(),
+        phase: Phase::Problem,
+        severity: Severity::Warning,
+        topic: Topic::Backup,
+        source: Some("cluster".parse().unwrap()),
+        item: Some("qemu/100".parse().unwrap()),
+        environment: None,
+        title: format!("{key} is late & <b>").into(),
+        body: "the newest is old".into(),
+        link: None,
+        at: now(),
+        proposal: None,
+        receivers: Vec::new(),
+    }
+}
+
+fn message() -> Message {
+    Message { notice: notice("a"), why: Why::First, reply_to: None }
+}
+
+/// What a stand-in heard.
+#[derive(Debug, Clone)]
+struct Heard {
+    path: String,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Heard {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// An HTTP server that answers as it was told, then `{"ok":true,…}`. A status of 0 hangs.
+#[derive(Clone, Default)]
+struct StandIn {
+    answers: Arc<Mutex<VecDeque<(u16, String)>>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
+}
+
+impl StandIn {
+    async fn start(answers: &[(u16, &str)]) -> (Self, String) {
+        let it = Self::default();
+        it.answers.lock().unwrap().extend(answers.iter().map(|(status, body)| (*status, (*body).to_owned())));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer).with_state(it.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (it, url)
+    }
+
+    fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+async fn answer(State(it): State<StandIn>, uri: Uri, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
+    let body = String::from_utf8_lossy(&body).into_owned();
+    it.heard.lock().unwrap().push(Heard { path: uri.path().to_owned(), headers, body });
+    let next = it.answers.lock().unwrap().pop_front();
+    match next {
+        Some((0, _)) => std::future::pending().await,
+        Some((status, body)) => (StatusCode::from_u16(status).unwrap(), body),
+        None => (StatusCode::OK, r#"{"ok":true,"result":{"message_id":77}}"#.to_owned()),
+    }
+}
+
+async fn telegram(answers: &[(u16, &str)]) -> (StandIn, Telegram) {
+    // Makes sure that TLS has its provider.
+    let _ = client();
+    let (stand_in, api_url) = StandIn::start(answers).await;
+    let settings = Settings { api_url, token: Secret::from(TOKEN.to_owned()), chat: "-100123".into(), thread: Some(5) };
+    (stand_in, Telegram::new(settings).unwrap())
+}
+
+#[tokio::test]
+async fn telegram_is_told_in_html_and_in_plain_text_when_that_is_refused() {
+    let refused = r#"{"ok":false,"error_code":400,"description":"Bad Request: can't parse entities: x"}"#;
+    let (heard, telegram) = telegram(&[(400, refused)]).await;
+    let asks = Message { notice: Notice { proposal: Some(9), ..notice("a") }, reply_to: Some("5".into()), ..message() };
+    assert!(matches!(telegram.send(&asks).await, Sent::Ok { remote_id: Some(id), .. } if &*id == "77"));
+    let [html, plain] = &heard.heard()[..] else { panic!("{:?}", heard.heard()) };
+    assert_eq!(html.path, format!("/bot{TOKEN}/sendMessage"));
+    assert_eq!(html.json()["text"], "<b>WARNING: a is late &amp; &lt;b&gt;</b>\nthe newest is old");
+    assert_eq!((&html.json()["chat_id"], &html.json()["message_thread_id"]), (&json!(-100123), &json!(5)));
+    assert_eq!(html.json()["reply_markup"]["inline_keyboard"][0][1]["callback_data"], "fd:d:9");
+    assert_eq!(html.json()["reply_parameters"]["message_id"], 5);
+    assert_eq!(plain.json()["text"], "WARNING: a is late & <b>\nthe newest is old");
+    assert!(plain.json().get("parse_mode").is_none());
+}
+
+#[tokio::test]
+async fn answers_of_telegram_are_classified_and_no_error_shows_the_token() {
+    let limited = r#"{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":7}}"#;
+    let blocked = r#"{"ok":false,"error_code":403,"description":"Forbidden: bot was blocked by the user"}"#;
+    let (_, telegram) =
+        telegram(&[(500, "oops"), (429, limited), (403, blocked), (200, "<html>12345:very-secret-token")]).await;
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.push(telegram.send(&message()).await);
+    }
+    assert!(matches!(&all[0], Sent::RetryLater { after: None, .. }), "{all:?}");
+    assert!(
+        matches!(&all[1], Sent::RetryLater { after: Some(after), .. } if *after == Duration::from_secs(7)),
+        "{all:?}"
+    );
+    assert!(matches!(&all[2], Sent::Drop { why } if why.contains("blocked")), "{all:?}");
+    assert!(matches!(&all[3], Sent::RetryLater { unsure: true, .. }), "{all:?}");
+    let nobody = Settings {
+        api_url: format!("http://127.0.0.1:{}", free_port()),
+        token: Secret::from(TOKEN.to_owned()),
+        chat: "1".into(),
+        thread: None,
+    };
+    all.push(Telegram::new(nobody).unwrap().send(&message()).await);
+    assert!(matches!(&all[4], Sent::RetryLater { unsure: false, .. }), "{all:?}");
+    assert!(!format!("{all:?}").contains("secret"), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_group_that_moved_is_followed_and_long_texts_are_split() {
+    let moved = r#"{"ok":false,"error_code":400,"description":"upgraded","parameters":{"migrate_to_chat_id":-1009}}"#;
+    let (heard, telegram) = telegram(&[(400, moved)]).await;
+    let long = Message { notice: Notice { body: "line & more\n".repeat(700).into(), ..notice("a") }, ..message() };
+    assert!(matches!(telegram.send(&long).await, Sent::Ok { .. }));
+    let heard = heard.heard();
+    let chats: Vec<i64> = heard.iter().map(|it| it.json()["chat_id"].as_i64().unwrap()).collect();
+    assert_eq!(chats, [-100123, -1009, -1009, -1009]);
+}
+
+/// So many hours ago.
+fn at(hours: i64) -> Timestamp {
+    SystemClock.now() - jiff::SignedDuration::from_hours(hours)
+}
+
+fn configuration(directory: &std::path::Path, receivers: &str) -> std::path::PathBuf {
+    std::fs::create_dir_all(directory.join("dumps")).unwrap();
+    let path = directory.join("firedrill.toml");
+    let text = format!(
+        "[store]\nurl = \"sqlite://{0}/s.db\"\n[verify]\nenabled = false\n[[dump]]\nname = \"db\"\nexpected = [\"shop\"]\n\
+         time_zone = \"UTC\"\nscan_interval = \"1s\"\nroots = [{{ path = \"{0}/dumps\" }}]\npatterns = [{{ pattern = \"{{db}}_{{time}}.sql\" }}]\n\
+         [notify]\ndigest_wait = \"0s\"\n{receivers}",
+        directory.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn from_a_missing_backup_to_the_receivers_across_restarts() {
+    let place = tempfile::tempdir().unwrap();
+    let (slack, slack_url) = StandIn::start(&[(500, "rollup_error"), (429, "rate_limited")]).await;
+    let (hook, hook_url) = StandIn::start(&[]).await;
+    let (hanging, hanging_url) = StandIn::start(&[(0, ""), (0, ""), (0, ""), (0, "")]).await;
+    let config = configuration(
+        place.path(),
+        &format!(
+            "[[notify.receivers]]\nname = \"hanging\"\ntype = \"slack\"\nurl = \"{hanging_url}/secret-path\"\n\
+             [[notify.receivers]]\nname = \"chat\"\ntype = \"slack\"\nurl = \"{slack_url}/secret-path\"\n\
+             [[notify.receivers]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{hook_url}/secret-path\"\nsecret = \"signing-secret\"\n"
+        ),
+    );
+    let arguments = ["--config.file", config.to_str().unwrap()];
+    let daemon = Daemon::start(&arguments).await;
+    until("the hook is told", || async { hook.heard().first().cloned() }).await;
+    let told = hook.heard()[0].clone();
+    assert_eq!(
+        (&told.json()["title"], &told.json()["severity"]),
+        (&json!("CRITICAL: dump/shop of db is missing"), &json!("critical"))
+    );
+    assert!(told.headers["x-firedrill-signature"].to_str().unwrap().starts_with("v1="));
+    assert!(told.headers.contains_key("x-firedrill-timestamp"));
+    until("the chat is told at the third try", || async { slack.heard().get(2).cloned() }).await;
+    assert!(!hanging.heard().is_empty());
+    let metrics = until("the metrics show it", || async {
+        let text = daemon.metrics().await;
+        let all = [
+            r#"firedrill_notifications_total{receiver="chat",result="sent"} 1"#,
+            r#"firedrill_notifications_total{receiver="chat",result="retried"} 2"#,
+            r#"firedrill_notifications_queued{receiver="hanging"} 1"#,
+            r#"firedrill_receiver_up{receiver="hook"} 1"#,
+        ];
+        all.iter().all(|line| text.contains(line)).then_some(text)
+    })
+    .await;
+    let log = daemon.process.log();
+    for secret in ["secret-path", "signing-secret"] {
+        assert!(!metrics.contains(secret) && !log.contains(secret), "{log}");
+    }
+    assert!(daemon.process.stop().success());
+    // It gets well while nobody watches; the end is told, the beginning not again, and what hung is not lost.
+    let dump = place.path().join("dumps").join(format!("shop_{}.sql", at(3).strftime("%Y-%m-%d_%H-%M-%S")));
+    std::fs::write(&dump, "-- a dump").unwrap();
+    // A file that was just written is one that is being written.
+    let file = std::fs::File::options().write(true).open(&dump).unwrap();
+    file.set_modified(at(2).into()).unwrap();
+    let daemon = Daemon::start(&arguments).await;
+    until("the end is told", || async { hook.heard().get(1).cloned() }).await;
+    assert_eq!(hook.heard()[1].json()["title"], "RECOVERED: dump/shop of db is ok again");
+    until("the chat too", || async { slack.heard().get(3).cloned() }).await;
+    drop(daemon);
+    assert_eq!((hook.heard().len(), slack.heard().len()), (2, 4));
+    let listed = firedrill().args(["notify", "list", "--config.file"]).arg(&config).output().unwrap();
+    let text = stdout(&listed);
+    assert!(text.contains("chat  sent [first], 3 tries: dump/shop of db is missing"), "{text}{}", stderr(&listed));
+}
+
+#[tokio::test]
+async fn a_test_message_says_what_came_of_it() {
+    let place = tempfile::tempdir().unwrap();
+    let (hook, url) = StandIn::start(&[(404, "no_service"), (200, "ok")]).await;
+    let config = configuration(
+        place.path(),
+        &format!("[[notify.receivers]]\nname = \"chat\"\ntype = \"slack\"\nurl = \"{url}/secret-path\"\n"),
+    );
+    let test = |receiver: &'static str| {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || {
+            firedrill().args(["notify", "test", receiver, "--config.file"]).arg(config).output().unwrap()
+        })
+    };
+    let refused = test("chat").await.unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("no_service") && !stderr(&refused).contains("secret-path"),
+        "{}",
+        stderr(&refused)
+    );
+    let taken = test("chat").await.unwrap();
+    assert_eq!((taken.status.code(), &*stdout(&taken)), (Some(0), "chat: ok\n"));
+    assert_eq!(hook.heard()[1].json()["text"], "INFO: this is a test of firedrill");
+    let unknown = test("nobody").await.unwrap();
+    assert!(stderr(&unknown).contains("there are: chat"), "{}", stderr(&unknown));
+}
+
+/// A Python that has aiosmtpd: that of the Debian package, or of whoever runs the tests.
+fn python() -> &'static str {
+    let has = |python: &&&str| {
+        let found = Command::new(python).args(["-c", "import aiosmtpd"]).output();
+        found.is_ok_and(|output| output.status.success())
+    };
+    ["/usr/bin/python3", "python3"].iter().find(has).expect("aiosmtpd (Debian: python3-aiosmtpd)")
+}
+
+#[tokio::test]
+async fn mail_arrives_at_a_real_server() {
+    use std::io::BufRead as _;
+
+    let port = free_port();
+    let mut server = Command::new(python())
+        .args(["-u", "-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}")])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines: Arc<Mutex<String>> = Arc::default();
+    let (output, sink) = (std::io::BufReader::new(server.stdout.take().unwrap()), lines.clone());
+    std::thread::spawn(move || {
+        output.lines().map_while(Result::ok).for_each(|line| *sink.lock().unwrap() += &(line + "\n"))
+    });
+    until("the mail server listens", || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
+    let place = tempfile::tempdir().unwrap();
+    let config = configuration(
+        place.path(),
+        &format!(
+            "[[notify.receivers]]\nname = \"mail\"\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
+             from = \"firedrill@example.org\"\nto = [\"a@example.org\", \"b@example.org\"]\n"
+        ),
+    );
+    let sent = firedrill().args(["notify", "test", "mail", "--config.file"]).arg(&config).output().unwrap();
+    assert_eq!(sent.status.code(), Some(0), "{}", stderr(&sent));
+    let mail = until("the mail is there", || async {
+        let text = lines.lock().unwrap().clone();
+        text.contains("END MESSAGE").then_some(text)
+    })
+    .await;
+    for part in [
+        "Subject: INFO: this is a test of firedrill",
+        "Auto-Submitted: auto-generated",
+        "References: <",
+        "multipart/alternative",
+    ] {
+        assert!(mail.contains(part), "{part}: {mail}");
+    }
+    let _ = server.kill();
+    let _ = server.wait();
+}
+
+#[tokio::test]
+async fn syslog_takes_it_over_every_transport() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("log");
+    let unix = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let receiver = |name: &str, address: &str| {
+        format!(
+            "[[notify.receivers]]\nname = \"{name}\"\ntype = \"syslog\"\nprotocol = \"{name}\"\naddress = \"{address}\"\nfacility = \"local0\"\n"
+        )
+    };
+    let all = receiver("unix", socket.to_str().unwrap())
+        + &receiver("udp", &udp.local_addr().unwrap().to_string())
+        + &receiver("tcp", &tcp.local_addr().unwrap().to_string());
+    let config = configuration(place.path(), &all);
+    for name in ["unix", "udp", "tcp"] {
+        let sent = firedrill().args(["notify", "test", name, "--config.file"]).arg(&config).output().unwrap();
+        assert_eq!(sent.status.code(), Some(0), "{}", stderr(&sent));
+        let mut buffer = vec![0; 4096];
+        let length = match name {
+            "unix" => unix.recv(&mut buffer).unwrap(),
+            "udp" => udp.recv(&mut buffer).unwrap(),
+            _ => tcp.accept().unwrap().0.read(&mut buffer).unwrap(),
+        };
+        let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
+        let line = if name == "tcp" {
+            let (count, line) = text.split_once(' ').unwrap();
+            assert_eq!(count.parse::<usize>().unwrap(), line.len());
+            line.to_owned()
+        } else {
+            text
+        };
+        assert!(line.starts_with("<134>1 2") && line.contains("] INFO: this is a test of firedrill: "), "{line}");
+    }
+}
+
+/// Two daemons on one store.
+async fn nothing_is_sent_twice(place: Where) {
+    let stores = [place.open().await, place.open().await];
+    let all: Vec<Notice> = (0..60).map(|index| notice(&format!("item {index}"))).collect();
+    NoticeStore::post(&stores[0], &all).await.unwrap();
+    let recipient = |name: &str| Recipient { name: name.into(), quiet: None };
+    let plan = Plan {
+        routes: Routes { recipients: vec![recipient("a"), recipient("b")], routes: Vec::new() },
+        repeat: Duration::from_secs(3600),
+        wait: Duration::ZERO,
+        too_old: Duration::from_secs(3600),
+    };
+    let work = |index: usize| {
+        let (store, plan) = (stores[index].clone(), plan.clone());
+        async move {
+            while store.route(&plan, now()).await.unwrap().notices > 0 {}
+            let owner: Arc<str> = format!("daemon {index}").into();
+            let claim = Claim { owner: owner.clone(), now: now(), lease: now() + Duration::from_secs(60), above: 7 };
+            let (mut sent, mut idle) = (Vec::new(), 0);
+            while idle < 20 {
+                let mut busy = false;
+                for receiver in ["a", "b"] {
+                    match store.claim(receiver, &claim).await.unwrap() {
+                        Claimed::Some(some) => {
+                            busy = true;
+                            tokio::time::sleep(Duration::from_millis(1)).await;
+                            store.sent(&some, &owner, None, now()).await.unwrap();
+                            sent.extend(some.iter().map(|it| it.id));
+                        }
+                        Claimed::Nothing(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    }
+                }
+                idle = if busy { 0 } else { idle + 1 };
+            }
+            sent
+        }
+    };
+    let (first, second) = tokio::join!(tokio::spawn(work(0)), tokio::spawn(work(1)));
+    let mut sent = [first.unwrap(), second.unwrap()].concat();
+    sent.sort_unstable();
+    let count = sent.len();
+    sent.dedup();
+    assert_eq!((count, sent.len()), (120, 120));
+    assert!(stores[0].queues(now()).await.unwrap().is_empty());
+    assert_eq!(stores[1].stories("item").await.unwrap().len(), 60);
+    assert_eq!(stores[0].forget_notices(now() + Duration::from_secs(1)).await.unwrap(), 0);
+    // All of it is known now: none of it is news.
+    NoticeStore::post(&stores[0], &all).await.unwrap();
+    let routed = stores[1].route(&plan, now()).await.unwrap();
+    assert_eq!((routed.queued, routed.suppressed.len()), (0, 120));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_daemons_on_sqlite_send_nothing_twice() {
+    nothing_is_sent_twice(Where::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_daemons_on_postgresql_send_nothing_twice() {
+    nothing_is_sent_twice(Where::postgres()).await;
+}
