@@ -61,7 +61,7 @@ enum Command {
 struct ConfigFile {
     /// Configuration file (TOML); /etc/firedrill/firedrill.toml is read if it exists and no other is named.
     /// FIREDRILL_… environment variables go over it
-    #[arg(long = "config.file", value_name = "FILE")]
+    #[arg(long = "config.file", value_name = "FILE", global = true)]
     config_file: Option<PathBuf>,
 }
 

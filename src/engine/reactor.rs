@@ -25,9 +25,8 @@ use super::keeper::News;
 use super::ports::ledger::{Effect, LEASE, Ledger, Processes};
 use super::ports::{Clock, StoreError};
 use crate::domain::automation::action::Kind;
-use crate::domain::automation::record::State;
 use crate::domain::automation::rule::Rules;
-use crate::domain::automation::status::{Automation, Tally};
+use crate::domain::automation::status::{Automation, OpenActions, Tally};
 use crate::domain::inventory::Inventory;
 
 /// Without anything else happening a turn is taken so often: time passes, and people decide elsewhere.
@@ -76,7 +75,7 @@ struct Reactor {
     /// Results that the store didn't take yet.
     unsaved: Vec<Ended>,
     tally: Tally,
-    open: Vec<(Kind, State, i64, Timestamp)>,
+    open: Vec<OpenActions>,
     paused: Option<Timestamp>,
     last_turn: Option<Timestamp>,
     problem: Option<Arc<str>>,

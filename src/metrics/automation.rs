@@ -105,12 +105,12 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
 fn open(it: &Automation, out: &mut dyn FnMut(Family)) {
     let (mut pending, mut oldest) = (PENDING.family(), OLDEST.family());
     for state in OPEN {
-        let of_state = || it.open.iter().filter(move |(_, other, ..)| *other == state);
+        let of_state = || it.open.iter().filter(move |open| open.state == state);
         for kind in Kind::ALL {
-            let count: i64 = of_state().filter(|(other, ..)| *other == kind).map(|(_, _, count, _)| count).sum();
+            let count: i64 = of_state().filter(|open| open.kind == kind).map(|open| open.count).sum();
             pending.add(&[kind.as_str(), state.as_str()], count as f64);
         }
-        if let Some(since) = of_state().map(|(_, _, _, since)| *since).min() {
+        if let Some(since) = of_state().map(|open| open.oldest).min() {
             oldest.add(&[state.as_str()], seconds(since));
         }
     }

@@ -3,6 +3,7 @@
 
 mod api;
 mod approvals;
+mod automation;
 mod compose;
 mod contracts;
 mod daemon;

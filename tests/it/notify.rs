@@ -55,27 +55,27 @@ fn message() -> Message {
 
 /// What a stand-in heard.
 #[derive(Debug, Clone)]
-struct Heard {
-    path: String,
+pub struct Heard {
+    pub path: String,
     headers: HeaderMap,
-    body: String,
+    pub body: String,
 }
 
 impl Heard {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 /// An HTTP server that answers as it was told, then `{"ok":true,…}`. A status of 0 hangs.
 #[derive(Clone, Default)]
-struct StandIn {
+pub struct StandIn {
     answers: Arc<Mutex<VecDeque<(u16, String)>>>,
     heard: Arc<Mutex<Vec<Heard>>>,
 }
 
 impl StandIn {
-    async fn start(answers: &[(u16, &str)]) -> (Self, String) {
+    pub async fn start(answers: &[(u16, &str)]) -> (Self, String) {
         let it = Self::default();
         it.answers.lock().unwrap().extend(answers.iter().map(|(status, body)| (*status, (*body).to_owned())));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -85,7 +85,7 @@ impl StandIn {
         (it, url)
     }
 
-    fn heard(&self) -> Vec<Heard> {
+    pub fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
 }
@@ -278,23 +278,50 @@ fn python() -> &'static str {
     ["/usr/bin/python3", "python3"].iter().find(has).expect("aiosmtpd (Debian: python3-aiosmtpd)")
 }
 
+/// A real SMTP server that prints what it gets.
+pub struct MailServer {
+    process: std::process::Child,
+    pub port: u16,
+    lines: Arc<Mutex<String>>,
+}
+
+impl MailServer {
+    pub async fn start() -> Self {
+        use std::io::BufRead as _;
+
+        let port = free_port();
+        let mut process = Command::new(python())
+            .args(["-u", "-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}")])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines: Arc<Mutex<String>> = Arc::default();
+        let (output, sink) = (std::io::BufReader::new(process.stdout.take().unwrap()), lines.clone());
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).for_each(|line| *sink.lock().unwrap() += &(line + "\n"))
+        });
+        until("the mail server listens", || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok() })
+            .await;
+        Self { process, port, lines }
+    }
+
+    pub fn text(&self) -> String {
+        self.lines.lock().unwrap().clone()
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 #[tokio::test]
 async fn mail_arrives_at_a_real_server() {
-    use std::io::BufRead as _;
-
-    let port = free_port();
-    let mut server = Command::new(python())
-        .args(["-u", "-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}")])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines: Arc<Mutex<String>> = Arc::default();
-    let (output, sink) = (std::io::BufReader::new(server.stdout.take().unwrap()), lines.clone());
-    std::thread::spawn(move || {
-        output.lines().map_while(Result::ok).for_each(|line| *sink.lock().unwrap() += &(line + "\n"))
-    });
-    until("the mail server listens", || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
+    let server = MailServer::start().await;
+    let port = server.port;
     let place = tempfile::tempdir().unwrap();
     let config = configuration(
         place.path(),
@@ -306,7 +333,7 @@ async fn mail_arrives_at_a_real_server() {
     let sent = firedrill().args(["notify", "test", "mail", "--config.file"]).arg(&config).output().unwrap();
     assert_eq!(sent.status.code(), Some(0), "{}", stderr(&sent));
     let mail = until("the mail is there", || async {
-        let text = lines.lock().unwrap().clone();
+        let text = server.text();
         text.contains("END MESSAGE").then_some(text)
     })
     .await;
@@ -318,8 +345,6 @@ async fn mail_arrives_at_a_real_server() {
     ] {
         assert!(mail.contains(part), "{part}: {mail}");
     }
-    let _ = server.kill();
-    let _ = server.wait();
 }
 
 #[tokio::test]

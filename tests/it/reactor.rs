@@ -11,13 +11,16 @@ use firedrill::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
 use firedrill::domain::automation::decide::{Past, Plan};
 use firedrill::domain::automation::record::{Record, Ruled, Ruling, State};
 use firedrill::domain::automation::rule::{Cap, Matcher, Mode, OnResolve, Rule, Rules, Template};
+use firedrill::domain::automation::status::OpenActions;
 use firedrill::domain::inventory::{Inventory, SourceView};
 use firedrill::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
 use firedrill::domain::notice::Notice;
 use firedrill::domain::policy::{Matcher as Exclude, Policy};
 use firedrill::engine::intake;
 use firedrill::engine::ports::automation::{ActionFilter, ActionStore as _, Page};
-use firedrill::engine::ports::ledger::{Change, Effect, Failure, Held, Ledger, Outcome, Processes, Received, Turn};
+use firedrill::engine::ports::ledger::{
+    Change, Due, Effect, Failure, Held, Ledger, Outcome, Processes, Received, Turn,
+};
 use firedrill::engine::ports::{Clock, StoreError};
 use firedrill::engine::reactor::{self, Outside, Settings};
 use futures_util::future::BoxFuture;
@@ -145,12 +148,7 @@ impl Turn for CutTurn {
         self.0.of_alert(alert, states)
     }
 
-    fn due(
-        &mut self,
-        kind: Kind,
-        now: Timestamp,
-        most: u32,
-    ) -> BoxFuture<'_, Result<Vec<(Record, Option<Status>)>, StoreError>> {
+    fn due(&mut self, kind: Kind, now: Timestamp, most: u32) -> BoxFuture<'_, Result<Vec<Due>, StoreError>> {
         self.0.due(kind, now, most)
     }
 
@@ -199,7 +197,7 @@ impl Turn for CutTurn {
         Box::pin(self.1.around(self.0.tell(notices)))
     }
 
-    fn open(&mut self) -> BoxFuture<'_, Result<Vec<(Kind, State, i64, Timestamp)>, StoreError>> {
+    fn open(&mut self) -> BoxFuture<'_, Result<Vec<OpenActions>, StoreError>> {
         self.0.open()
     }
 

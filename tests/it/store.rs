@@ -149,9 +149,14 @@ impl Where {
     }
 
     fn place(&self) -> Place {
+        Place::new(self.url())
+    }
+
+    /// As in a configuration.
+    pub fn url(&self) -> String {
         match self {
-            Self::Sqlite(directory) => Place::new(format!("sqlite://{}/firedrill.db", directory.path().display())),
-            Self::Postgres(_, url) => Place::new(url.clone()),
+            Self::Sqlite(directory) => format!("sqlite://{}/firedrill.db", directory.path().display()),
+            Self::Postgres(_, url) => url.clone(),
         }
     }
 

@@ -176,8 +176,17 @@ impl Prometheus {
         Self::with_history(target, None).await
     }
 
+    /// The same, sending alerts to these Alertmanagers.
+    pub async fn alerting(target: SocketAddr, alertmanagers: &[SocketAddr]) -> Self {
+        Self::start(target, None, alertmanagers).await
+    }
+
     /// Starts it with samples of the past, given as OpenMetrics.
     pub async fn with_history(target: SocketAddr, history: Option<&str>) -> Self {
+        Self::start(target, history, &[]).await
+    }
+
+    async fn start(target: SocketAddr, history: Option<&str>, alertmanagers: &[SocketAddr]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         if let Some(text) = history {
             let file = directory.path().join("history.txt");
@@ -196,8 +205,10 @@ impl Prometheus {
                 std::fs::write(directory.path().join(path.file_name().unwrap()), &*hasty).unwrap();
             }
         }
+        let alertmanagers: Vec<String> = alertmanagers.iter().map(|it| format!("\"{it}\"")).collect();
+        let alertmanagers = alertmanagers.join(", ");
         let config = format!(
-            "global: {{scrape_interval: 3s, evaluation_interval: 1s}}\nrule_files: [\"*.rules.yml\"]\nscrape_configs:\n  - job_name: firedrill\n    static_configs: [{{targets: [\"{target}\"]}}]\n"
+            "global: {{scrape_interval: 3s, evaluation_interval: 1s}}\nalerting: {{alertmanagers: [{{static_configs: [{{targets: [{alertmanagers}]}}]}}]}}\nrule_files: [\"*.rules.yml\"]\nscrape_configs:\n  - job_name: firedrill\n    static_configs: [{{targets: [\"{target}\"]}}]\n"
         );
         let file = directory.path().join("prometheus.yml");
         std::fs::write(&file, config).unwrap();

@@ -12,9 +12,10 @@ use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Past, Plan};
 use crate::domain::automation::record::{Record, State};
+use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
 use crate::engine::ports::StoreError;
-use crate::engine::ports::ledger::{Change, Held, Ledger, Received, Turn};
+use crate::engine::ports::ledger::{Change, Due, Held, Ledger, Received, Turn};
 
 /// Names the lock that a turn holds on PostgreSQL: "firedril" as a number, to be nobody else's.
 const TURN_LOCK: i64 = 0x6669_7265_6472_696C;
@@ -161,12 +162,7 @@ impl Open {
         rows.iter().map(actions::of_row).filter_map(Result::transpose).collect()
     }
 
-    async fn read_due(
-        &mut self,
-        kind: Kind,
-        now: Timestamp,
-        most: u32,
-    ) -> Result<Vec<(Record, Option<Status>)>, sqlx::Error> {
+    async fn read_due(&mut self, kind: Kind, now: Timestamp, most: u32) -> Result<Vec<Due>, sqlx::Error> {
         let text = format!(
             "SELECT {}, t.id AS told, t.resolved_at FROM actions a LEFT JOIN alerts t ON t.id = a.alert \
              WHERE a.state = 'scheduled' AND a.kind = $1 AND a.not_before <= $2 ORDER BY a.id LIMIT $3",
@@ -182,8 +178,8 @@ impl Open {
         for row in rows {
             let told: Option<i64> = row.try_get("told")?;
             let resolved: Option<i64> = row.try_get("resolved_at")?;
-            let status = told.map(|_| if resolved.is_some() { Status::Resolved } else { Status::Firing });
-            found.extend(actions::of_row(&row)?.map(|record| (record, status)));
+            let alert = told.map(|_| if resolved.is_some() { Status::Resolved } else { Status::Firing });
+            found.extend(actions::of_row(&row)?.map(|record| Due { record, alert }));
         }
         Ok(found)
     }
@@ -271,7 +267,7 @@ impl Open {
         Ok(changed)
     }
 
-    async fn count_open(&mut self) -> Result<Vec<(Kind, State, i64, Timestamp)>, sqlx::Error> {
+    async fn count_open(&mut self) -> Result<Vec<OpenActions>, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT kind, state, COUNT(*), MIN(created) FROM actions \
              WHERE state IN ('proposed', 'running', 'scheduled') GROUP BY kind, state",
@@ -283,7 +279,7 @@ impl Open {
             let (kind, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             let (count, oldest): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
             if let (Some(kind), Some(state)) = (Kind::parse(&kind), State::parse(&state)) {
-                found.push((kind, state, count, stamp(oldest).unwrap_or_default()));
+                found.push(OpenActions { kind, state, count, oldest: stamp(oldest).unwrap_or_default() });
             }
         }
         Ok(found)
@@ -346,12 +342,7 @@ impl Turn for Open {
         Box::pin(async move { self.read_of_alert(alert, wanted).await.map_err(failed) })
     }
 
-    fn due(
-        &mut self,
-        kind: Kind,
-        now: Timestamp,
-        most: u32,
-    ) -> BoxFuture<'_, Result<Vec<(Record, Option<Status>)>, StoreError>> {
+    fn due(&mut self, kind: Kind, now: Timestamp, most: u32) -> BoxFuture<'_, Result<Vec<Due>, StoreError>> {
         let failed = self.failed(Doing::Read);
         Box::pin(async move { self.read_due(kind, now, most).await.map_err(failed) })
     }
@@ -409,7 +400,7 @@ impl Turn for Open {
         Box::pin(async move { notices::post(&mut self.transaction, told).await.map_err(failed) })
     }
 
-    fn open(&mut self) -> BoxFuture<'_, Result<Vec<(Kind, State, i64, Timestamp)>, StoreError>> {
+    fn open(&mut self) -> BoxFuture<'_, Result<Vec<OpenActions>, StoreError>> {
         let failed = self.failed(Doing::Read);
         Box::pin(async move { self.count_open().await.map_err(failed) })
     }

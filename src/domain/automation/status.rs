@@ -130,6 +130,19 @@ impl Intake {
     }
 }
 
+/// Open actions of a sort in a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenActions {
+    /// Their sort.
+    pub kind: Kind,
+    /// Their state.
+    pub state: State,
+    /// How many there are.
+    pub count: i64,
+    /// When the oldest was made.
+    pub oldest: Timestamp,
+}
+
 /// How the automation stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Automation {
@@ -137,8 +150,8 @@ pub struct Automation {
     pub intake: Intake,
     /// What came of actions.
     pub tally: Tally,
-    /// Actions that are open: sort, state, how many, and since when the oldest.
-    pub open: Vec<(Kind, State, i64, Timestamp)>,
+    /// Actions that are open.
+    pub open: Vec<OpenActions>,
     /// Since when it has been paused, if it is.
     pub paused: Option<Timestamp>,
     /// End of the last turn.

@@ -11,6 +11,7 @@ use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{Alert, KeptAlert, Status};
 use crate::domain::automation::decide::{Past, Plan};
 use crate::domain::automation::record::{Record, State};
+use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
 
 /// An alert with the receiver that it was told for.
@@ -20,6 +21,15 @@ pub struct Received {
     pub receiver: Arc<str>,
     /// The alert.
     pub alert: Alert,
+}
+
+/// A scheduled action whose time has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Due {
+    /// The action.
+    pub record: Record,
+    /// How its alert stands, if that is still kept.
+    pub alert: Option<Status>,
 }
 
 /// Keeps alerts, and lends itself to one turn at a time.
@@ -93,13 +103,8 @@ pub trait Turn: Send {
     /// Actions of an alert in these states.
     fn of_alert<'a>(&'a mut self, alert: i64, states: &'a [State]) -> BoxFuture<'a, Result<Vec<Record>, StoreError>>;
 
-    /// Scheduled actions of a sort whose time has come, oldest first, with the status of their alert.
-    fn due(
-        &mut self,
-        kind: Kind,
-        now: Timestamp,
-        most: u32,
-    ) -> BoxFuture<'_, Result<Vec<(Record, Option<Status>)>, StoreError>>;
+    /// Scheduled actions of a sort whose time has come, oldest first.
+    fn due(&mut self, kind: Kind, now: Timestamp, most: u32) -> BoxFuture<'_, Result<Vec<Due>, StoreError>>;
 
     /// Proposals that expired.
     fn expired(&mut self, now: Timestamp, most: u32) -> BoxFuture<'_, Result<Vec<Record>, StoreError>>;
@@ -138,8 +143,8 @@ pub trait Turn: Send {
     /// Hands notices to the notifier.
     fn tell<'a>(&'a mut self, notices: &'a [Notice]) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// How many actions of each sort are open, by state.
-    fn open(&mut self) -> BoxFuture<'_, Result<Vec<(Kind, State, i64, Timestamp)>, StoreError>>;
+    /// Open actions by sort and state.
+    fn open(&mut self) -> BoxFuture<'_, Result<Vec<OpenActions>, StoreError>>;
 
     /// Makes everything of this turn durable.
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>>;

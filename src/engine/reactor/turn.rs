@@ -15,7 +15,7 @@ use crate::domain::automation::status::Result as Counted;
 use crate::domain::automation::telling;
 use crate::domain::inventory::Inventory;
 use crate::engine::ports::StoreError;
-use crate::engine::ports::ledger::{Change, Failure, LEASE, Outcome, Turn};
+use crate::engine::ports::ledger::{Change, Due, Failure, LEASE, Outcome, Turn};
 
 /// Alerts that are decided on in one turn.
 const BATCH: u32 = 256;
@@ -236,7 +236,7 @@ impl Reactor {
             if free == 0 {
                 continue;
             }
-            for (record, alert) in turn.due(kind, now, free.saturating_add(AHEAD)).await? {
+            for Due { record, alert } in turn.due(kind, now, free.saturating_add(AHEAD)).await? {
                 let began_all = match began_by_all {
                     Some(count) => count,
                     None => turn.began(None, before(now, cap.per)).await?,
