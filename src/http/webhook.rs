@@ -24,6 +24,9 @@ use crate::formats::alertmanager;
 /// Largest payload. Alertmanager sends megabytes where groups are large; `max_alerts` there limits them.
 const MOST_BYTES: usize = 8 << 20;
 
+/// So much of a larger one is read and thrown away.
+const MOST_DISCARDED: usize = 64 << 20;
+
 /// Payloads that are in memory at the same time, in units of [`UNIT`].
 const UNITS: u32 = 64;
 
@@ -71,7 +74,7 @@ async fn take(hook: &Hook, request: Request) -> Response {
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MOST_BYTES) {
-        return too_large();
+        return too_large(request.into_body()).await;
     }
     // What doesn't say its length may have any.
     let units = u32::try_from(announced.unwrap_or(MOST_BYTES).div_ceil(UNIT).max(1)).unwrap_or(UNITS);
@@ -125,16 +128,29 @@ async fn take(hook: &Hook, request: Request) -> Response {
     (StatusCode::OK, "kept\n").into_response()
 }
 
-async fn body(body: Body) -> Result<Bytes, Response> {
-    match timeout(BODY_TIMEOUT, Limited::new(body, MOST_BYTES).collect()).await {
+async fn body(mut body: Body) -> Result<Bytes, Response> {
+    match timeout(BODY_TIMEOUT, Limited::new(&mut body, MOST_BYTES).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(body).await),
         Ok(Err(_)) => Err(refused(StatusCode::BAD_REQUEST, "the body ended early")),
         Err(_) => Err(later("the body did not come in time")),
     }
 }
 
-fn too_large() -> Response {
+/// Says so after some more of it was read: a sender that is cut off while it writes sees a broken connection instead of
+/// the answer, and would try again without end.
+async fn too_large(mut body: Body) -> Response {
+    let mut left = MOST_DISCARDED;
+    let discard = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whether it ended or not, the answer is the same.
+    let _ = timeout(BODY_TIMEOUT, discard).await;
     let text = "the notification has more than 8 MiB; set max_alerts in Alertmanager's webhook_configs";
     refused(StatusCode::PAYLOAD_TOO_LARGE, text)
 }

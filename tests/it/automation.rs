@@ -95,6 +95,32 @@ async fn deliver(daemon: &Daemon, payload: &Value) -> reqwest::Response {
     client().post(url).bearer_auth(TOKEN).timeout(PATIENCE).json(payload).send().await.unwrap()
 }
 
+/// `/metrics` of a daemon with a proposal that waits and a receiver that is down.
+pub async fn exposition_with_open_work() -> String {
+    let place = tempfile::tempdir().unwrap();
+    let more = format!(
+        "[[automation.rules]]\nname = \"again\"\naction = \"rescan\"\nmatchers = [\"alertname = Old\"]\n\n\
+         [[notify.receivers]]\nname = \"down\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\n",
+        free_port()
+    );
+    let config = configuration(place.path(), &sqlite(place.path()), &more);
+    let daemon = daemon(&config).await;
+    let all = payload(&[alert(1, "firing", json!({"alertname": "Old", "source": "cluster"}))]);
+    assert_eq!(deliver(&daemon, &all).await.status(), 200);
+    until("a proposal and a message wait", || async {
+        let text = daemon.metrics().await;
+        let waits = [
+            "firedrill_actions_oldest_timestamp_seconds{",
+            "firedrill_notifications_oldest_queued_",
+            "firedrill_receiver_up{",
+        ]
+        .iter()
+        .all(|it| text.lines().any(|line| line.starts_with(it)));
+        waits.then_some(text)
+    })
+    .await
+}
+
 /// A real Alertmanager on the shipped configuration, its intervals cut short.
 struct Alertmanager {
     _process: Running,

@@ -66,7 +66,8 @@ async fn expose_demo() -> (String, String) {
         let text = get(&metrics).await?.1;
         let read = ["waiting_archives 0", "running_archives 0", "unsaved_results 0"].iter().all(|it| text.contains(it));
         let proven = text.matches(r#"state="unproven"} 0"#).count() == 17;
-        (text.matches("firedrill_item_info{").count() == 21 && read && proven).then_some(text)
+        let turned = text.contains("firedrill_automation_last_turn_timestamp_seconds ");
+        (turned && text.matches("firedrill_item_info{").count() == 21 && read && proven).then_some(text)
     })
     .await;
     stop.send(()).unwrap();
