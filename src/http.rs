@@ -6,6 +6,7 @@ pub mod auth;
 mod error;
 mod health;
 mod landing;
+mod landing_automation;
 mod landing_proofs;
 mod metrics;
 mod page;

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a table for the reader")]
 
 mod archives;
+mod automation;
 mod http;
 mod table;
 mod trees;
@@ -36,6 +37,9 @@ fn main() {
     let wanted = |part: &str| only.is_empty() || only.iter().any(|it| it == part);
     if wanted("archives") {
         archives::measure(&mut table, &place.path().join("archives"));
+    }
+    if wanted("automation") {
+        automation::measure(&mut table, &place.path().join("automation"));
     }
     if wanted("monitoring") {
         monitoring(&mut table, place.path());
@@ -119,8 +123,16 @@ struct Running(Child);
 
 impl Running {
     fn resident_mib(&self) -> f64 {
+        self.memory("VmRSS")
+    }
+
+    fn peak_mib(&self) -> f64 {
+        self.memory("VmHWM")
+    }
+
+    fn memory(&self, which: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("its status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("VmRSS");
+        let line = status.lines().find(|line| line.starts_with(which)).expect("a line of memory");
         let kib: f64 = line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number");
         kib / 1024.0
     }

@@ -10,16 +10,17 @@ pub enum Goal {
     None,
     /// A ratio, or a number of milliseconds.
     AtMost(f64),
+    /// A ratio, or a number per second.
+    AtLeast(f64),
 }
 
 impl Goal {
     fn verdict(self, value: f64, unit: &str) -> String {
+        let said = |sign, limit, met| format!("{sign} {limit}{unit}: {}", if met { "met" } else { "missed" });
         match self {
             Self::None => String::new(),
-            Self::AtMost(limit) => {
-                let met = if value <= limit { "met" } else { "missed" };
-                format!("≤ {limit}{unit}: {met}")
-            }
+            Self::AtMost(limit) => said('≤', limit, value <= limit),
+            Self::AtLeast(limit) => said('≥', limit, value >= limit),
         }
     }
 }
@@ -52,6 +53,18 @@ impl Table {
     pub fn factor(&mut self, what: &str, time: Duration, factor: f64, goal: f64) {
         let verdict = format!("≥ {goal} ×: {}", if factor >= goal { "met" } else { "missed" });
         self.rows.push([what.to_owned(), milliseconds(time), String::new(), format!("{factor:.2}"), verdict]);
+    }
+
+    /// So many per second, alone or against another tool; the goal is about the ratio where there is one.
+    pub fn rate(&mut self, what: &str, ours: f64, peer: Option<(&str, f64)>, goal: Goal) {
+        let (beside, ratio, verdict) = match peer {
+            Some((tool, theirs)) => {
+                let ratio = ours / theirs;
+                (format!("{theirs:.0}/s ({tool})"), format!("{ratio:.2}"), goal.verdict(ratio, " ×"))
+            }
+            None => (String::new(), String::new(), goal.verdict(ours, "/s")),
+        };
+        self.rows.push([what.to_owned(), format!("{ours:.0}/s"), beside, ratio, verdict]);
     }
 
     /// Memory in MiB.

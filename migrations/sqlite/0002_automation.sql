@@ -51,12 +51,16 @@ CREATE TABLE actions (
     output TEXT
 );
 
-CREATE INDEX actions_open ON actions (id) WHERE state IN ('proposed', 'running', 'scheduled');
+-- SQLite uses a partial index only for a query that holds its condition word for word.
+CREATE INDEX actions_open ON actions (state, kind, id, created) WHERE state IN ('proposed', 'running', 'scheduled');
 CREATE INDEX actions_denied ON actions (id) WHERE state = 'denied' AND owner IS NULL;
 CREATE INDEX actions_of_alert ON actions (alert);
-CREATE INDEX actions_of_target ON actions (kind, target, created);
-CREATE INDEX actions_of_rule ON actions (rule, created);
-CREATE INDEX actions_started ON actions (started) WHERE started IS NOT NULL;
+-- What cooldowns go by. What was only looked at (dry runs, what a cooldown held back) may be a thousand times more.
+CREATE INDEX actions_of_target ON actions (kind, target, created)
+WHERE state IN ('denied', 'done', 'failed', 'proposed', 'running', 'scheduled');
+CREATE INDEX actions_of_rule ON actions (rule, created)
+WHERE state IN ('denied', 'done', 'failed', 'proposed', 'running', 'scheduled');
+CREATE INDEX actions_started ON actions (started, rule) WHERE kind <> 'notify' AND started IS NOT NULL;
 
 -- Who or what did what, when and why. Lines are only ever added.
 CREATE TABLE audit (

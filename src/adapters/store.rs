@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 
 use self::error::Doing;
 use self::rows::{clean, key, micros, moment, nanos, of_row, stamp};
@@ -92,6 +92,9 @@ impl std::fmt::Debug for Place {
 pub struct Store {
     place: Place,
     pool: AnyPool,
+    /// For what writes. On SQLite it is one connection: whoever comes first is served first, which SQLite itself doesn't
+    /// see to, and its cache stays good, as nobody else writes.
+    writer: AnyPool,
 }
 
 impl Store {
@@ -110,14 +113,21 @@ impl Store {
         };
         let probed = tokio::time::timeout(2 * PATIENCE, probe).await;
         probed.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| place.failed(Doing::Open, &error))?;
-        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE).after_connect(
-            move |connection, _| {
+        let connect = |options: AnyPoolOptions| {
+            let set_up = set_up.clone();
+            let options = options.acquire_timeout(PATIENCE).after_connect(move |connection, _| {
                 let set_up = set_up.clone();
                 Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(set_up)).await.map(drop) })
-            },
-        );
-        let pool = options.connect_lazy(&place.url).map_err(|error| place.failed(Doing::Open, &error))?;
-        let store = Self { place, pool };
+            });
+            options.connect_lazy(&place.url).map_err(|error| place.failed(Doing::Open, &error))
+        };
+        let pool = connect(AnyPoolOptions::new().max_connections(CONNECTIONS))?;
+        let writer = match place.is_sqlite() {
+            // A file doesn't hang up.
+            true => connect(AnyPoolOptions::new().max_connections(1).test_before_acquire(false))?,
+            false => pool.clone(),
+        };
+        let store = Self { place, pool, writer };
         store.migrate().await?;
         Ok(store)
     }
@@ -139,8 +149,8 @@ impl Store {
     }
 
     /// A transaction that is allowed to write. SQLite takes the lock at once: one that it would take later can't wait.
-    async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>, sqlx::Error> {
-        if self.place.is_sqlite() { self.pool.begin_with("BEGIN IMMEDIATE").await } else { self.pool.begin().await }
+    async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        if self.place.is_sqlite() { self.writer.begin_with("BEGIN IMMEDIATE").await } else { self.writer.begin().await }
     }
 
     async fn bounded<T>(
@@ -268,9 +278,12 @@ fn settings(place: &Place) -> String {
     if !place.is_sqlite() {
         return "SET statement_timeout = '30s'; SET lock_timeout = '5s'".to_owned();
     }
+    // The keys of actions are hashes, so that writing goes to pages all over the file: a cache of 16 MB and a log of
+    // 16 MB before it is written back take most of that away.
     // FULL: what Alertmanager was told to be safe survives a power cut.
     let mut settings =
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON"
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 4000"
             .to_owned();
     if let Some(pages) = place.most_pages {
         settings.push_str(&format!("; PRAGMA max_page_count = {pages}"));

@@ -91,10 +91,14 @@ async fn explain(
     }
     for wish in found {
         let past = match history {
-            Some(turn) => turn.past(wish.rule.kind(), &wish.target(&alert), &wish.rule.name).await?,
+            Some(turn) => turn.past(&[wish.asks(&alert)]).await?.pop().unwrap_or_default(),
             None => Past::default(),
         };
         let rule = wish.rule.name.clone();
+        if past.intended {
+            let _ = writeln!(text, "  {}: was decided before: nothing more comes of it", shown(&rule));
+            continue;
+        }
         let sentence = match decide(wish, &alert, past, rules) {
             Ok(plan) if plan.state == State::Scheduled => {
                 format!("{}{}", plan.reason, begins(&plan, rules, inventory, history).await?)

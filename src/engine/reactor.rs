@@ -8,6 +8,7 @@
 //! A turn holds a lock that no other daemon on the same store can hold at the same time. What runs has an owner with a
 //! lease; what an owner that is gone left behind is decided again, but for hooks, of which nobody can know what they did.
 
+mod batch;
 mod hands;
 mod turn;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use self::hands::{Ended, Hands};
 use super::intake::Intake;
@@ -37,6 +38,9 @@ const RENEW: Duration = Duration::from_secs(10);
 
 /// What is old is forgotten so often.
 const TIDY: Duration = Duration::from_secs(60 * 60);
+
+/// Between two turns it is at most this long.
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 /// At the end, what ended is recorded if it takes no longer than this.
 const LAST_TURN: Duration = Duration::from_millis(800);
@@ -103,12 +107,15 @@ pub async fn run(
             () = wake.notified() => {}
             _ = tick.tick() => ticked = true,
         }
+        let begun = Instant::now();
         let result = reactor.react().await;
         // A full batch, or something that ended: there may be more to do at once.
         if matches!(result, Ok(true)) {
             wake.notify_one();
         }
         reactor.settle(result.map(drop));
+        // Whoever else writes to the store gets as much of it: alerts that come in are answered meanwhile.
+        sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
         if ticked && news.send(News::Automation(Arc::new(reactor.status()))).await.is_err() {
             break;
         }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use axum::extract::State as Extract;
 use axum::response::Html;
 
-use super::landing_proofs;
 use super::state::State;
+use super::{landing_automation, landing_proofs};
 use crate::domain::age;
 use crate::domain::html::escaped;
 use crate::domain::inventory::SourceView;
@@ -57,6 +57,7 @@ pub(super) async fn page(Extract(state): Extract<State>) -> Html<String> {
         html.push_str("<p>No source is configured: see <code>config/firedrill.example.toml</code>.</p>\n");
     }
     trouble_table(&mut html, &troubles);
+    landing_automation::write(&mut html, &inventory, now);
     landing_proofs::write(&mut html, &inventory);
     html.push_str("</main></html>\n");
     Html(html)

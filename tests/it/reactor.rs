@@ -8,7 +8,7 @@ use std::time::Duration;
 use firedrill::adapters::store::{Place, Shared};
 use firedrill::domain::automation::action::Kind;
 use firedrill::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
-use firedrill::domain::automation::decide::{Past, Plan};
+use firedrill::domain::automation::decide::{Asked, Past};
 use firedrill::domain::automation::record::{Record, Ruled, Ruling, State};
 use firedrill::domain::automation::rule::{Cap, Matcher, Mode, OnResolve, Rule, Rules, Template};
 use firedrill::domain::automation::status::OpenActions;
@@ -19,7 +19,7 @@ use firedrill::domain::policy::{Matcher as Exclude, Policy};
 use firedrill::engine::intake;
 use firedrill::engine::ports::automation::{ActionFilter, ActionStore as _, Page};
 use firedrill::engine::ports::ledger::{
-    Change, Due, Effect, Failure, Held, Ledger, Outcome, Processes, Received, Turn,
+    Change, Due, Effect, Failure, Held, Ledger, New, Outcome, Processes, Received, Turn,
 };
 use firedrill::engine::ports::{Clock, StoreError};
 use firedrill::engine::reactor::{self, Outside, Settings};
@@ -127,17 +127,12 @@ impl Turn for CutTurn {
         self.0.pending(most)
     }
 
-    fn past<'a>(&'a mut self, kind: Kind, target: &'a str, rule: &'a str) -> BoxFuture<'a, Result<Past, StoreError>> {
-        self.0.past(kind, target, rule)
+    fn past<'a>(&'a mut self, asked: &'a [Asked]) -> BoxFuture<'a, Result<Vec<Past>, StoreError>> {
+        self.0.past(asked)
     }
 
-    fn add<'a>(
-        &'a mut self,
-        alert: &'a KeptAlert,
-        plan: &'a Plan,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<i64>, StoreError>> {
-        Box::pin(self.1.around(self.0.add(alert, plan, now)))
+    fn add<'a>(&'a mut self, new: &'a [New], now: Timestamp) -> BoxFuture<'a, Result<Vec<Option<i64>>, StoreError>> {
+        Box::pin(self.1.around(self.0.add(new, now)))
     }
 
     fn handled<'a>(&'a mut self, alerts: &'a [KeptAlert]) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -569,8 +564,8 @@ async fn what_runs_is_ended_with_its_alert_if_the_rule_says_so() {
     world.settled(1, &[State::Running]).await;
     world.receive(&[alert(1, Status::Resolved)]).await;
     life.wake.notify_one();
-    let found = world.settled(1, &[State::Failed]).await;
-    assert_eq!(&*found[0].reason, "ended: the alert is over");
+    let found = world.settled(1, &[State::Cancelled]).await;
+    assert_eq!(&*found[0].reason, "ended while it ran: the alert is over");
 }
 
 #[tokio::test]

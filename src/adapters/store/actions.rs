@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::Store;
 use super::error::Doing;
-use super::rows::{clean, micros, stamp};
+use super::rows::{chunks, clean, micros, stamp};
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling, State};
 use crate::engine::ports::StoreError;
@@ -100,7 +100,8 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if changed.rows_affected() == 1 {
-            note(&mut transaction, &ruling.by, Some(ruling.action), event, &reason, ruling.at).await?;
+            let line = Line::new(&ruling.by, Some(ruling.action), event, &reason, ruling.at);
+            write_down(&mut transaction, &[line]).await?;
             transaction.commit().await?;
             return Ok(Ruled::Taken(state));
         }
@@ -145,7 +146,7 @@ impl Store {
             } else {
                 ("resumed", "actions begin again")
             };
-            note(&mut transaction, by, None, event, detail, now).await?;
+            write_down(&mut transaction, &[Line::new(by, None, event, detail, now)]).await?;
         }
         transaction.commit().await?;
         Ok(changed)
@@ -158,24 +159,42 @@ pub(super) async fn is_paused(connection: &mut AnyConnection) -> Result<bool, sq
     row.map_or(Ok(false), |row| Ok(row.try_get::<String, _>(0)? == "1"))
 }
 
-/// Adds a line to the audit trail.
-pub(super) async fn note(
-    connection: &mut AnyConnection,
-    actor: &str,
-    action: Option<i64>,
-    event: &str,
-    detail: &str,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO audit (at, actor, action, event, detail) VALUES ($1, $2, $3, $4, $5)")
-        .bind(micros(now))
-        .bind(clean(actor))
-        .bind(action)
-        .bind(event)
-        .bind(clean(detail))
-        .execute(connection)
-        .await
-        .map(drop)
+/// A line of the audit trail to be.
+pub(super) struct Line {
+    pub(super) actor: String,
+    pub(super) action: Option<i64>,
+    pub(super) event: String,
+    pub(super) detail: String,
+    pub(super) at: Timestamp,
+}
+
+impl Line {
+    pub(super) fn new(actor: &str, action: Option<i64>, event: &str, detail: &str, at: Timestamp) -> Self {
+        Self { actor: actor.to_owned(), action, event: event.to_owned(), detail: detail.to_owned(), at }
+    }
+}
+
+/// Adds lines to the audit trail, in this order.
+pub(super) async fn write_down(connection: &mut AnyConnection, lines: &[Line]) -> Result<(), sqlx::Error> {
+    for some in chunks(lines) {
+        let row = |row: usize| {
+            let [a, b, c, d, e] = std::array::from_fn(|it| row * 5 + it + 1);
+            format!("(${a}, ${b}, ${c}, ${d}, ${e})")
+        };
+        let rows: Vec<String> = (0..some.len()).map(row).collect();
+        let text = format!("INSERT INTO audit (at, actor, action, event, detail) VALUES {}", rows.join(", "));
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+        for line in some {
+            query = query
+                .bind(micros(line.at))
+                .bind(clean(&line.actor))
+                .bind(line.action)
+                .bind(clean(&line.event))
+                .bind(clean(&line.detail));
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// States for an `IN` list: words of our own.

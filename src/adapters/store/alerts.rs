@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use super::rows::{clean, micros, moment, nanos, stamp};
+use super::rows::{chunks, clean, micros, moment, nanos, stamp};
 use super::{Store, json};
 use crate::domain::automation::alert::{KeptAlert, Labels, Status};
 use crate::engine::ports::automation::Page;
@@ -14,9 +14,6 @@ use crate::engine::ports::ledger::Received;
 
 /// Columns of an alert, in the order of [`of_row`].
 pub(super) const COLUMNS: &str = "id, fingerprint, starts_at, receiver, labels, annotations, generator_url, first_received, last_received, times, resolved_at";
-
-/// Rows of one statement. Few sizes, so that few statements are prepared.
-const CHUNKS: [usize; 3] = [64, 8, 1];
 
 /// Parameters of a row.
 const PARAMETERS: usize = 10;
@@ -41,12 +38,8 @@ impl Store {
         }
         let rows: Vec<Told<'_>> = rows.into_values().collect();
         let mut transaction = self.begin().await?;
-        let mut rest = &rows[..];
-        while !rest.is_empty() {
-            let size = CHUNKS.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
-            let (chunk, later) = rest.split_at(size);
-            insert(&mut transaction, chunk, now).await?;
-            rest = later;
+        for some in chunks(&rows) {
+            insert(&mut transaction, some, now).await?;
         }
         transaction.commit().await
     }

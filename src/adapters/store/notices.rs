@@ -12,11 +12,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{Any, AnyConnection, Row as _, Transaction};
 
 use super::Store;
 use super::error::Doing;
-use super::rows::{clean, micros, stamp};
+use super::rows::{chunks, clean, micros, stamp};
 use crate::domain::notice::dedup::{Open, Told, Why, decide};
 use crate::domain::notice::routes::Target;
 use crate::domain::notice::{Notice, Phase, Severity, Topic};
@@ -29,27 +29,37 @@ const PER_STEP: i64 = 200;
 
 /// Keeps notices, within a transaction of the caller.
 pub(super) async fn post(connection: &mut AnyConnection, notices: &[Notice]) -> Result<(), sqlx::Error> {
-    for it in notices {
-        let receivers = serde_json::to_string(&it.receivers).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        sqlx::query(
+    const PARAMETERS: usize = 13;
+    for some in chunks(notices) {
+        let row = |row: usize| {
+            let numbers: Vec<String> = (1..=PARAMETERS).map(|it| format!("${}", row * PARAMETERS + it)).collect();
+            format!("({})", numbers.join(", "))
+        };
+        let rows: Vec<String> = (0..some.len()).map(row).collect();
+        let text = format!(
             "INSERT INTO notices (key, phase, severity, topic, source, item, environment, title, body, link, at, proposal, receivers) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        )
-        .bind(clean(&it.key))
-        .bind(it.phase.as_str())
-        .bind(it.severity.as_str())
-        .bind(it.topic.as_str())
-        .bind(it.source.as_ref().map(|source| source.as_str().to_owned()))
-        .bind(it.item.as_ref().map(|item| clean(&item.to_string())))
-        .bind(it.environment.as_deref().map(clean))
-        .bind(clean(&it.title))
-        .bind(clean(&it.body))
-        .bind(it.link.as_deref().map(clean))
-        .bind(micros(it.at))
-        .bind(it.proposal)
-        .bind(clean(&receivers))
-        .execute(&mut *connection)
-        .await?;
+             VALUES {}",
+            rows.join(", ")
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+        for it in some {
+            let receivers = serde_json::to_string(&it.receivers).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            query = query
+                .bind(clean(&it.key))
+                .bind(it.phase.as_str())
+                .bind(it.severity.as_str())
+                .bind(it.topic.as_str())
+                .bind(it.source.as_ref().map(|source| source.as_str().to_owned()))
+                .bind(it.item.as_ref().map(|item| clean(&item.to_string())))
+                .bind(it.environment.as_deref().map(clean))
+                .bind(clean(&it.title))
+                .bind(clean(&it.body))
+                .bind(it.link.as_deref().map(clean))
+                .bind(micros(it.at))
+                .bind(it.proposal)
+                .bind(clean(&receivers));
+        }
+        query.execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -101,7 +111,7 @@ struct Pending {
 
 impl Store {
     /// A transaction that holds the lock over all deliveries.
-    async fn begin_deliveries(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>, sqlx::Error> {
+    async fn begin_deliveries(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         let mut transaction = self.begin().await?;
         if !self.place.is_sqlite() {
             sqlx::query("LOCK TABLE deliveries IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;

@@ -26,6 +26,20 @@ pub(super) fn key(archive: &ArchiveId) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
+/// Rows of one statement. Few sizes, so that few statements are prepared.
+const CHUNKS: [usize; 3] = [64, 8, 1];
+
+/// Parts of what goes into statements of many rows.
+pub(super) fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let size = CHUNKS.into_iter().find(|size| *size <= rest.len())?;
+        let (some, later) = rest.split_at(size);
+        rest = later;
+        Some(some)
+    })
+}
+
 pub(super) fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()
 }

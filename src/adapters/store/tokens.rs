@@ -49,7 +49,7 @@ impl Store {
         .bind(it.role.as_str())
         .bind(micros(it.created))
         .bind(it.expires.map(micros))
-        .execute(&self.pool)
+        .execute(&self.writer)
         .await?;
         Ok(made.rows_affected() == 1)
     }
@@ -68,7 +68,7 @@ impl Store {
         let revoked = sqlx::query("UPDATE tokens SET revoked = $1 WHERE name = $2 AND revoked IS NULL")
             .bind(micros(now))
             .bind(clean(name))
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await?;
         Ok(revoked.rows_affected() > 0)
     }
@@ -79,7 +79,7 @@ impl Store {
             .bind(micros(now))
             .bind(id)
             .bind(before)
-            .execute(&self.pool)
+            .execute(&self.writer)
             .await
             .map(drop)
     }

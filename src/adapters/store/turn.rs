@@ -1,32 +1,94 @@
 //! The reactor's side: one turn at a time, as a transaction.
 
+use std::collections::HashMap;
+
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::{Any, Row as _, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AnyConnection, Row as _, Transaction};
 
-use super::actions::{self, note, states};
+use super::actions::{self, Line, states, write_down};
 use super::error::Doing;
-use super::rows::{clean, micros, stamp};
+use super::rows::{chunks, clean, micros, stamp};
 use super::{Place, Store, alerts, json, notices};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
-use crate::domain::automation::decide::{Past, Plan};
+use crate::domain::automation::decide::{Asked, Past};
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
 use crate::engine::ports::StoreError;
-use crate::engine::ports::ledger::{Change, Due, Held, Ledger, Received, Turn};
+use crate::engine::ports::ledger::{Change, Due, Held, Ledger, New, Received, Turn};
 
 /// Names the lock that a turn holds on PostgreSQL: "firedril" as a number, to be nobody else's.
 const TURN_LOCK: i64 = 0x6669_7265_6472_696C;
 
-/// Actions that count for a cooldown: something was done, or a person was asked.
-const COOLING: [State; 6] =
-    [State::Denied, State::Done, State::Failed, State::Proposed, State::Running, State::Scheduled];
+/// The condition of the index over open actions, word for word.
+const OPEN: &str = "state IN ('proposed', 'running', 'scheduled')";
+
+// Every turn asks these, however much is kept: none of them may go through a whole table.
+
+fn pending() -> String {
+    format!("SELECT {} FROM alerts WHERE handled < changed ORDER BY id LIMIT $1", alerts::COLUMNS)
+}
+
+/// For so many wishes at once: the last action that counts for the target and for the rule, and whether it is there.
+fn past(wishes: usize) -> String {
+    let counted: Vec<State> = State::ALL.into_iter().filter(|state| state.cools()).collect();
+    let counted = states(&counted);
+    let last = |which: &str| {
+        format!("SELECT created FROM actions WHERE {which} AND state IN ({counted}) ORDER BY created DESC LIMIT 1")
+    };
+    let row = |row: usize| {
+        let [kind, target, rule, key] = std::array::from_fn(|it| row * 4 + it + 1);
+        format!("({row}, CAST(${kind} AS TEXT), CAST(${target} AS TEXT), CAST(${rule} AS TEXT), CAST(${key} AS TEXT))")
+    };
+    let rows: Vec<String> = (0..wishes).map(row).collect();
+    format!(
+        "WITH w (number, of_kind, of_target, of_rule, of_key) AS (VALUES {}) \
+         SELECT ({}), ({}), (SELECT id FROM actions WHERE key = w.of_key) FROM w ORDER BY w.number",
+        rows.join(", "),
+        last("kind = w.of_kind AND target = w.of_target"),
+        last("rule = w.of_rule")
+    )
+}
+
+fn due() -> String {
+    format!(
+        "SELECT {}, t.id AS told, t.resolved_at FROM actions a LEFT JOIN alerts t ON t.id = a.alert \
+         WHERE {OPEN} AND a.state = 'scheduled' AND a.kind = $1 AND a.not_before <= $2 ORDER BY a.id LIMIT $3",
+        actions::COLUMNS
+    )
+}
+
+fn expired() -> String {
+    format!(
+        "SELECT {} FROM actions a WHERE {OPEN} AND a.state = 'proposed' AND a.expires <= $1 ORDER BY a.id LIMIT $2",
+        actions::COLUMNS
+    )
+}
+
+fn held() -> String {
+    format!(
+        "SELECT {}, a.owner, a.lease, a.tries FROM actions a WHERE {OPEN} AND a.state = 'running' ORDER BY a.id",
+        actions::COLUMNS
+    )
+}
+
+fn began(by_rule: bool) -> String {
+    let which = if by_rule { "AND rule = $2" } else { "" };
+    format!("SELECT COUNT(*) FROM actions WHERE started >= $1 AND kind <> 'notify' {which}")
+}
+
+fn count_open() -> String {
+    format!("SELECT a.kind, a.state, COUNT(*), MIN(a.created) FROM actions a WHERE {OPEN} GROUP BY a.state, a.kind")
+}
 
 struct Open {
     place: Place,
     transaction: Transaction<'static, Any>,
+    /// What goes into the audit trail at the end: few statements for many lines.
+    lines: Vec<Line>,
 }
 
 impl Store {
@@ -35,15 +97,13 @@ impl Store {
         if !self.place.is_sqlite() {
             sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN_LOCK).execute(&mut *transaction).await?;
         }
-        Ok(Open { place: self.place.clone(), transaction })
+        Ok(Open { place: self.place.clone(), transaction, lines: Vec::new() })
     }
 
     async fn renew_all(&self, owner: &str, until: Timestamp) -> Result<u64, sqlx::Error> {
-        let renewed = sqlx::query("UPDATE actions SET lease = $1 WHERE owner = $2 AND state = 'running'")
-            .bind(micros(until))
-            .bind(owner)
-            .execute(&self.pool)
-            .await?;
+        let text = format!("UPDATE actions SET lease = $1 WHERE {OPEN} AND state = 'running' AND owner = $2");
+        let renewed =
+            sqlx::query(sqlx::AssertSqlSafe(text)).bind(micros(until)).bind(owner).execute(&self.writer).await?;
         Ok(renewed.rows_affected())
     }
 
@@ -83,60 +143,53 @@ impl Ledger for Store {
 }
 
 impl Open {
+    async fn write(mut self) -> Result<(), sqlx::Error> {
+        write_down(&mut self.transaction, &self.lines).await?;
+        self.transaction.commit().await
+    }
+
     async fn read_pending(&mut self, most: u32) -> Result<Vec<KeptAlert>, sqlx::Error> {
-        let text = format!("SELECT {} FROM alerts WHERE handled < changed ORDER BY id LIMIT $1", alerts::COLUMNS);
         let rows =
-            sqlx::query(sqlx::AssertSqlSafe(text)).bind(i64::from(most)).fetch_all(&mut *self.transaction).await?;
+            sqlx::query(sqlx::AssertSqlSafe(pending())).bind(i64::from(most)).fetch_all(&mut *self.transaction).await?;
         rows.iter().map(alerts::of_row).filter_map(Result::transpose).collect()
     }
 
-    async fn read_past(&mut self, kind: Kind, target: &str, rule: &str) -> Result<Past, sqlx::Error> {
-        let counted = states(&COOLING);
-        let last = |column: &str| {
-            format!("SELECT created FROM actions WHERE {column} AND state IN ({counted}) ORDER BY created DESC LIMIT 1")
-        };
-        let of_target = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(last("kind = $1 AND target = $2")))
-            .bind(kind.as_str())
-            .bind(clean(target))
-            .fetch_optional(&mut *self.transaction)
-            .await?;
-        let of_rule = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(last("rule = $1")))
-            .bind(clean(rule))
-            .fetch_optional(&mut *self.transaction)
-            .await?;
-        Ok(Past { target: of_target.and_then(stamp), rule: of_rule.and_then(stamp) })
+    async fn read_past(&mut self, asked: &[Asked]) -> Result<Vec<Past>, sqlx::Error> {
+        let mut found = Vec::with_capacity(asked.len());
+        for some in chunks(asked) {
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(past(some.len())));
+            for it in some {
+                query =
+                    query.bind(it.kind.as_str()).bind(clean(&it.target)).bind(clean(&it.rule)).bind(key(&it.identity));
+            }
+            for row in query.fetch_all(&mut *self.transaction).await? {
+                let (target, rule): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+                let intended = row.try_get::<Option<i64>, _>(2)?.is_some();
+                found.push(Past { intended, target: target.and_then(stamp), rule: rule.and_then(stamp) });
+            }
+        }
+        Ok(found)
     }
 
-    async fn add_action(&mut self, alert: &KeptAlert, plan: &Plan, now: Timestamp) -> Result<Option<i64>, sqlx::Error> {
-        let mut identity = plan.action.identity(&alert.fingerprint, alert.starts_at);
-        if alert.status() == Status::Resolved {
-            identity.push("resolved".to_owned());
+    async fn add_actions(&mut self, new: &[New], now: Timestamp) -> Result<Vec<Option<i64>>, sqlx::Error> {
+        let mut added = Vec::with_capacity(new.len());
+        for some in chunks(new) {
+            let rows = insert(&mut self.transaction, some, now).await?;
+            let mut ids: HashMap<String, i64> = HashMap::new();
+            for row in rows {
+                ids.insert(row.try_get(1)?, row.try_get(0)?);
+            }
+            for New { plan, identity, .. } in some {
+                // Taken out: of two with the same key only one is there.
+                let id = ids.remove(&key(identity));
+                if id.is_some() {
+                    let actor = format!("rule:{}", plan.rule);
+                    self.lines.push(Line::new(&actor, id, plan.state.as_str(), &plan.reason, now));
+                }
+                added.push(id);
+            }
         }
-        let id: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO actions (key, alert, rule, kind, source, item, target, plan, state, reason, created, not_before, expires, ended) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (key) DO NOTHING RETURNING id",
-        )
-        .bind(key(&identity))
-        .bind(alert.id)
-        .bind(clean(&plan.rule))
-        .bind(plan.action.kind().as_str())
-        .bind(plan.action.source().map(ToString::to_string))
-        .bind(plan.action.item().map(|item| clean(&item.to_string())))
-        .bind(clean(&plan.target))
-        .bind(json(&plan.action)?)
-        .bind(plan.state.as_str())
-        .bind(clean(&plan.reason))
-        .bind(micros(now))
-        .bind(micros(plan.not_before))
-        .bind(plan.expires.map(micros))
-        .bind((!plan.state.is_open()).then(|| micros(now)))
-        .fetch_optional(&mut *self.transaction)
-        .await?;
-        if id.is_some() {
-            note(&mut self.transaction, &format!("rule:{}", plan.rule), id, plan.state.as_str(), &plan.reason, now)
-                .await?;
-        }
-        Ok(id)
+        Ok(added)
     }
 
     async fn note_handled(&mut self, alerts: &[KeptAlert]) -> Result<(), sqlx::Error> {
@@ -163,12 +216,7 @@ impl Open {
     }
 
     async fn read_due(&mut self, kind: Kind, now: Timestamp, most: u32) -> Result<Vec<Due>, sqlx::Error> {
-        let text = format!(
-            "SELECT {}, t.id AS told, t.resolved_at FROM actions a LEFT JOIN alerts t ON t.id = a.alert \
-             WHERE a.state = 'scheduled' AND a.kind = $1 AND a.not_before <= $2 ORDER BY a.id LIMIT $3",
-            actions::COLUMNS
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(text))
+        let rows = sqlx::query(sqlx::AssertSqlSafe(due()))
             .bind(kind.as_str())
             .bind(micros(now))
             .bind(i64::from(most))
@@ -185,11 +233,7 @@ impl Open {
     }
 
     async fn read_expired(&mut self, now: Timestamp, most: u32) -> Result<Vec<Record>, sqlx::Error> {
-        let text = format!(
-            "SELECT {} FROM actions a WHERE a.state = 'proposed' AND a.expires <= $1 ORDER BY a.id LIMIT $2",
-            actions::COLUMNS
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(text))
+        let rows = sqlx::query(sqlx::AssertSqlSafe(expired()))
             .bind(micros(now))
             .bind(i64::from(most))
             .fetch_all(&mut *self.transaction)
@@ -198,12 +242,8 @@ impl Open {
     }
 
     async fn read_held(&mut self) -> Result<Vec<Held>, sqlx::Error> {
-        let text = format!(
-            "SELECT {}, a.owner, a.lease, a.tries FROM actions a WHERE a.state = 'running' ORDER BY a.id",
-            actions::COLUMNS
-        );
         let mut found = Vec::new();
-        for row in sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(&mut *self.transaction).await? {
+        for row in sqlx::query(sqlx::AssertSqlSafe(held())).fetch_all(&mut *self.transaction).await? {
             let owner: Option<String> = row.try_get("owner")?;
             let (lease, tries): (Option<i64>, i64) = (row.try_get("lease")?, row.try_get("tries")?);
             found.extend(actions::of_row(&row)?.map(|record| Held {
@@ -217,9 +257,7 @@ impl Open {
     }
 
     async fn count_began(&mut self, rule: Option<&str>, since: Timestamp) -> Result<u32, sqlx::Error> {
-        let which = if rule.is_some() { "AND rule = $2" } else { "" };
-        let text = format!("SELECT COUNT(*) FROM actions WHERE started >= $1 AND kind <> 'notify' {which}");
-        let mut query = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(text)).bind(micros(since));
+        let mut query = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(began(rule.is_some()))).bind(micros(since));
         if let Some(rule) = rule {
             query = query.bind(clean(rule));
         }
@@ -262,18 +300,13 @@ impl Open {
         }
         let changed = query.bind(change.action).execute(&mut *self.transaction).await?.rows_affected() == 1;
         if changed {
-            note(&mut self.transaction, "firedrill", Some(change.action), change.event, &change.reason, now).await?;
+            self.lines.push(Line::new("firedrill", Some(change.action), change.event, &change.reason, now));
         }
         Ok(changed)
     }
 
     async fn count_open(&mut self) -> Result<Vec<OpenActions>, sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT kind, state, COUNT(*), MIN(created) FROM actions \
-             WHERE state IN ('proposed', 'running', 'scheduled') GROUP BY kind, state",
-        )
-        .fetch_all(&mut *self.transaction)
-        .await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(count_open())).fetch_all(&mut *self.transaction).await?;
         let mut found = Vec::new();
         for row in rows {
             let (kind, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -302,6 +335,40 @@ impl Open {
 }
 
 /// The digest of an intent.
+/// Inserts actions in one statement; id and key of those that were not there.
+async fn insert(connection: &mut AnyConnection, new: &[New], now: Timestamp) -> Result<Vec<AnyRow>, sqlx::Error> {
+    const PARAMETERS: usize = 14;
+    let row = |row: usize| {
+        let numbers: Vec<String> = (1..=PARAMETERS).map(|it| format!("${}", row * PARAMETERS + it)).collect();
+        format!("({})", numbers.join(", "))
+    };
+    let rows: Vec<String> = (0..new.len()).map(row).collect();
+    let text = format!(
+        "INSERT INTO actions (key, alert, rule, kind, source, item, target, plan, state, reason, created, not_before, expires, ended) \
+         VALUES {} ON CONFLICT (key) DO NOTHING RETURNING id, key",
+        rows.join(", ")
+    );
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+    for New { alert, plan, identity } in new {
+        query = query
+            .bind(key(identity))
+            .bind(*alert)
+            .bind(clean(&plan.rule))
+            .bind(plan.action.kind().as_str())
+            .bind(plan.action.source().map(ToString::to_string))
+            .bind(plan.action.item().map(|item| clean(&item.to_string())))
+            .bind(clean(&plan.target))
+            .bind(json(&plan.action)?)
+            .bind(plan.state.as_str())
+            .bind(clean(&plan.reason))
+            .bind(micros(now))
+            .bind(micros(plan.not_before))
+            .bind(plan.expires.map(micros))
+            .bind((!plan.state.is_open()).then(|| micros(now)));
+    }
+    query.fetch_all(connection).await
+}
+
 fn key(identity: &[String]) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in identity {
@@ -317,19 +384,14 @@ impl Turn for Open {
         Box::pin(async move { self.read_pending(most).await.map_err(failed) })
     }
 
-    fn past<'a>(&'a mut self, kind: Kind, target: &'a str, rule: &'a str) -> BoxFuture<'a, Result<Past, StoreError>> {
+    fn past<'a>(&'a mut self, asked: &'a [Asked]) -> BoxFuture<'a, Result<Vec<Past>, StoreError>> {
         let failed = self.failed(Doing::Read);
-        Box::pin(async move { self.read_past(kind, target, rule).await.map_err(failed) })
+        Box::pin(async move { self.read_past(asked).await.map_err(failed) })
     }
 
-    fn add<'a>(
-        &'a mut self,
-        alert: &'a KeptAlert,
-        plan: &'a Plan,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<i64>, StoreError>> {
+    fn add<'a>(&'a mut self, new: &'a [New], now: Timestamp) -> BoxFuture<'a, Result<Vec<Option<i64>>, StoreError>> {
         let failed = self.failed(Doing::Write);
-        Box::pin(async move { self.add_action(alert, plan, now).await.map_err(failed) })
+        Box::pin(async move { self.add_actions(new, now).await.map_err(failed) })
     }
 
     fn handled<'a>(&'a mut self, alerts: &'a [KeptAlert]) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -391,8 +453,8 @@ impl Turn for Open {
         detail: &'a str,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let failed = self.failed(Doing::Write);
-        Box::pin(async move { note(&mut self.transaction, actor, action, event, detail, now).await.map_err(failed) })
+        self.lines.push(Line::new(actor, action, event, detail, now));
+        Box::pin(async { Ok(()) })
     }
 
     fn tell<'a>(&'a mut self, told: &'a [Notice]) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -407,6 +469,33 @@ impl Turn for Open {
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
         let failed = self.failed(Doing::Write);
-        Box::pin(async move { self.transaction.commit().await.map_err(failed) })
+        Box::pin(async move { self.write().await.map_err(failed) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_question_of_a_turn_goes_through_a_whole_table() {
+        let place = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/firedrill.db", place.path().display());
+        let store = Store::open(Place::new(&url)).await.unwrap();
+        let asked = [pending(), past(1), past(8), due(), expired(), held(), began(false), began(true), count_open()];
+        for text in asked {
+            let rows =
+                sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&store.pool).await;
+            for row in rows.unwrap() {
+                let step: String = row.try_get("detail").unwrap();
+                let looks = step.starts_with("SCAN ") || step.starts_with("SEARCH ");
+                if !looks || step == "SCAN w" || step.contains("CONSTANT ROW") {
+                    continue;
+                }
+                let quick =
+                    ["alerts_to_handle", "INDEX actions_", "autoindex_actions", "INTEGER PRIMARY KEY", "TEMP B-TREE"];
+                assert!(quick.iter().any(|it| step.contains(it)), "{step}: {text}");
+            }
+        }
     }
 }

@@ -63,9 +63,24 @@ pub enum Refusal {
     },
 }
 
+/// What history is asked about a wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Its sort.
+    pub kind: Kind,
+    /// What a cooldown counts by.
+    pub target: String,
+    /// Name of its rule.
+    pub rule: Arc<str>,
+    /// What makes it the same intent as another; nothing for a wish that can't be.
+    pub identity: Vec<String>,
+}
+
 /// What history says about a wish.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Past {
+    /// The same intent is there already.
+    pub intended: bool,
     /// When an action of this sort was last decided for this target.
     pub target: Option<Timestamp>,
     /// When this rule last decided on one, for any target.
@@ -191,6 +206,23 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 impl Wish<'_> {
+    /// What must be known of the past to decide on it.
+    pub fn asks(&self, alert: &KeptAlert) -> Asked {
+        let identity = |action: &Action| {
+            let mut parts = action.identity(&alert.fingerprint, alert.starts_at);
+            if alert.status() == Status::Resolved {
+                parts.push("resolved".to_owned());
+            }
+            parts
+        };
+        Asked {
+            kind: self.action.as_ref().map_or(self.rule.kind(), Action::kind),
+            target: self.target(alert),
+            rule: self.rule.name.clone(),
+            identity: self.action.as_ref().map(identity).unwrap_or_default(),
+        }
+    }
+
     /// What a cooldown counts by: what is acted on, however it is asked for.
     pub fn target(&self, alert: &KeptAlert) -> String {
         let of_alert = || {

@@ -70,6 +70,11 @@ impl State {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
+    /// Whether it counts for cooldowns: something was done, or a person was asked.
+    pub const fn cools(self) -> bool {
+        matches!(self, Self::Denied | Self::Done | Self::Failed | Self::Proposed | Self::Running | Self::Scheduled)
+    }
+
     /// Whether something may still become of it.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Proposed | Self::Running | Self::Scheduled)

@@ -68,7 +68,8 @@ pub fn of_change(record: &Record, state: State, reason: &str, now: Timestamp) ->
         State::Done => (Severity::Info, format!("Done: {}", record.action)),
         State::Failed => (Severity::Warning, format!("Failed: {}", record.action)),
         State::Expired => (Severity::Warning, format!("Nobody answered: {}", record.action)),
-        State::Denied | State::Cancelled => (Severity::Info, format!("Not done: {}", record.action)),
+        State::Denied => (Severity::Info, format!("Not done: {}", record.action)),
+        State::Cancelled => (Severity::Info, format!("Cancelled: {}", record.action)),
         State::Cooldown | State::DryRun | State::Running | State::Scheduled => return None,
     };
     let key = format!("action/{}/{}", record.id, state.as_str());

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{Alert, KeptAlert, Status};
-use crate::domain::automation::decide::{Past, Plan};
+use crate::domain::automation::decide::{Asked, Past, Plan};
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
@@ -30,6 +30,17 @@ pub struct Due {
     pub record: Record,
     /// How its alert stands, if that is still kept.
     pub alert: Option<Status>,
+}
+
+/// An action to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct New {
+    /// Its alert.
+    pub alert: i64,
+    /// What was decided.
+    pub plan: Plan,
+    /// What makes it the same intent as another.
+    pub identity: Vec<String>,
 }
 
 /// Keeps alerts, and lends itself to one turn at a time.
@@ -86,16 +97,11 @@ pub trait Turn: Send {
     /// Alerts that changed and were not dealt with, by rising id.
     fn pending(&mut self, most: u32) -> BoxFuture<'_, Result<Vec<KeptAlert>, StoreError>>;
 
-    /// What was decided before about such a target, and by such a rule.
-    fn past<'a>(&'a mut self, kind: Kind, target: &'a str, rule: &'a str) -> BoxFuture<'a, Result<Past, StoreError>>;
+    /// What is known of the past of each wish.
+    fn past<'a>(&'a mut self, asked: &'a [Asked]) -> BoxFuture<'a, Result<Vec<Past>, StoreError>>;
 
-    /// Adds an action for an alert. Its id; `None` when the same intent is there already.
-    fn add<'a>(
-        &'a mut self,
-        alert: &'a KeptAlert,
-        plan: &'a Plan,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<i64>, StoreError>>;
+    /// Adds actions. The id of each; `None` when the same intent is there already.
+    fn add<'a>(&'a mut self, new: &'a [New], now: Timestamp) -> BoxFuture<'a, Result<Vec<Option<i64>>, StoreError>>;
 
     /// Notes that these alerts, as they were read, are dealt with.
     fn handled<'a>(&'a mut self, alerts: &'a [KeptAlert]) -> BoxFuture<'a, Result<(), StoreError>>;

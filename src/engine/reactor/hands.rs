@@ -14,6 +14,8 @@ use crate::engine::ports::ledger::{Effect, Failure, Outcome};
 pub(super) struct Ended {
     pub(super) record: Record,
     pub(super) result: Result<Outcome, Failure>,
+    /// It was ended because that is what its rule says.
+    pub(super) cancelled: bool,
 }
 
 /// Effects that run, each a task of its own.
@@ -51,11 +53,11 @@ impl Hands {
                 Err(error) => (error.id(), Err(Failure::new("a defect in firedrill: please report it"))),
             };
             if let Some((record, _, killed)) = self.records.remove(&id) {
-                let result = match killed {
-                    Some(why) => Err(Failure::new(&*why)),
-                    None => result,
+                // One that had ended by itself before it could be ended did what it did.
+                return match killed {
+                    Some(why) if result.is_err() => Ended { record, result: Err(Failure::new(&*why)), cancelled: true },
+                    _ => Ended { record, result, cancelled: false },
                 };
-                return Ended { record, result };
             }
         }
     }

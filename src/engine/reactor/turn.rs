@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::batch::Batch;
 use super::hands::Ended;
 use super::{Reactor, after};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
-use crate::domain::automation::decide::{Plan, Standing, Step, allowed, interrupted, proceed, wishes};
+use crate::domain::automation::decide::{Asked, Standing, Step, Wish, allowed, interrupted, proceed, wishes};
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::rule::OnResolve;
-use crate::domain::automation::status::Result as Counted;
+use crate::domain::automation::status::{OpenActions, Result as Counted};
 use crate::domain::automation::telling;
 use crate::domain::inventory::Inventory;
 use crate::engine::ports::StoreError;
 use crate::engine::ports::ledger::{Change, Due, Failure, LEASE, Outcome, Turn};
 
-/// Alerts that are decided on in one turn.
-const BATCH: u32 = 256;
+/// Alerts that are decided on in one turn. While it lasts nobody else writes: the webhook's answers wait for it.
+const BATCH: u32 = 64;
 
 /// Proposals that expire in one turn.
 const EXPIRE: u32 = 256;
@@ -28,10 +29,12 @@ const AHEAD: u32 = 16;
 
 /// What a turn changed, for counting once it is durable.
 #[derive(Default)]
-struct Done {
+pub(super) struct Done {
     begun: Vec<Record>,
-    counted: Vec<(Kind, Counted)>,
+    pub(super) counted: Vec<(Kind, Counted)>,
     killed: Vec<(i64, String)>,
+    /// Something was added or changed since open actions were counted.
+    pub(super) recount: bool,
 }
 
 impl Change {
@@ -47,21 +50,32 @@ impl Reactor {
         let now = self.outside.clock.now();
         let mut turn = self.outside.ledger.turn().await?;
         let mut done = Done::default();
-        let running = self.reclaim(&mut *turn, &mut done, now).await?;
+        let mut open = turn.open().await?;
+        let mut running = [0; Kind::ALL.len()];
+        if open.iter().any(|it| it.state == State::Running) {
+            running = self.reclaim(&mut *turn, &mut done, now).await?;
+        }
         let denied = turn.denied().await?;
         for record in denied {
             self.tell_change(&mut *turn, &record, State::Denied, &record.reason.clone(), now).await?;
             done.counted.push((record.action.kind(), Counted::Denied));
         }
-        self.expire(&mut *turn, &mut done, now).await?;
+        if open.iter().any(|it| it.state == State::Proposed) {
+            self.expire(&mut *turn, &mut done, now).await?;
+        }
         let paused = turn.is_paused().await?;
         let mut full = false;
         // Before everything was looked at once, nobody knows what is there.
         if !paused && inventory.is_complete() {
             full = self.decide(&mut *turn, &inventory, &mut done, now).await?;
-            self.begin(&mut *turn, &inventory, running, &mut done, now).await?;
+            if std::mem::take(&mut done.recount) {
+                open = turn.open().await?;
+            }
+            self.begin(&mut *turn, &inventory, &open, running, &mut done, now).await?;
         }
-        let open = turn.open().await?;
+        if done.recount {
+            open = turn.open().await?;
+        }
         turn.commit().await?;
         self.open = open;
         self.paused = if paused { self.paused.or(Some(now)) } else { None };
@@ -109,6 +123,7 @@ impl Reactor {
             let (state, reason) = interrupted(&held.record.action, held.tries);
             let change = Change::to(held.record.id, state, reason.as_str(), "interrupted");
             if turn.change(&change, &[State::Running], Some(&held.owner), now).await? {
+                done.recount = true;
                 tracing::warn!(action = held.record.id, "{}: {reason}", held.record.action);
                 self.tell_change(turn, &held.record, state, &reason, now).await?;
                 done.counted.extend(Counted::of(state).map(|it| (held.record.action.kind(), it)));
@@ -122,6 +137,7 @@ impl Reactor {
             let reason = "expired: nobody approved or denied it in time";
             let change = Change::to(record.id, State::Expired, reason, "expired");
             if turn.change(&change, &[State::Proposed], None, now).await? {
+                done.recount = true;
                 self.tell_change(turn, &record, State::Expired, reason, now).await?;
                 done.counted.push((record.action.kind(), Counted::Expired));
             }
@@ -137,52 +153,37 @@ impl Reactor {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let alerts = turn.pending(BATCH).await?;
-        for alert in &alerts {
-            if alert.status() == Status::Resolved {
-                self.resolved(turn, alert, done, now).await?;
+        for alert in alerts.iter().filter(|alert| alert.status() == Status::Resolved) {
+            self.resolved(turn, alert, done, now).await?;
+        }
+        let rules = &self.settings.rules;
+        let wished: Vec<(&KeptAlert, Wish<'_>)> = alerts
+            .iter()
+            .flat_map(|alert| wishes(alert, rules, inventory).into_iter().map(move |it| (alert, it)))
+            .collect();
+        let asked: Vec<Asked> = wished.iter().map(|(alert, wish)| wish.asks(alert)).collect();
+        let past = turn.past(&asked).await?;
+        let mut batch = Batch::default();
+        for (((alert, wish), asked), past) in wished.into_iter().zip(asked).zip(past) {
+            if past.intended || batch.has(&asked) {
+                done.counted.push((asked.kind, Counted::Duplicate));
+                continue;
             }
-            for wish in wishes(alert, &self.settings.rules, inventory) {
-                let rule = wish.rule.name.clone();
-                let kind = match &wish.action {
-                    Ok(action) => action.kind(),
-                    Err(_) => wish.rule.kind(),
-                };
-                let past = turn.past(kind, &wish.target(alert), &rule).await?;
-                match wish.decide(alert, past, &self.settings.rules, now) {
-                    Ok(plan) => self.keep(turn, alert, &plan, done, now).await?,
-                    Err(refusal) => {
-                        tracing::warn!(rule = &*rule, fingerprint = &*alert.fingerprint, "refused: {refusal}");
-                        let actor = format!("rule:{rule}");
-                        turn.note(&actor, None, "refused", &refusal.to_string(), now).await?;
-                        turn.tell(&[telling::of_refusal(&rule, alert, &refusal, now)]).await?;
-                        done.counted.push((kind, Counted::Refused));
-                    }
+            let past = batch.added_to(past, &asked, now);
+            match wish.decide(alert, past, rules, now) {
+                Ok(plan) => batch.keep(alert, plan, asked, now),
+                Err(refusal) => {
+                    tracing::warn!(rule = &*asked.rule, fingerprint = &*alert.fingerprint, "refused: {refusal}");
+                    let actor = format!("rule:{}", asked.rule);
+                    turn.note(&actor, None, "refused", &refusal.to_string(), now).await?;
+                    batch.notices.push(telling::of_refusal(&asked.rule, alert, &refusal, now));
+                    done.counted.push((asked.kind, Counted::Refused));
                 }
             }
         }
+        batch.add(turn, done, now).await?;
         turn.handled(&alerts).await?;
         Ok(alerts.len() == BATCH as usize)
-    }
-
-    async fn keep(
-        &self,
-        turn: &mut dyn Turn,
-        alert: &KeptAlert,
-        plan: &Plan,
-        done: &mut Done,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let kind = plan.action.kind();
-        let Some(id) = turn.add(alert, plan, now).await? else {
-            done.counted.push((kind, Counted::Duplicate));
-            return Ok(());
-        };
-        tracing::info!(action = id, rule = &*plan.rule, state = plan.state.as_str(), "{}", plan.reason);
-        done.counted.extend(Counted::of(plan.state).map(|it| (kind, it)));
-        if let Some(notice) = telling::of_plan(id, plan, alert, now) {
-            turn.tell(&[notice]).await?;
-        }
-        Ok(())
     }
 
     /// An alert is over: what it asked for isn't begun any more, and who heard of it hears that.
@@ -206,13 +207,14 @@ impl Reactor {
                 }
                 _ if asked_by_end || on_resolve == OnResolve::Ignore => {}
                 State::Running if on_resolve == OnResolve::Kill => {
-                    done.killed.push((record.id, "ended: the alert is over".to_owned()));
+                    done.killed.push((record.id, "ended while it ran: the alert is over".to_owned()));
                 }
                 State::Running => {}
                 _ => {
                     let reason = "cancelled: the alert is over";
                     let change = Change::to(record.id, State::Cancelled, reason, "cancelled");
                     if turn.change(&change, &[State::Proposed, State::Scheduled], None, now).await? {
+                        done.recount = true;
                         done.counted.push((record.action.kind(), Counted::Cancelled));
                     }
                 }
@@ -225,6 +227,7 @@ impl Reactor {
         &mut self,
         turn: &mut dyn Turn,
         inventory: &Inventory,
+        open: &[OpenActions],
         mut running: [u32; Kind::ALL.len()],
         done: &mut Done,
         now: Timestamp,
@@ -233,7 +236,7 @@ impl Reactor {
         let mut began_by_all: Option<u32> = None;
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             let free = allowed(&self.settings.rules, kind).saturating_sub(running[at]);
-            if free == 0 {
+            if free == 0 || !open.iter().any(|it| it.kind == kind && it.state == State::Scheduled) {
                 continue;
             }
             for Due { record, alert } in turn.due(kind, now, free.saturating_add(AHEAD)).await? {
@@ -294,6 +297,7 @@ impl Reactor {
         if !turn.change(&change, &[State::Scheduled], None, now).await? {
             return Ok(false);
         }
+        done.recount = true;
         self.tell_change(turn, record, change.state, &change.reason, now).await?;
         done.counted.extend(Counted::of(change.state).map(|it| (record.action.kind(), it)));
         let begins = change.state == State::Running;
@@ -347,7 +351,7 @@ impl Reactor {
         for record in self.hands.drop_all().await {
             let failed = Failure::new("ended: firedrill was stopped while it ran");
             if !record.action.kind().is_idempotent() {
-                self.unsaved.push(Ended { record, result: Err(failed) });
+                self.unsaved.push(Ended { record, result: Err(failed), cancelled: false });
             }
         }
         // What else ran has no owner any more after this: the next start decides.
@@ -369,9 +373,9 @@ fn end_of(ended: &Ended) -> (State, Change, Vec<crate::domain::notice::Notice>) 
         Err(Failure { reason, output }) => {
             let (text, output): (Arc<str>, Option<Arc<str>>) =
                 (reason.as_str().into(), output.as_deref().map(Arc::from));
-            let change =
-                Change { result: Some((text.clone(), output)), ..Change::to(id, State::Failed, text, "failed") };
-            (State::Failed, change, Vec::new())
+            let state = if ended.cancelled { State::Cancelled } else { State::Failed };
+            let change = Change { result: Some((text.clone(), output)), ..Change::to(id, state, text, state.as_str()) };
+            (state, change, Vec::new())
         }
     }
 }

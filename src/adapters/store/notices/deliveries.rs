@@ -88,7 +88,8 @@ impl Store {
 
 async fn claim_within(connection: &mut AnyConnection, receiver: &str, claim: &Claim) -> Result<Claimed, sqlx::Error> {
     let busy: Option<i64> = sqlx::query_scalar(
-        "SELECT MAX(lease) FROM deliveries WHERE receiver = $1 AND state = 'sending' AND owner <> $2 AND lease > $3",
+        "SELECT MAX(lease) FROM deliveries WHERE receiver = $1 AND state IN ('queued', 'sending') AND state = 'sending' \
+         AND owner <> $2 AND lease > $3",
     )
     .bind(clean(receiver))
     .bind(&*claim.owner)

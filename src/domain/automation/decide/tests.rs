@@ -161,9 +161,9 @@ fn cooldowns_hold_to_the_second() {
         let at = now() + SignedDuration::from_secs(ago);
         decided(rule.clone(), &alert, past, at).unwrap().state
     };
-    let target = Past { target: Some(now()), rule: None };
+    let target = Past { target: Some(now()), ..Past::default() };
     assert_eq!((state(target, 3599), state(target, 3600)), (State::Cooldown, State::Scheduled));
-    let own = Past { target: None, rule: Some(now()) };
+    let own = Past { rule: Some(now()), ..Past::default() };
     assert_eq!((state(own, 59), state(own, 60)), (State::Cooldown, State::Scheduled));
     // The clock was set back: too early rather than twice.
     assert_eq!(state(target, -100), State::Cooldown);
