@@ -14,14 +14,14 @@ use super::{Running, daemon, http, trees};
 /// Senders at the same time.
 const SENDERS: usize = 8;
 
-/// Alerts in a notification, as of a group of one failing node.
-const GROUP: u64 = 10;
+/// Alerts in a notification: one, and as of a group of one failing node.
+const GROUPS: [u64; 2] = [1, 10];
 
 /// So long each server is sent to.
 const SUSTAINED: Duration = Duration::from_secs(15);
 
-/// Notifications of the storm.
-const STORM: u64 = 5_000;
+/// Notifications of the storm, and alerts in each.
+const STORM: (u64, u64) = (5_000, 10);
 
 /// Alerts whose action is waited for.
 const ROUNDS: usize = 20;
@@ -101,11 +101,11 @@ impl Sent {
 }
 
 /// Sends on some connections while `more` gives leave; what is put off is sent again, as Alertmanager does.
-fn send(address: &str, path: &str, more: impl Fn() -> bool + Sync) -> Sent {
+fn send(address: &str, path: &str, alerts: u64, more: impl Fn() -> bool + Sync) -> Sent {
     let begun = Instant::now();
     let mut all = Sent::default();
     std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(|| send_on_one(address, path, &more))).collect();
+        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(|| send_on_one(address, path, alerts, &more))).collect();
         for sender in senders {
             let sent = sender.join().expect("a sender");
             all.times.extend(sent.times);
@@ -116,11 +116,11 @@ fn send(address: &str, path: &str, more: impl Fn() -> bool + Sync) -> Sent {
     all
 }
 
-fn send_on_one(address: &str, path: &str, more: &impl Fn() -> bool) -> Sent {
+fn send_on_one(address: &str, path: &str, alerts: u64, more: &impl Fn() -> bool) -> Sent {
     let mut connection = http::Connection::open(address);
     let mut sent = Sent::default();
     while more() {
-        let body = notification(GROUP);
+        let body = notification(alerts);
         loop {
             let begun = Instant::now();
             match connection.post(path, TOKEN, &body) {
@@ -159,23 +159,27 @@ fn peer(place: &Path, waits: bool) -> (Running, String) {
 }
 
 fn acceptance(table: &mut Table, roots: &[PathBuf], place: &Path) {
-    let rule = "action = \"reverify\"\nmode = \"dry_run\"";
-    let mut ours = {
-        let (_running, address) = start(roots, place, "acceptance", rule);
-        send(&address, "/webhook/alertmanager", for_a_while())
-    };
-    table.rate("alerts kept durably, per second", ours.per_second() * GROUP as f64, None, Goal::AtLeast(500.0));
-    let (rate, p99) = (ours.per_second(), ours.p99());
-    table.time(&format!("answer to a notification of {GROUP} alerts, p99"), p99, Goal::AtMost(50.0));
-    for (waits, name) in [(true, "webhook, /bin/true ran"), (false, "webhook, /bin/true begins later")] {
-        let (_running, address) = peer(place, waits);
-        let mut theirs = send(&address, "/hooks/alertmanager", for_a_while());
-        let title = "notifications per second";
-        table.rate(title, rate, Some((name, theirs.per_second())), Goal::AtLeast(1.0));
-        table.ratio("their answer, p99", p99, name, theirs.p99(), Goal::AtMost(1.0));
-    }
-    if ours.put_off > 0 {
-        println!("{} notifications were put off", ours.put_off);
+    for group in GROUPS {
+        let rule = "action = \"reverify\"\nmode = \"dry_run\"";
+        let mut ours = {
+            let (_running, address) = start(roots, place, &format!("acceptance-{group}"), rule);
+            send(&address, "/webhook/alertmanager", group, for_a_while())
+        };
+        let (rate, p99) = (ours.per_second(), ours.p99());
+        let sort = format!("notifications of {group} alert(s)");
+        let title = format!("alerts kept durably per second, {sort}");
+        table.rate(&title, rate * group as f64, None, Goal::AtLeast(500.0));
+        table.time(&format!("answer to {sort}, p99"), p99, Goal::AtMost(50.0));
+        for (waits, name) in [(true, "webhook, /bin/true has run"), (false, "webhook, /bin/true runs later")] {
+            let (_running, address) = peer(place, waits);
+            let mut theirs = send(&address, "/hooks/alertmanager", group, for_a_while());
+            let peer = Some((name, theirs.per_second()));
+            table.rate(&format!("{sort}, per second"), rate, peer, Goal::AtLeast(1.0));
+            table.ratio(&format!("answer to {sort}, p99"), p99, name, theirs.p99(), Goal::AtMost(1.0));
+        }
+        if ours.put_off > 0 {
+            println!("{} notifications were put off", ours.put_off);
+        }
     }
 }
 
@@ -199,13 +203,14 @@ fn reaction(table: &mut Table, roots: &[PathBuf], place: &Path) {
 
 fn storm(table: &mut Table, roots: &[PathBuf], place: &Path) {
     let (running, address) = start(roots, place, "storm", "action = \"reverify\"\nmode = \"dry_run\"");
-    let left = AtomicU64::new(STORM);
+    let (notifications, group) = STORM;
+    let left = AtomicU64::new(notifications);
     let one_less = |left: u64| left.checked_sub(1);
-    let sent = send(&address, "/webhook/alertmanager", || {
+    let sent = send(&address, "/webhook/alertmanager", group, || {
         left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     });
-    let alerts = STORM * GROUP;
-    table.time(&format!("storm of {alerts} alerts in {STORM} groups taken in"), sent.took, Goal::None);
+    let alerts = notifications * group;
+    table.time(&format!("storm of {alerts} alerts in {notifications} groups taken in"), sent.took, Goal::None);
     // What was decided on was kept: each alert once.
     let decided = format!("firedrill_actions_total{{action=\"reverify\",result=\"dry_run\"}} {alerts}\n");
     http::wait_for_text(&address, &decided, 1);

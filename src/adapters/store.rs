@@ -12,6 +12,7 @@ mod shared;
 mod tokens;
 mod turn;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -34,6 +35,9 @@ static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Whoever waits longer for a connection or a lock gets an error instead.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections that write to SQLite, one at a time: one is given back while the next one begins.
+const WRITERS: u32 = 2;
 
 /// Connections. SQLite has one writer anyway.
 const CONNECTIONS: u32 = 4;
@@ -92,9 +96,37 @@ impl std::fmt::Debug for Place {
 pub struct Store {
     place: Place,
     pool: AnyPool,
-    /// For what writes. On SQLite it is one connection: whoever comes first is served first, which SQLite itself doesn't
-    /// see to, and its cache stays good, as nobody else writes.
+    /// For what writes.
     writer: AnyPool,
+    /// Writers of this process stand in line. SQLite lets them sleep and try again, and who comes late may be first.
+    line: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A transaction that may write.
+struct Writing {
+    transaction: Transaction<'static, Any>,
+    /// Given up after the transaction has ended.
+    _place_in_line: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+impl Writing {
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
+    }
+}
+
+impl std::ops::Deref for Writing {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl std::ops::DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
 }
 
 impl Store {
@@ -124,10 +156,10 @@ impl Store {
         let pool = connect(AnyPoolOptions::new().max_connections(CONNECTIONS))?;
         let writer = match place.is_sqlite() {
             // A file doesn't hang up.
-            true => connect(AnyPoolOptions::new().max_connections(1).test_before_acquire(false))?,
+            true => connect(AnyPoolOptions::new().max_connections(WRITERS).test_before_acquire(false))?,
             false => pool.clone(),
         };
-        let store = Self { place, pool, writer };
+        let store = Self { place, pool, writer, line: Arc::default() };
         store.migrate().await?;
         Ok(store)
     }
@@ -149,8 +181,12 @@ impl Store {
     }
 
     /// A transaction that is allowed to write. SQLite takes the lock at once: one that it would take later can't wait.
-    async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        if self.place.is_sqlite() { self.writer.begin_with("BEGIN IMMEDIATE").await } else { self.writer.begin().await }
+    async fn begin(&self) -> Result<Writing, sqlx::Error> {
+        if !self.place.is_sqlite() {
+            return Ok(Writing { transaction: self.writer.begin().await?, _place_in_line: None });
+        }
+        let in_line = self.line.clone().lock_owned().await;
+        Ok(Writing { transaction: self.writer.begin_with("BEGIN IMMEDIATE").await?, _place_in_line: Some(in_line) })
     }
 
     async fn bounded<T>(
@@ -278,12 +314,11 @@ fn settings(place: &Place) -> String {
     if !place.is_sqlite() {
         return "SET statement_timeout = '30s'; SET lock_timeout = '5s'".to_owned();
     }
-    // The keys of actions are hashes, so that writing goes to pages all over the file: a cache of 16 MB and a log of
-    // 16 MB before it is written back take most of that away.
+    // The keys of actions are hashes, so that writing goes to pages all over the file: hence the cache.
     // FULL: what Alertmanager was told to be safe survives a power cut.
     let mut settings =
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-         PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 4000"
+         PRAGMA cache_size = -8000"
             .to_owned();
     if let Some(pages) = place.most_pages {
         settings.push_str(&format!("; PRAGMA max_page_count = {pages}"));

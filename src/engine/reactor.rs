@@ -39,8 +39,11 @@ const RENEW: Duration = Duration::from_secs(10);
 /// What is old is forgotten so often.
 const TIDY: Duration = Duration::from_secs(60 * 60);
 
-/// Between two turns it is at most this long.
-const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+/// While alerts come in, what they need comes first: the pause after a turn is so many times as long as it,
+const SHARE: u32 = 3;
+
+/// and at most this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// At the end, what ended is recorded if it takes no longer than this.
 const LAST_TURN: Duration = Duration::from_millis(800);
@@ -85,6 +88,8 @@ struct Reactor {
     problem: Option<Arc<str>>,
     renewed: Timestamp,
     tidied: Timestamp,
+    /// What the webhook had counted after the last turn.
+    received: [u64; 2],
 }
 
 /// Reacts until told to stop, or until the inventory's owner is gone.
@@ -114,8 +119,10 @@ pub async fn run(
             wake.notify_one();
         }
         reactor.settle(result.map(drop));
-        // Whoever else writes to the store gets as much of it: alerts that come in are answered meanwhile.
-        sleep(begun.elapsed().min(LONGEST_PAUSE)).await;
+        let received = reactor.outside.intake.counts().received;
+        if std::mem::replace(&mut reactor.received, received) != received {
+            sleep(begun.elapsed().saturating_mul(SHARE).min(LONGEST_PAUSE)).await;
+        }
         if ticked && news.send(News::Automation(Arc::new(reactor.status()))).await.is_err() {
             break;
         }
@@ -148,6 +155,7 @@ impl Reactor {
             problem: None,
             renewed: now,
             tidied: now,
+            received: [0; 2],
         }
     }
 

@@ -234,7 +234,7 @@ address = "{}"
     );
     let config = configuration(place.path(), &sqlite(place.path()), &receivers);
     let listen = format!("127.0.0.1:{port}");
-    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap(), "--web.listen-address", &listen]).await;
+    let daemon = Daemon::start_at(&listen, &["--config.file", config.to_str().unwrap()]).await;
     daemon.ready().await;
     let operator = token(&config, "viewer");
     let _prometheus = Prometheus::alerting(daemon.address, &[first.address, second.address]).await;

@@ -98,8 +98,13 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `firedrill serve` with these further arguments and waits until it listens.
     pub async fn start(arguments: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", arguments).await
+    }
+
+    /// The same at an address that others know already.
+    pub async fn start_at(address: &str, arguments: &[&str]) -> Self {
         let mut command = firedrill();
-        command.args(["serve", "--web.listen-address", "127.0.0.1:0"]).args(arguments).stdout(Stdio::null());
+        command.args(["serve", "--web.listen-address", address]).args(arguments).stdout(Stdio::null());
         let process = Running::start(command);
         let address = until("the daemon listens", || async {
             let log = process.log();

@@ -12,11 +12,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, Row as _, Transaction};
+use sqlx::{AnyConnection, Row as _};
 
-use super::Store;
 use super::error::Doing;
 use super::rows::{chunks, clean, micros, stamp};
+use super::{Store, Writing};
 use crate::domain::notice::dedup::{Open, Told, Why, decide};
 use crate::domain::notice::routes::Target;
 use crate::domain::notice::{Notice, Phase, Severity, Topic};
@@ -111,7 +111,7 @@ struct Pending {
 
 impl Store {
     /// A transaction that holds the lock over all deliveries.
-    async fn begin_deliveries(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    async fn begin_deliveries(&self) -> Result<Writing, sqlx::Error> {
         let mut transaction = self.begin().await?;
         if !self.place.is_sqlite() {
             sqlx::query("LOCK TABLE deliveries IN SHARE ROW EXCLUSIVE MODE").execute(&mut *transaction).await?;

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, Row as _, Transaction};
+use sqlx::{AnyConnection, Row as _};
 
 use super::actions::{self, Line, states, write_down};
 use super::error::Doing;
 use super::rows::{chunks, clean, micros, stamp};
-use super::{Place, Store, alerts, json, notices};
+use super::{Place, Store, Writing, alerts, json, notices};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past};
@@ -86,7 +86,7 @@ fn count_open() -> String {
 
 struct Open {
     place: Place,
-    transaction: Transaction<'static, Any>,
+    transaction: Writing,
     /// What goes into the audit trail at the end: few statements for many lines.
     lines: Vec<Line>,
 }
