@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::daemon::all_panels_have_data;
 use crate::notify::{MailServer, StandIn};
 use crate::store::Where;
 use crate::support::{
@@ -96,30 +97,47 @@ async fn deliver(daemon: &Daemon, payload: &Value) -> reqwest::Response {
     client().post(url).bearer_auth(TOKEN).timeout(PATIENCE).json(payload).send().await.unwrap()
 }
 
-/// `/metrics` of a daemon with a proposal that waits and a receiver that is down.
-pub async fn exposition_with_open_work() -> String {
-    let place = tempfile::tempdir().unwrap();
+/// A daemon with a proposal that waits and a receiver that is down, and its `/metrics`.
+async fn daemon_with_open_work(place: &Path) -> (Daemon, String) {
     let more = format!(
         "[[automation.rules]]\nname = \"again\"\naction = \"rescan\"\nmatchers = [\"alertname = Old\"]\n\n\
          [[notify.receivers]]\nname = \"down\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{}/\"\n",
         free_port()
     );
-    let config = configuration(place.path(), &sqlite(place.path()), &more);
+    let config = configuration(place, &sqlite(place), &more);
     let daemon = daemon(&config).await;
     let all = payload(&[alert(1, "firing", json!({"alertname": "Old", "source": "cluster"}))]);
     assert_eq!(deliver(&daemon, &all).await.status(), 200);
-    until("a proposal and a message wait", || async {
+    let text = until("a proposal and a message wait", || async {
         let text = daemon.metrics().await;
         let waits = [
             "firedrill_actions_oldest_timestamp_seconds{",
             "firedrill_notifications_oldest_queued_",
             "firedrill_receiver_up{",
-        ]
-        .iter()
-        .all(|it| text.lines().any(|line| line.starts_with(it)));
+        ];
+        let waits = waits.iter().all(|it| text.lines().any(|line| line.starts_with(it)));
         waits.then_some(text)
     })
-    .await
+    .await;
+    (daemon, text)
+}
+
+pub async fn exposition_with_open_work() -> String {
+    let place = tempfile::tempdir().unwrap();
+    daemon_with_open_work(place.path()).await.1
+}
+
+#[tokio::test]
+async fn every_panel_of_the_automation_has_data() {
+    let place = tempfile::tempdir().unwrap();
+    let (daemon, _) = daemon_with_open_work(place.path()).await;
+    let prometheus = Prometheus::scraping(daemon.address).await;
+    until("some scrapes", || async {
+        let rows = prometheus.query("count_over_time(firedrill_build_info[5m]) > 3").await;
+        (!rows.is_empty()).then_some(())
+    })
+    .await;
+    assert!(all_panels_have_data(&prometheus, "automation").await > 20);
 }
 
 /// A real Alertmanager on the shipped configuration, its intervals cut short.

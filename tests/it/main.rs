@@ -8,6 +8,7 @@ mod compose;
 mod contracts;
 mod daemon;
 mod golden;
+mod intake;
 mod layers;
 mod notify;
 mod reactor;

@@ -1,5 +1,7 @@
 //! The reactor on a real store: one intent, one action, whatever happens in between.
 
+mod decisions;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};

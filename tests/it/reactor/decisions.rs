@@ -1,0 +1,49 @@
+//! Decisions over many alerts at once, and while the clock is set.
+
+use super::*;
+
+fn cooling(hours: u64) -> Rules {
+    let cooldown = Duration::from_secs(hours * 3600);
+    rules(vec![Rule { cooldown, ..rule(Kind::Rescan, Mode::Execute) }])
+}
+
+async fn in_state(world: &World, state: State) -> usize {
+    world.records().await.iter().filter(|it| it.state == state).count()
+}
+
+#[tokio::test]
+async fn alerts_that_come_together_are_decided_as_if_one_by_one() {
+    let world = World::new();
+    let effect = Counted::default();
+    // One target, so that the first begins the cooldown of the others; and the second twice, by two receivers.
+    let other = Received { receiver: "other".into(), ..alert(2, Status::Firing) };
+    let all: Vec<Received> = (1..=200).map(|it| alert(it, Status::Firing)).chain([other]).collect();
+    world.receive(&all).await;
+    let life = world.live(cooling(1), effect.clone(), Cut::never(), true);
+    world.settled(200, &[State::Done, State::Cooldown]).await;
+    life.wake.notify_one();
+    world.settled(200, &[State::Done, State::Cooldown]).await;
+    assert_eq!((in_state(&world, State::Done).await, in_state(&world, State::Cooldown).await), (1, 199));
+    assert_eq!(effect.done.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_repeats_nothing_and_opens_no_cooldown() {
+    let world = World::new();
+    let effect = Counted::default();
+    world.clock.forward(Duration::from_secs(5 * 3600));
+    world.receive(&[alert(1, Status::Firing)]).await;
+    let life = world.live(cooling(1), effect.clone(), Cut::never(), true);
+    world.settled(1, &[State::Done]).await;
+    world.clock.0.store(0, Ordering::SeqCst);
+    world.receive(&[alert(1, Status::Firing), alert(2, Status::Firing)]).await;
+    life.wake.notify_one();
+    world.settled(2, &[State::Done, State::Cooldown]).await;
+    assert_eq!((in_state(&world, State::Done).await, in_state(&world, State::Cooldown).await), (1, 1));
+    // And ahead.
+    world.clock.forward(Duration::from_secs(12 * 3600));
+    world.receive(&[alert(3, Status::Firing)]).await;
+    life.wake.notify_one();
+    world.settled(3, &[State::Done, State::Cooldown]).await;
+    assert_eq!(effect.done.load(Ordering::SeqCst), 2);
+}
