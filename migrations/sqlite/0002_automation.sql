@@ -57,9 +57,9 @@ CREATE INDEX actions_denied ON actions (id) WHERE state = 'denied' AND owner IS 
 CREATE INDEX actions_of_alert ON actions (alert);
 -- What cooldowns go by. What was only looked at (dry runs, what a cooldown held back) may be a thousand times more.
 CREATE INDEX actions_of_target ON actions (kind, target, created)
-WHERE state IN ('denied', 'done', 'failed', 'proposed', 'running', 'scheduled');
+WHERE (state IN ('denied', 'done', 'expired', 'failed', 'proposed', 'running', 'scheduled') OR started IS NOT NULL);
 CREATE INDEX actions_of_rule ON actions (rule, created)
-WHERE state IN ('denied', 'done', 'failed', 'proposed', 'running', 'scheduled');
+WHERE (state IN ('denied', 'done', 'expired', 'failed', 'proposed', 'running', 'scheduled') OR started IS NOT NULL);
 CREATE INDEX actions_started ON actions (started, rule) WHERE kind <> 'notify' AND started IS NOT NULL;
 
 -- Who or what did what, when and why. Lines are only ever added.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use lettre::address::Envelope;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
@@ -104,11 +105,36 @@ impl Smtp {
                     text = format!("{text}: {cause}");
                 }
                 let why: Arc<str> = self.password.taken_out_of(&text).into();
+                if error.is_permanent() && self.to.len() > 1 {
+                    return self.one_by_one(message, &why).await;
+                }
                 if error.is_permanent() {
                     return Sent::Drop { why };
                 }
                 Sent::RetryLater { after: None, why, unsure: error.is_timeout() }
             }
+        }
+    }
+
+    /// One address that is refused for good must not keep the mail from the others.
+    async fn one_by_one(&self, message: &Message, why: &str) -> Sent {
+        let Ok(mail) = self.mail(message) else { return Sent::Drop { why: why.into() } };
+        let text = mail.formatted();
+        let mut taken = 0;
+        for to in &self.to {
+            let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.email.clone()]);
+            let Ok(envelope) = envelope else { continue };
+            match self.transport.send_raw(&envelope, &text).await {
+                Ok(_) => taken += 1,
+                Err(error) => {
+                    let error = self.password.taken_out_of(&error.to_string());
+                    tracing::warn!(to = %to.email, "a mail was refused: {error}");
+                }
+            }
+        }
+        match taken {
+            0 => Sent::Drop { why: why.into() },
+            _ => Sent::Ok { remote_id: None, said: format!("taken for {taken} of {}", self.to.len()).into() },
         }
     }
 

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{AnyArguments, AnyPoolOptions};
 use sqlx::migrate::Migrator;
+use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 
 use self::error::Doing;
@@ -187,6 +188,14 @@ impl Store {
         }
         let in_line = self.line.clone().lock_owned().await;
         Ok(Writing { transaction: self.writer.begin_with("BEGIN IMMEDIATE").await?, _place_in_line: Some(in_line) })
+    }
+
+    /// Writes with one statement; how many rows it changed.
+    async fn write(&self, query: Query<'_, Any, AnyArguments>) -> Result<u64, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        let changed = query.execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(changed)
     }
 
     async fn bounded<T>(

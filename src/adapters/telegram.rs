@@ -45,6 +45,8 @@ pub struct Settings {
     pub chat: String,
     /// A topic within the chat.
     pub thread: Option<i64>,
+    /// Whether somebody listens to buttons under what asks for approval.
+    pub approvals: bool,
 }
 
 /// A chat.
@@ -180,7 +182,9 @@ impl Telegram {
             {
                 extra["reply_parameters"] = json!({ "message_id": reply, "allow_sending_without_reply": true });
             }
-            if let Some(proposal) = message.notice.proposal.filter(|_| index + 1 == texts.len()) {
+            if let Some(proposal) =
+                message.notice.proposal.filter(|_| self.settings.approvals && index + 1 == texts.len())
+            {
                 extra["reply_markup"] = keyboard(proposal);
             }
             match self.send_part(part, index == 0, &extra).await {

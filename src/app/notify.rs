@@ -53,7 +53,8 @@ fn built(it: &Receiver) -> anyhow::Result<Built> {
     let messenger: Result<Arc<dyn Messenger>, String> = match it.outlet()? {
         Outlet::Telegram { api_url, token, chat, thread, approvers: named } => {
             approvers = named;
-            Telegram::new(telegram::Settings { api_url, token, chat, thread }).map(|made| {
+            let approvals = approvers.is_some();
+            Telegram::new(telegram::Settings { api_url, token, chat, thread, approvals }).map(|made| {
                 let made = Arc::new(made);
                 telegram = Some(made.clone());
                 made as Arc<dyn Messenger>

@@ -127,8 +127,8 @@ pub struct Rule {
     #[serde(default, rename = "for", deserialize_with = "text::duration")]
     pub patience: Duration,
     /// Pause between two such actions on one target.
-    #[serde(default = "an_hour", deserialize_with = "text::duration")]
-    pub cooldown: Duration,
+    #[serde(default, deserialize_with = "text::some_duration")]
+    pub cooldown: Option<Duration>,
     /// Pause between two actions of this rule.
     #[serde(default, deserialize_with = "text::duration")]
     pub rule_cooldown: Duration,
@@ -187,7 +187,7 @@ fn item_label() -> Arc<str> {
 }
 
 impl Automation {
-    /// The rules, ready to be gone by. [`check`](Self::check) has said before what is wrong with them.
+    /// The rules, ready to be gone by. `check` has said before what is wrong with them.
     pub fn rules(&self) -> anyhow::Result<rule::Rules> {
         let rules: anyhow::Result<Vec<_>> = self.rules.iter().map(|rule| self.rule(rule)).collect();
         Ok(rule::Rules {
@@ -212,7 +212,8 @@ impl Automation {
             item_label: it.item_label.clone(),
             mode: it.mode.unwrap_or(self.mode),
             patience: it.patience,
-            cooldown: it.cooldown,
+            // Who was told of what is the notifier's to know.
+            cooldown: it.cooldown.unwrap_or(if it.action == Kind::Notify { Duration::ZERO } else { an_hour() }),
             rule_cooldown: it.rule_cooldown,
             cap: it.max_actions.map(|most| Cap { most, per: it.per }),
             quiet: it.quiet.as_deref().and_then(|text| Window::parse(text, self.time_zone.clone())),
@@ -280,7 +281,7 @@ impl Rule {
             status: firing(),
             mode: None,
             patience: Duration::ZERO,
-            cooldown: an_hour(),
+            cooldown: None,
             rule_cooldown: Duration::ZERO,
             max_actions: None,
             per: an_hour(),

@@ -45,6 +45,9 @@ const SHARE: u32 = 3;
 /// and at most this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
+/// A server that went away without a word is waited for so long.
+const LONGEST_TURN: Duration = Duration::from_secs(60);
+
 /// At the end, what ended is recorded if it takes no longer than this.
 const LAST_TURN: Duration = Duration::from_millis(800);
 
@@ -107,13 +110,16 @@ pub async fn run(
     loop {
         let mut ticked = false;
         tokio::select! {
+            // First: what ends because everything does isn't a failure.
+            biased;
             () = told(&mut stop) => break,
             ended = reactor.hands.next() => reactor.unsaved.push(ended),
             () = wake.notified() => {}
             _ = tick.tick() => ticked = true,
         }
         let begun = Instant::now();
-        let result = reactor.react().await;
+        let slow = || StoreError { message: format!("the store did not answer within {}s", LONGEST_TURN.as_secs()) };
+        let result = timeout(LONGEST_TURN, reactor.react()).await.unwrap_or_else(|_| Err(slow()));
         // A full batch, or something that ended: there may be more to do at once.
         if matches!(result, Ok(true)) {
             wake.notify_one();

@@ -74,20 +74,25 @@ async fn take(hook: &Hook, request: Request) -> Response {
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MOST_BYTES) {
-        return too_large(request.into_body()).await;
+        return too_large(hook, request.into_body()).await;
     }
     // What doesn't say its length may have any.
     let units = u32::try_from(announced.unwrap_or(MOST_BYTES).div_ceil(UNIT).max(1)).unwrap_or(UNITS);
     let Ok(_memory) = hook.memory.try_acquire_many(units) else {
         return later("too many notifications are being read");
     };
-    let body = match body(request.into_body()).await {
+    let body = match body(hook, request.into_body()).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };
     let (notification, malformed) = match alertmanager::parse(&body) {
         Ok(parsed) => parsed,
-        Err(error) => return refused(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => {
+            // Alertmanager doesn't send it again, and says no more than the status in its log.
+            tracing::warn!("a notification was refused: {error}");
+            hook.intake.count(|counts| counts.malformed += 1);
+            return refused(StatusCode::BAD_REQUEST, &error.to_string());
+        }
     };
     drop(body);
     if let Some(first) = malformed.first() {
@@ -128,10 +133,10 @@ async fn take(hook: &Hook, request: Request) -> Response {
     (StatusCode::OK, "kept\n").into_response()
 }
 
-async fn body(mut body: Body) -> Result<Bytes, Response> {
+async fn body(hook: &Hook, mut body: Body) -> Result<Bytes, Response> {
     match timeout(BODY_TIMEOUT, Limited::new(&mut body, MOST_BYTES).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(body).await),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(hook, body).await),
         Ok(Err(_)) => Err(refused(StatusCode::BAD_REQUEST, "the body ended early")),
         Err(_) => Err(later("the body did not come in time")),
     }
@@ -139,7 +144,9 @@ async fn body(mut body: Body) -> Result<Bytes, Response> {
 
 /// Says so after some more of it was read: a sender that is cut off while it writes sees a broken connection instead of
 /// the answer, and would try again without end.
-async fn too_large(mut body: Body) -> Response {
+async fn too_large(hook: &Hook, mut body: Body) -> Response {
+    tracing::warn!("a notification of more than 8 MiB was refused");
+    hook.intake.count(|counts| counts.malformed += 1);
     let mut left = MOST_DISCARDED;
     let discard = async {
         while let Some(Ok(frame)) = body.frame().await {

@@ -113,7 +113,8 @@ async fn presses_are_ruled_on_once_and_only_by_those_who_may() {
     let api_url = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().fallback(answer).with_state(api.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let settings = Settings { api_url, token: Secret::from("1:x".to_owned()), chat: "-100".into(), thread: None };
+    let settings =
+        Settings { api_url, token: Secret::from("1:x".to_owned()), chat: "-100".into(), thread: None, approvals: true };
     let actions = Arc::new(Actions::default());
     let approvals = Approvals {
         telegram: Arc::new(Telegram::new(settings).unwrap()),

@@ -105,7 +105,13 @@ async fn telegram(answers: &[(u16, &str)]) -> (StandIn, Telegram) {
     // Makes sure that TLS has its provider.
     let _ = client();
     let (stand_in, api_url) = StandIn::start(answers).await;
-    let settings = Settings { api_url, token: Secret::from(TOKEN.to_owned()), chat: "-100123".into(), thread: Some(5) };
+    let settings = Settings {
+        api_url,
+        token: Secret::from(TOKEN.to_owned()),
+        chat: "-100123".into(),
+        thread: Some(5),
+        approvals: true,
+    };
     (stand_in, Telegram::new(settings).unwrap())
 }
 
@@ -146,6 +152,7 @@ async fn answers_of_telegram_are_classified_and_no_error_shows_the_token() {
         api_url: format!("http://127.0.0.1:{}", free_port()),
         token: Secret::from(TOKEN.to_owned()),
         chat: "1".into(),
+        approvals: false,
         thread: None,
     };
     all.push(Telegram::new(nobody).unwrap().send(&message()).await);

@@ -41,17 +41,16 @@ fn token(row: &AnyRow) -> Result<Option<Token>, sqlx::Error> {
 
 impl Store {
     async fn create_token(&self, it: &NewToken) -> Result<bool, sqlx::Error> {
-        let made = sqlx::query(
+        let made = self.write(sqlx::query(
             "INSERT INTO tokens (name, hash, role, created, expires) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING",
         )
         .bind(clean(&it.name))
         .bind(it.hash.to_hex())
         .bind(it.role.as_str())
         .bind(micros(it.created))
-        .bind(it.expires.map(micros))
-        .execute(&self.writer)
+        .bind(it.expires.map(micros)))
         .await?;
-        Ok(made.rows_affected() == 1)
+        Ok(made == 1)
     }
 
     async fn all_tokens(&self) -> Result<Vec<Token>, sqlx::Error> {
@@ -65,23 +64,20 @@ impl Store {
     }
 
     async fn revoke_token(&self, name: &str, now: Timestamp) -> Result<bool, sqlx::Error> {
-        let revoked = sqlx::query("UPDATE tokens SET revoked = $1 WHERE name = $2 AND revoked IS NULL")
+        let query = sqlx::query("UPDATE tokens SET revoked = $1 WHERE name = $2 AND revoked IS NULL")
             .bind(micros(now))
-            .bind(clean(name))
-            .execute(&self.writer)
-            .await?;
-        Ok(revoked.rows_affected() > 0)
+            .bind(clean(name));
+        Ok(self.write(query).await? > 0)
     }
 
     async fn note_use(&self, id: i64, now: Timestamp) -> Result<(), sqlx::Error> {
         let before = micros(now).saturating_sub(NOTED_EVERY.as_micros() as i64);
-        sqlx::query("UPDATE tokens SET last_used = $1 WHERE id = $2 AND (last_used IS NULL OR last_used <= $3)")
-            .bind(micros(now))
-            .bind(id)
-            .bind(before)
-            .execute(&self.writer)
-            .await
-            .map(drop)
+        let query =
+            sqlx::query("UPDATE tokens SET last_used = $1 WHERE id = $2 AND (last_used IS NULL OR last_used <= $3)")
+                .bind(micros(now))
+                .bind(id)
+                .bind(before);
+        self.write(query).await.map(drop)
     }
 }
 

@@ -89,6 +89,9 @@ pub enum Action {
         body: Arc<str>,
         /// Where to read more.
         link: Option<Arc<str>>,
+        /// It tells of an alert that is over already.
+        #[serde(default)]
+        over: bool,
         /// The story: it is over when the alert is.
         story: Arc<str>,
         /// Environment that the alert names.

@@ -69,7 +69,7 @@ pub struct Notification {
     pub alerts: Vec<Alert>,
 }
 
-/// An alert as the store keeps it: one row per fingerprint and start, however often it was told.
+/// An alert as the store keeps it: one row per fingerprint, start and receiver, however often it was told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptAlert {
     /// Rises with every new alert.
@@ -78,7 +78,7 @@ pub struct KeptAlert {
     pub fingerprint: Arc<str>,
     /// When it began to fire.
     pub starts_at: Timestamp,
-    /// The receiver it was last told for.
+    /// The receiver it was told for.
     pub receiver: Arc<str>,
     /// Labels.
     pub labels: Labels,

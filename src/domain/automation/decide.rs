@@ -182,6 +182,7 @@ fn notify(rule: &Rule, alert: &KeptAlert, inventory: &Inventory, receivers: &[Ar
     let found = source(rule, alert, inventory).ok();
     let environment = Some(alert.label("environment")).filter(|name| !name.is_empty());
     Action::Notify {
+        over: alert.status() == Status::Resolved,
         receivers: receivers.to_vec(),
         severity: Severity::parse(alert.label("severity")).unwrap_or(Severity::Warning),
         title: title.into(),
@@ -236,11 +237,14 @@ impl Wish<'_> {
         let target = match &self.action {
             Ok(Action::Rescan { source }) => source.to_string(),
             Ok(Action::Reverify { source, item, .. }) => format!("{source}/{item}"),
-            Ok(Action::Hook { program, .. }) => format!("{program} {}", of_alert()),
-            Ok(Action::Notify { .. } | Action::Silence { .. }) => alert.fingerprint.to_string(),
+            Ok(Action::Hook { program, arguments, .. }) => format!("{} {program} {}", of_alert(), arguments.join(" ")),
+            Ok(Action::Notify { receivers, .. }) => format!("{} {}", alert.fingerprint, receivers.join(" ")),
+            Ok(Action::Silence { .. }) => alert.fingerprint.to_string(),
             Err(_) => of_alert(),
         };
-        cut(&target, 300)
+        // What follows the end of an alert is another matter than what its beginning asked for.
+        let ends = alert.status() == Status::Resolved && matches!(self.rule.kind(), Kind::Hook | Kind::Notify);
+        cut(&format!("{}{target}", if ends { "end of " } else { "" }), 300)
     }
 
     /// Decides what becomes of the wish now.
@@ -270,18 +274,22 @@ impl Wish<'_> {
             }
         }
         let not_before = later(alert.first_received, rule.patience).max(now);
+        if not_before > now {
+            let (asks, pause) = (rule.mode == Mode::Propose, age::words(elapsed(now, not_before)));
+            let does = if asks { "propose to " } else { "" };
+            let still = if rule.status == Status::Firing { "if the alert still fires " } else { "" };
+            return Ok(Plan {
+                not_before,
+                ..plan(action, State::Scheduled, format!("will {does}{what} {still}in {pause}"))
+            });
+        }
         if rule.mode == Mode::Propose {
             let expires = later(not_before, rules.proposals_expire);
             let limit = age::words(rules.proposals_expire);
             let reason = format!("proposes to {what}; waits for approval, at most {limit}");
             return Ok(Plan { not_before, expires: Some(expires), ..plan(action, State::Proposed, reason) });
         }
-        let reason = if not_before > now {
-            format!("will {what} if the alert still fires in {}", age::words(elapsed(now, not_before)))
-        } else {
-            format!("will {what}")
-        };
-        Ok(Plan { not_before, ..plan(action, State::Scheduled, reason) })
+        Ok(plan(action, State::Scheduled, format!("will {what}")))
     }
 }
 
@@ -338,7 +346,7 @@ pub fn proceed(record: &Record, standing: Standing<'_>, now: Timestamp) -> Step 
     }
     match rule.mode {
         Mode::DryRun => return Step::Cancel("cancelled: the rule is a dry run now".to_owned()),
-        Mode::Propose => return Step::Ask("waits for approval: the rule only proposes now".to_owned()),
+        Mode::Propose => return Step::Ask("waits for approval: the rule proposes".to_owned()),
         Mode::Execute => {}
     }
     if let Some(end) = rule.quiet.as_ref().filter(|window| window.contains(now)).map(|window| window.end_after(now)) {

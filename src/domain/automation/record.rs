@@ -70,9 +70,12 @@ impl State {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// Whether it counts for cooldowns: something was done, or a person was asked.
+    /// Whether it counts for cooldowns: something was done, or a person was asked. Whatever began counts in any state.
     pub const fn cools(self) -> bool {
-        matches!(self, Self::Denied | Self::Done | Self::Failed | Self::Proposed | Self::Running | Self::Scheduled)
+        matches!(
+            self,
+            Self::Denied | Self::Done | Self::Expired | Self::Failed | Self::Proposed | Self::Running | Self::Scheduled
+        )
     }
 
     /// Whether something may still become of it.
@@ -174,7 +177,7 @@ pub struct AuditLine {
     pub actor: Arc<str>,
     /// The action it is about.
     pub action: Option<i64>,
-    /// What happened, in one word: `planned`, `approved`, `started`, `ended`, `paused` …
+    /// What happened, in one word: `scheduled`, `proposed`, `approved`, `started`, `done`, `failed`, `paused` …
     pub event: Arc<str>,
     /// The same in a sentence.
     pub detail: Arc<str>,

@@ -210,7 +210,7 @@ impl Rule {
 /// All rules, and the limits that they share.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// In the order of the configuration. Every rule that is about an alert acts on it.
+    /// In the order of the configuration. Every rule that is about an alert acts on it; two that want the same do it once.
     pub rules: Vec<Rule>,
     /// All rules together begin at most so many actions in a time, notifications not counted.
     pub cap: Cap,

@@ -79,19 +79,24 @@ pub fn of_change(record: &Record, state: State, reason: &str, now: Timestamp) ->
 }
 
 /// Of an alert that is over, to those who were told that it fires. `None` for an action that told nobody.
-pub fn of_recovery(record: &Record, alert: &KeptAlert, now: Timestamp) -> Option<Notice> {
+pub fn of_recovery(record: &Record, now: Timestamp) -> Option<Notice> {
     let told = of_action(&record.action, now)?;
-    Some(Notice { phase: Phase::Recovered, body: format!("{} is over.", trigger(alert)).into(), ..told })
+    let problem = told.phase == Phase::Problem;
+    problem.then(|| Notice { phase: Phase::Recovered, body: format!("{} is over.", told.title).into(), ..told })
 }
 
 /// What a `notify` action tells. `None` for every other action.
 pub fn of_action(action: &Action, now: Timestamp) -> Option<Notice> {
-    let Action::Notify { receivers, severity, title, body, link, story, environment, source, item } = action else {
+    let Action::Notify { over, receivers, severity, title, body, link, story, environment, source, item } = action
+    else {
         return None;
     };
+    // What tells of an end begins no story: nothing would ever end that.
+    let (key, phase) =
+        if *over { (format!("{story}/over").into(), Phase::Event) } else { (Arc::clone(story), Phase::Problem) };
     Some(Notice {
-        key: Arc::clone(story),
-        phase: Phase::Problem,
+        key,
+        phase,
         severity: *severity,
         topic: Topic::Alert,
         source: source.clone(),

@@ -22,9 +22,14 @@ pub struct Waiting {
     pub asks: bool,
 }
 
-/// How many of the waiting notices, oldest first, go into the next message: all together when there are more than
-/// `above` or some were held back, else one.
+/// How many of the waiting notices, oldest first, go into the next message.
+///
+/// All together when there are more than `above` or some were held back, else one. What asks goes alone, but for more than `above` that do: nobody answers a
+/// hundred messages one by one, and what waits behind them is late.
 pub fn batch(waiting: &[Waiting], above: usize) -> usize {
+    if waiting.iter().filter(|it| it.asks).count() > above {
+        return waiting.len();
+    }
     let together = waiting.iter().position(|it| it.asks).unwrap_or(waiting.len());
     let held = waiting[..together].iter().any(|it| it.held);
     if together > above || (together > 1 && held) { together } else { waiting.len().min(1) }
@@ -51,6 +56,10 @@ pub fn digest(notices: &[(Notice, Why)], now: Timestamp) -> Notice {
         ranked.iter().take(MOST_LINES).map(|(it, why)| cut(&headline(it, *why), LONGEST_TITLE)).collect();
     if let Some(rest) = notices.len().checked_sub(MOST_LINES).filter(|rest| *rest > 0) {
         lines.push(format!("… and {rest} more"));
+    }
+    let asking = notices.iter().filter(|(it, _)| it.proposal.is_some()).count();
+    if asking > 0 {
+        lines.push(format!("{asking} wait for approval: see /actions, or firedrill automation list --proposed"));
     }
     let lasting = notices.iter().filter(|(it, _)| it.phase != Phase::Recovered);
     let all_over = over == notices.len();
@@ -100,6 +109,7 @@ mod tests {
         let asks = Waiting { asks: true, ..PLAIN };
         assert_eq!(batch(&[asks, PLAIN, PLAIN], 1), 1);
         assert_eq!(batch(&[PLAIN, PLAIN, asks, PLAIN], 1), 2);
+        assert_eq!(batch(&[asks, PLAIN, asks], 1), 3);
     }
 
     #[test]

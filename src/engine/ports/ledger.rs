@@ -63,6 +63,8 @@ pub trait Ledger: Send + Sync + 'static {
 pub struct Held {
     /// The action.
     pub record: Record,
+    /// How its alert stands, if that is still kept.
+    pub alert: Option<Status>,
     /// The process.
     pub owner: Arc<str>,
     /// Until when it is believed to live.

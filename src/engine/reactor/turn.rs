@@ -16,7 +16,7 @@ use crate::domain::automation::status::{OpenActions, Result as Counted};
 use crate::domain::automation::telling;
 use crate::domain::inventory::Inventory;
 use crate::engine::ports::StoreError;
-use crate::engine::ports::ledger::{Change, Due, Failure, LEASE, Outcome, Turn};
+use crate::engine::ports::ledger::{Change, Due, Failure, Held, LEASE, Outcome, Turn};
 
 /// Alerts that are decided on in one turn. While it lasts nobody else writes: the webhook's answers wait for it.
 const BATCH: u32 = 64;
@@ -73,13 +73,15 @@ impl Reactor {
             }
             self.begin(&mut *turn, &inventory, &open, running, &mut done, now).await?;
         }
-        if done.recount {
+        // What waits behind what was looked at may be due as well.
+        let moved = done.recount;
+        if moved {
             open = turn.open().await?;
         }
         turn.commit().await?;
         self.open = open;
         self.paused = if paused { self.paused.or(Some(now)) } else { None };
-        let again = full || !done.begun.is_empty();
+        let again = full || moved || !done.begun.is_empty();
         self.carry_out(done);
         Ok(again)
     }
@@ -115,6 +117,9 @@ impl Reactor {
                 held.lease >= now && !self.outside.processes.is_gone(&held.owner)
             };
             if alive {
+                if mine && self.ends_with_its_alert(&held) {
+                    done.killed.push((held.record.id, "ended while it ran: the alert is over".to_owned()));
+                }
                 if let Some(at) = Kind::ALL.iter().position(|kind| *kind == held.record.action.kind()) {
                     running[at] += 1;
                 }
@@ -130,6 +135,12 @@ impl Reactor {
             }
         }
         Ok(running)
+    }
+
+    fn ends_with_its_alert(&self, held: &Held) -> bool {
+        let rule = self.settings.rules.named(&held.record.rule);
+        held.alert == Some(Status::Resolved)
+            && rule.is_some_and(|rule| rule.status == Status::Firing && rule.on_resolve == OnResolve::Kill)
     }
 
     async fn expire(&mut self, turn: &mut dyn Turn, done: &mut Done, now: Timestamp) -> Result<(), StoreError> {
@@ -201,14 +212,12 @@ impl Reactor {
             let on_resolve = rule.map_or(OnResolve::Cancel, |rule| rule.on_resolve);
             match record.state {
                 State::Done => {
-                    if let Some(notice) = telling::of_recovery(&record, alert, now) {
+                    if let Some(notice) = telling::of_recovery(&record, now) {
                         turn.tell(&[notice]).await?;
                     }
                 }
                 _ if asked_by_end || on_resolve == OnResolve::Ignore => {}
-                State::Running if on_resolve == OnResolve::Kill => {
-                    done.killed.push((record.id, "ended while it ran: the alert is over".to_owned()));
-                }
+                // Whoever runs it sees to that.
                 State::Running => {}
                 _ => {
                     let reason = "cancelled: the alert is over";
@@ -216,6 +225,9 @@ impl Reactor {
                     if turn.change(&change, &[State::Proposed, State::Scheduled], None, now).await? {
                         done.recount = true;
                         done.counted.push((record.action.kind(), Counted::Cancelled));
+                        if record.state == State::Proposed {
+                            self.tell_change(turn, &record, State::Cancelled, reason, now).await?;
+                        }
                     }
                 }
             }
@@ -326,7 +338,15 @@ impl Reactor {
         while let Some(ended) = self.unsaved.first() {
             let now = self.outside.clock.now();
             let mut turn = self.outside.ledger.turn().await?;
-            let (state, change, notices) = end_of(ended);
+            let (state, change, mut notices) = end_of(ended);
+            if ended.record.action.kind() == Kind::Notify {
+                // The alert ended before it was known that people were told of it.
+                let held = turn.held().await?;
+                let of_this = held.iter().find(|it| it.record.id == ended.record.id);
+                if state == State::Done && of_this.is_some_and(|it| it.alert == Some(Status::Resolved)) {
+                    notices.extend(telling::of_recovery(&ended.record, now));
+                }
+            }
             let kept = turn.change(&change, &[State::Running], Some(&self.me), now).await?;
             if kept {
                 turn.tell(&notices).await?;

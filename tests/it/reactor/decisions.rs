@@ -47,3 +47,45 @@ async fn a_clock_that_is_set_back_repeats_nothing_and_opens_no_cooldown() {
     world.settled(3, &[State::Done, State::Cooldown]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 2);
 }
+
+fn hook(name: &str, argument: &str) -> Rule {
+    let template =
+        Template::Hook { program: "/bin/x".into(), arguments: vec![argument.into()], timeout: Duration::from_secs(9) };
+    let cooldown = Duration::from_secs(3600);
+    Rule { name: name.into(), template, cooldown, ..rule(Kind::Hook, Mode::Execute) }
+}
+
+#[tokio::test]
+async fn the_end_of_an_alert_may_ask_for_its_own_and_two_rules_for_two_things() {
+    let world = World::new();
+    let effect = Counted::default();
+    let close = Rule { status: Status::Resolved, ..hook("close", "ticket") };
+    let all = rules(vec![hook("open", "ticket"), hook("page", "phone"), close]);
+    let life = world.live(all, effect.clone(), Cut::never(), true);
+    world.receive(&[alert(1, Status::Firing)]).await;
+    life.wake.notify_one();
+    world.settled(2, &[State::Done]).await;
+    world.receive(&[alert(1, Status::Resolved)]).await;
+    life.wake.notify_one();
+    let found = world.settled(3, &[State::Done]).await;
+    assert_eq!(effect.done.load(Ordering::SeqCst), 3, "{found:?}");
+}
+
+#[tokio::test]
+async fn nobody_is_asked_before_the_alert_has_lasted() {
+    let world = World::new();
+    let effect = Counted::default();
+    let patient = Rule { patience: Duration::from_secs(300), ..rule(Kind::Rescan, Mode::Propose) };
+    let life = world.live(rules(vec![patient]), effect.clone(), Cut::never(), true);
+    world.receive(&[alert(1, Status::Firing), alert(2, Status::Firing)]).await;
+    life.wake.notify_one();
+    world.settled(2, &[State::Scheduled]).await;
+    world.receive(&[alert(2, Status::Resolved)]).await;
+    world.clock.forward(Duration::from_secs(299));
+    life.wake.notify_one();
+    world.settled(2, &[State::Scheduled, State::Cancelled]).await;
+    world.clock.forward(Duration::from_secs(2));
+    life.wake.notify_one();
+    world.settled(2, &[State::Proposed, State::Cancelled]).await;
+    assert_eq!(effect.done.load(Ordering::SeqCst), 0);
+}
