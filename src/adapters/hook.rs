@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::domain::age;
 use crate::domain::automation::action::Action;
@@ -30,6 +30,9 @@ const MOST_ENVIRONMENT: usize = 256 << 10;
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Whether all have ended is looked at so often meanwhile.
+const POLL: Duration = Duration::from_millis(50);
 
 /// What children that went on hold open is not waited for longer.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
@@ -185,9 +188,23 @@ impl Group {
             // It may have ended in this moment.
             let _ = kill_process_group(leader, Signal::TERM);
         }
-        let _ = timeout(GRACE, child.wait()).await;
+        for pid in self.marked() {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let all_gone = async {
+            let _ = child.wait().await;
+            // What it began has as much time as itself.
+            while self.lives() {
+                sleep(POLL).await;
+            }
+        };
+        let _ = timeout(GRACE, all_gone).await;
         self.kill();
         let _ = child.wait().await;
+    }
+
+    fn lives(&self) -> bool {
+        self.leader.is_some_and(|leader| test_kill_process_group(leader).is_ok()) || !self.marked().is_empty()
     }
 
     fn kill(&self) {

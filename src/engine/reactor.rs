@@ -91,6 +91,8 @@ struct Reactor {
     problem: Option<Arc<str>>,
     renewed: Timestamp,
     tidied: Timestamp,
+    /// Until then no lease of another daemon is taken for over: while the store was away nobody could renew one.
+    trusts_leases: Timestamp,
     /// What the webhook had counted after the last turn.
     received: [u64; 2],
 }
@@ -161,6 +163,7 @@ impl Reactor {
             problem: None,
             renewed: now,
             tidied: now,
+            trusts_leases: now,
             received: [0; 2],
         }
     }
@@ -168,6 +171,10 @@ impl Reactor {
     /// Everything that is to be done now. Whether there may be more at once.
     async fn react(&mut self) -> Result<bool, StoreError> {
         self.record_ends().await?;
+        let now = self.outside.clock.now();
+        if self.last_turn.is_some_and(|last| is_due(last, LEASE / 2, now)) {
+            self.trusts_leases = after(now, LEASE);
+        }
         let more = self.take_turn().await?;
         self.keep_house().await?;
         self.last_turn = Some(self.outside.clock.now());

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection};
 
@@ -20,6 +21,9 @@ use super::auth::ClientCertificate;
 
 /// Connections may finish what they do for so long after the stop, or at their end.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// A client that takes nothing of its answer for so long is cut off.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection ends after this, whatever it does: a client that reads a byte a minute would hold its place for ever.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(300);
@@ -129,6 +133,9 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
     header_timeout: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    let stream = Box::pin(stream);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(header_timeout);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));

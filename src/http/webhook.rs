@@ -127,7 +127,7 @@ async fn take(hook: &Hook, request: Request) -> Response {
     }
     hook.intake.count(|counts| {
         counts.malformed += malformed.len() as u64;
-        counts.truncated += truncated;
+        counts.truncated = counts.truncated.saturating_add(truncated);
         counts.received.iter_mut().zip(received).for_each(|(count, more)| *count += more);
     });
     (StatusCode::OK, "kept\n").into_response()

@@ -49,6 +49,28 @@ async fn gzip_for_who_asks() {
 }
 
 #[tokio::test]
+async fn who_asks_and_never_reads_is_cut_off() {
+    let place = tempfile::tempdir().unwrap();
+    let daemon = Daemon::on_demo_estate(&place.path().join("estate")).await;
+    let mut deaf = TcpStream::connect(daemon.address).unwrap();
+    deaf.set_write_timeout(Some(std::time::Duration::from_millis(100))).unwrap();
+    let begun = std::time::Instant::now();
+    let ended = loop {
+        assert!(begun.elapsed() < PATIENCE, "it holds its place");
+        match deaf.write(&b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100)) {
+            Ok(_) => {}
+            // Full on both sides: it is not read either.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => break error.kind(),
+        }
+    };
+    assert!(
+        matches!(ended, std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe),
+        "the server hangs up: {ended}"
+    );
+}
+
+#[tokio::test]
 async fn a_slow_header_and_a_large_body_are_refused() {
     let place = tempfile::tempdir().unwrap();
     let daemon = with_web(place.path(), "header_timeout = \"1s\"").await;

@@ -41,6 +41,7 @@ impl Store {
         for some in chunks(&rows) {
             insert(&mut transaction, some, now).await?;
         }
+        one_end_for_all(&mut transaction, &rows, now).await?;
         transaction.commit().await
     }
 
@@ -58,6 +59,36 @@ impl Store {
             .await?;
         rows.iter().map(of_row).filter_map(Result::transpose).collect()
     }
+}
+
+/// An alert that is over is over for every receiver that it was or will be told for.
+async fn one_end_for_all(connection: &mut AnyConnection, rows: &[Told<'_>], now: Timestamp) -> Result<(), sqlx::Error> {
+    let over: Vec<&Told<'_>> = rows.iter().filter(|told| told.resolved).collect();
+    for some in chunks(&over) {
+        let pair = |row: usize| format!("fingerprint = ${} AND starts_at = ${}", row * 2 + 2, row * 2 + 3);
+        let pairs: Vec<String> = (0..some.len()).map(pair).collect();
+        let text = format!(
+            "UPDATE alerts SET resolved_at = $1, changed = 2 WHERE resolved_at IS NULL AND ({})",
+            pairs.join(" OR ")
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(micros(now));
+        for told in some {
+            let alert = &told.received.alert;
+            query = query.bind(clean(&alert.fingerprint)).bind(nanos(alert.starts_at));
+        }
+        query.execute(&mut *connection).await?;
+    }
+    if over.len() < rows.len() {
+        sqlx::query(
+            "UPDATE alerts SET resolved_at = $1, changed = 2 WHERE resolved_at IS NULL AND last_received = $1 AND EXISTS \
+             (SELECT 1 FROM alerts o WHERE o.fingerprint = alerts.fingerprint AND o.starts_at = alerts.starts_at \
+             AND o.resolved_at IS NOT NULL)",
+        )
+        .bind(micros(now))
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
 }
 
 async fn insert(connection: &mut AnyConnection, chunk: &[Told<'_>], now: Timestamp) -> Result<(), sqlx::Error> {

@@ -1,5 +1,6 @@
 //! The decision: what follows from an alert, and whether an open action may begin. Pure, with a sentence for each answer.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -85,6 +86,34 @@ pub struct Past {
     pub target: Option<Timestamp>,
     /// When this rule last decided on one, for any target.
     pub rule: Option<Timestamp>,
+}
+
+/// What was decided a moment ago and isn't in the store yet: what comes later sees it as if it were.
+#[derive(Debug, Default)]
+pub struct Recent {
+    identities: HashSet<Vec<String>>,
+    targets: HashMap<(Kind, String), Timestamp>,
+    rules: HashMap<Arc<str>, Timestamp>,
+}
+
+impl Recent {
+    /// The past with what was decided since.
+    pub fn added_to(&self, past: Past, asked: &Asked) -> Past {
+        Past {
+            intended: past.intended || self.identities.contains(&asked.identity),
+            target: self.targets.get(&(asked.kind, asked.target.clone())).copied().or(past.target),
+            rule: self.rules.get(&asked.rule).copied().or(past.rule),
+        }
+    }
+
+    /// Takes what was decided.
+    pub fn add(&mut self, asked: &Asked, state: State, now: Timestamp) {
+        self.identities.insert(asked.identity.clone());
+        if state.cools() {
+            self.targets.insert((asked.kind, asked.target.clone()), now);
+            self.rules.insert(asked.rule.clone(), now);
+        }
+    }
 }
 
 /// What is decided.

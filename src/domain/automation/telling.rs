@@ -8,7 +8,11 @@ use super::action::Action;
 use super::alert::KeptAlert;
 use super::decide::{Plan, Refusal};
 use super::record::{Record, State};
+use crate::domain::notice::digest::cut;
 use crate::domain::notice::{Notice, Phase, Severity, Topic};
+
+/// So much of an alert's own words is repeated.
+const LONGEST_TRIGGER: usize = 200;
 
 fn notice(key: String, severity: Severity, title: String, body: String, at: Timestamp) -> Notice {
     Notice {
@@ -35,9 +39,11 @@ fn about(notice: Notice, action: &Action) -> Notice {
 /// What triggered it, for a person.
 fn trigger(alert: &KeptAlert) -> String {
     let name = Some(alert.label("alertname")).filter(|name| !name.is_empty()).unwrap_or("an alert without name");
+    // Whoever writes alerts must not write the message: one line, and not much of it.
+    let line = |text: &str| cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), LONGEST_TRIGGER);
     match alert.annotations.get("summary") {
-        Some(summary) => format!("{name}: {summary}"),
-        None => name.to_owned(),
+        Some(summary) => format!("{}: {}", line(name), line(summary)),
+        None => line(name),
     }
 }
 
@@ -48,7 +54,7 @@ pub fn of_plan(id: i64, plan: &Plan, alert: &KeptAlert, now: Timestamp) -> Optio
     }
     let severity = Severity::parse(alert.label("severity")).unwrap_or(Severity::Warning);
     let title = format!("Approve? {}", plan.action);
-    let body = format!("Because of {}\nRule {}: {}\nAction {id}.", trigger(alert), plan.rule, plan.reason);
+    let body = format!("Action {id}, rule {}: {}\nBecause of {}", plan.rule, plan.reason, trigger(alert));
     let asked = notice(format!("action/{id}/proposed"), severity, title, body, now);
     Some(Notice { proposal: Some(id), ..about(asked, &plan.action) })
 }

@@ -143,7 +143,11 @@ impl Worker {
                 );
             }
         }
-        let old = |it: &&Delivery| elapsed(it.since, now) + pause > self.shared.settings.give_up_after;
+        let limit = self.shared.settings.give_up_after;
+        // However long it is asked to wait, there is a last try when the time is over.
+        let left = deliveries.iter().map(|it| limit.saturating_sub(elapsed(it.since, now))).max().unwrap_or_default();
+        let pause = pause.min(left);
+        let old = |it: &&Delivery| elapsed(it.since, now) >= limit;
         let (expired, kept): (Vec<&Delivery>, Vec<&Delivery>) = deliveries.iter().partition(old);
         let expired: Vec<Delivery> = expired.into_iter().cloned().collect();
         let kept: Vec<Delivery> = kept.into_iter().cloned().collect();

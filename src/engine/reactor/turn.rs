@@ -114,7 +114,7 @@ impl Reactor {
             let alive = if mine {
                 self.hands.hold(held.record.id) || self.unsaved.iter().any(|ended| ended.record.id == held.record.id)
             } else {
-                held.lease >= now && !self.outside.processes.is_gone(&held.owner)
+                (held.lease >= now || now < self.trusts_leases) && !self.outside.processes.is_gone(&held.owner)
             };
             if alive {
                 if mine && self.ends_with_its_alert(&held) {
@@ -176,11 +176,11 @@ impl Reactor {
         let past = turn.past(&asked).await?;
         let mut batch = Batch::default();
         for (((alert, wish), asked), past) in wished.into_iter().zip(asked).zip(past) {
-            if past.intended || batch.has(&asked) {
+            let past = batch.recent.added_to(past, &asked);
+            if past.intended {
                 done.counted.push((asked.kind, Counted::Duplicate));
                 continue;
             }
-            let past = batch.added_to(past, &asked, now);
             match wish.decide(alert, past, rules, now) {
                 Ok(plan) => batch.keep(alert, plan, asked, now),
                 Err(refusal) => {

@@ -89,3 +89,21 @@ async fn nobody_is_asked_before_the_alert_has_lasted() {
     world.settled(2, &[State::Proposed, State::Cancelled]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 0);
 }
+
+#[tokio::test]
+async fn an_alert_is_over_for_every_receiver_it_is_told_for() {
+    let world = World::new();
+    let effect = Counted::default();
+    let to = |receiver: &str, number, status| Received { receiver: receiver.into(), ..alert(number, status) };
+    // Over for one, and late for the other.
+    world.receive(&[to("b", 1, Status::Resolved)]).await;
+    world.receive(&[to("a", 1, Status::Firing)]).await;
+    // Asked about because of one, over for the other.
+    world.receive(&[to("a", 2, Status::Firing), to("b", 2, Status::Firing)]).await;
+    let life = world.live(rules(vec![rule(Kind::Rescan, Mode::Propose)]), effect.clone(), Cut::never(), true);
+    world.settled(1, &[State::Proposed]).await;
+    world.receive(&[to("b", 2, Status::Resolved)]).await;
+    life.wake.notify_one();
+    world.settled(1, &[State::Cancelled]).await;
+    assert_eq!(effect.done.load(Ordering::SeqCst), 0);
+}
