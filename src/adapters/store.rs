@@ -43,8 +43,9 @@ const WRITERS: u32 = 2;
 /// Connections. SQLite has one writer anyway.
 const CONNECTIONS: u32 = 4;
 
-/// Two processes may migrate a new SQLite file at once; one of them then tries again.
-const MIGRATION_TRIES: u32 = 3;
+/// Processes may migrate a new SQLite file at once; whoever comes second tries again, once for each set of tables at most, and
+/// some more for the unlucky.
+const MIGRATION_TRIES: u32 = 12;
 
 /// Where the store is. Never printed with its password.
 #[derive(Clone)]

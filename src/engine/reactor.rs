@@ -92,7 +92,9 @@ struct Reactor {
     renewed: Timestamp,
     tidied: Timestamp,
     /// Until then no lease of another daemon is taken for over: while the store was away nobody could renew one.
-    trusts_leases: Timestamp,
+    trusts_leases: Instant,
+    /// When the last turn ended, for that.
+    turned: Instant,
     /// What the webhook had counted after the last turn.
     received: [u64; 2],
 }
@@ -163,7 +165,8 @@ impl Reactor {
             problem: None,
             renewed: now,
             tidied: now,
-            trusts_leases: now,
+            trusts_leases: Instant::now(),
+            turned: Instant::now(),
             received: [0; 2],
         }
     }
@@ -171,11 +174,11 @@ impl Reactor {
     /// Everything that is to be done now. Whether there may be more at once.
     async fn react(&mut self) -> Result<bool, StoreError> {
         self.record_ends().await?;
-        let now = self.outside.clock.now();
-        if self.last_turn.is_some_and(|last| is_due(last, LEASE / 2, now)) {
-            self.trusts_leases = after(now, LEASE);
+        if self.turned.elapsed() > LEASE / 2 {
+            self.trusts_leases = Instant::now() + LEASE;
         }
         let more = self.take_turn().await?;
+        self.turned = Instant::now();
         self.keep_house().await?;
         self.last_turn = Some(self.outside.clock.now());
         Ok(more)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::batch::Batch;
 use super::hands::Ended;
@@ -114,7 +115,8 @@ impl Reactor {
             let alive = if mine {
                 self.hands.hold(held.record.id) || self.unsaved.iter().any(|ended| ended.record.id == held.record.id)
             } else {
-                (held.lease >= now || now < self.trusts_leases) && !self.outside.processes.is_gone(&held.owner)
+                (held.lease >= now || Instant::now() < self.trusts_leases)
+                    && !self.outside.processes.is_gone(&held.owner)
             };
             if alive {
                 if mine && self.ends_with_its_alert(&held) {
