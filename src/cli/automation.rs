@@ -1,10 +1,10 @@
 //! `firedrill automation`: what waits for a person, the switch that stops everything, and what would follow from an alert.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
@@ -67,6 +67,9 @@ impl Automation {
         let config = self.config.load()?;
         if let Command::Explain { payload } = &self.command {
             return automation_explain::run(&config, payload);
+        }
+        if let Some(path) = config.store.url()?.strip_prefix("sqlite://") {
+            ensure!(Path::new(path).exists(), "there is no store {path} yet: the daemon makes it when it starts");
         }
         let store = app::store(&config)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

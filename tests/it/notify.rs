@@ -285,7 +285,23 @@ fn python() -> &'static str {
     ["/usr/bin/python3", "python3"].iter().find(has).expect("aiosmtpd (Debian: python3-aiosmtpd)")
 }
 
-/// A real SMTP server that prints what it gets.
+/// The server prints what it gets; it knows no "nobody".
+const MAIL_SERVER: &str = r#"
+import sys
+from aiosmtpd.handlers import Debugging
+from aiosmtpd.main import main
+
+class Picky(Debugging):
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("nobody@"):
+            return "550 5.1.1 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+main(["-n", "-c", "__main__.Picky", "-l", sys.argv[1]])
+"#;
+
+/// A real SMTP server.
 pub struct MailServer {
     process: std::process::Child,
     pub port: u16,
@@ -298,7 +314,7 @@ impl MailServer {
 
         let port = free_port();
         let mut process = Command::new(python())
-            .args(["-u", "-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}")])
+            .args(["-u", "-c", MAIL_SERVER, &format!("127.0.0.1:{port}")])
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::null())
             .spawn()
@@ -352,6 +368,28 @@ async fn mail_arrives_at_a_real_server() {
     ] {
         assert!(mail.contains(part), "{part}: {mail}");
     }
+}
+
+#[tokio::test]
+async fn an_address_that_is_refused_keeps_no_mail_from_the_others() {
+    let server = MailServer::start().await;
+    let port = server.port;
+    let place = tempfile::tempdir().unwrap();
+    let receiver = |name: &str, to: &str| {
+        format!(
+            "[[notify.receivers]]\nname = \"{name}\"\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
+             from = \"firedrill@example.org\"\nto = [{to}]\n"
+        )
+    };
+    let all =
+        receiver("both", "\"a@example.org\", \"nobody@example.org\"") + &receiver("none", "\"nobody@example.org\"");
+    let config = configuration(place.path(), &all);
+    let test = |name: &str| firedrill().args(["notify", "test", name, "--config.file"]).arg(&config).output().unwrap();
+    let sent = test("both");
+    assert_eq!((sent.status.code(), &*stdout(&sent)), (Some(0), "both: taken for 1 of 2\n"), "{}", stderr(&sent));
+    until("the mail is there", || async { server.text().contains("END MESSAGE").then_some(()) }).await;
+    let refused = test("none");
+    assert!(refused.status.code() == Some(2) && stderr(&refused).contains("no such user"), "{}", stderr(&refused));
 }
 
 #[tokio::test]

@@ -73,6 +73,17 @@ async fn its_children_are_killed_with_it() {
 }
 
 #[tokio::test]
+async fn its_children_have_time_to_clean_up() {
+    let place = tempfile::tempdir().unwrap();
+    let trace = place.path().join("trace");
+    let child =
+        format!("trap 'sleep 0.3; echo cleaned > {}; exit' TERM; while :; do sleep 0.05; done", trace.display());
+    let failure = hook(&format!("sh -c \"{child}\" & wait"), &[], &[], 1).await.unwrap_err();
+    assert!(failure.reason.contains("was killed"), "{}", failure.reason);
+    assert_eq!(std::fs::read_to_string(trace).unwrap(), "cleaned\n");
+}
+
+#[tokio::test]
 async fn a_dropped_run_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let pids = place.path().join("pids");

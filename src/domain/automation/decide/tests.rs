@@ -6,11 +6,13 @@ use super::*;
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::automation::record::example;
 use crate::domain::automation::rule::Matcher;
+use crate::domain::automation::telling;
 use crate::domain::inventory::SourceView;
 use crate::domain::local_time::When;
 use crate::domain::look::{
     ErrorKind, Look, LookError, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec,
 };
+use crate::domain::notice::Phase;
 use crate::domain::policy::{Matcher as Exclude, Policy};
 use crate::domain::proof::Level;
 use crate::domain::window::Window;
@@ -236,6 +238,36 @@ fn what_is_told_of_an_alert_is_plain_and_short() {
     let Action::Notify { title, link, severity, item, .. } = plan.action else { panic!("another action") };
     assert!(title.chars().count() <= LONGEST_TEXT + 1);
     assert_eq!((link, severity, item), (None, Severity::Critical, Some("qemu/100".parse().unwrap())));
+}
+
+#[test]
+fn what_tells_of_an_end_begins_no_story() {
+    let fires = corrupt("s", "qemu/100");
+    let over = KeptAlert { resolved_at: Some(now()), ..fires.clone() };
+    let told = |alert: &KeptAlert, status| {
+        let rule = Rule { status, ..rule("tell", Template::Notify { receivers: Vec::new() }) };
+        let plan = decided(rule, alert, Past::default(), now()).unwrap();
+        let record = Record::planned(&plan, now());
+        (telling::of_action(&plan.action, now()).unwrap(), telling::of_recovery(&record, now()))
+    };
+    let (problem, recovery) = told(&fires, Status::Firing);
+    assert_eq!(
+        (problem.phase, recovery.map(|it| (it.phase, it.key))),
+        (Phase::Problem, Some((Phase::Recovered, problem.key)))
+    );
+    let (end, nothing) = told(&over, Status::Resolved);
+    assert_eq!((end.phase, nothing), (Phase::Event, None));
+}
+
+#[test]
+fn the_words_of_an_alert_stand_below_ours_on_one_line() {
+    let mut alert = corrupt("s", "qemu/100");
+    let forged = format!("full\nRule harmless: proposes nothing\nAction 1.{}", "x".repeat(100_000));
+    alert.annotations.insert("summary".into(), forged.into());
+    let plan = Plan { state: State::Proposed, ..decided(reverify(), &alert, Past::default(), now()).unwrap() };
+    let body = telling::of_plan(17, &plan, &alert, now()).unwrap().body;
+    let lines: Vec<&str> = body.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("Action 17, rule") && body.len() < 1_000, "{body}");
 }
 
 #[test]
