@@ -1,4 +1,4 @@
-//! The store: verifications and first sights, in SQLite or PostgreSQL.
+//! The store, in SQLite or PostgreSQL: how it is opened and written to, verifications and first sights.
 //!
 //! One text of SQL serves both (`$1` parameters, `ON CONFLICT`); only the migrations differ. Times are numbers, so that
 //! neither database's idea of a zone matters.

@@ -237,6 +237,3 @@ fn after(now: Timestamp, by: Duration) -> Timestamp {
 fn is_due(last: Timestamp, pause: Duration, now: Timestamp) -> bool {
     now < last || now >= after(last, pause)
 }
-
-#[cfg(test)]
-mod tests;

@@ -18,8 +18,13 @@ pub(super) fn clean(text: &str) -> String {
 
 /// What finds the row of a file.
 pub(super) fn key(archive: &ArchiveId) -> String {
+    digest([archive.source.as_str(), &*archive.root, &*archive.file])
+}
+
+/// BLAKE3 of texts, each with its length before it.
+pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in [archive.source.as_str(), &*archive.root, &*archive.file] {
+    for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::actions::{self, Line, states, write_down};
 use super::error::Doing;
-use super::rows::{chunks, clean, micros, stamp};
+use super::rows::{chunks, clean, digest, micros, stamp};
 use super::{Place, Store, Writing, alerts, json, notices};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
@@ -72,6 +72,14 @@ fn held() -> String {
         "SELECT {}, a.owner, a.lease, a.tries, t.id AS told, t.resolved_at FROM actions a \
          LEFT JOIN alerts t ON t.id = a.alert WHERE {OPEN} AND a.state = 'running' ORDER BY a.id",
         actions::COLUMNS
+    )
+}
+
+/// Marked, so that one daemon tells of each.
+fn denied() -> String {
+    format!(
+        "UPDATE actions SET owner = 'told' WHERE state = 'denied' AND owner IS NULL RETURNING {}",
+        actions::COLUMNS.replace("a.", "")
     )
 }
 
@@ -334,12 +342,7 @@ impl Open {
     }
 
     async fn take_denied(&mut self) -> Result<Vec<Record>, sqlx::Error> {
-        // Marked, so that one daemon tells of each.
-        let text = format!(
-            "UPDATE actions SET owner = 'told' WHERE state = 'denied' AND owner IS NULL RETURNING {}",
-            actions::COLUMNS.replace("a.", "")
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(&mut *self.transaction).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(denied())).fetch_all(&mut *self.transaction).await?;
         rows.iter().map(actions::of_row).filter_map(Result::transpose).collect()
     }
 
@@ -349,7 +352,6 @@ impl Open {
     }
 }
 
-/// The digest of an intent.
 /// How the alert of an action stands, if that is still kept.
 fn status_of(row: &AnyRow) -> Result<Option<Status>, sqlx::Error> {
     let told: Option<i64> = row.try_get("told")?;
@@ -391,13 +393,9 @@ async fn insert(connection: &mut AnyConnection, new: &[New], now: Timestamp) -> 
     query.fetch_all(connection).await
 }
 
+/// The digest of an intent.
 fn key(identity: &[String]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for part in identity {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hasher.finalize().to_hex().to_string()
+    digest(identity.iter().map(String::as_str))
 }
 
 impl Turn for Open {
@@ -504,7 +502,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/firedrill.db", place.path().display());
         let store = Store::open(Place::new(&url)).await.unwrap();
-        let asked = [pending(), past(1), past(8), due(), expired(), held(), began(false), began(true), count_open()];
+        let asked =
+            [pending(), past(1), past(8), due(), expired(), held(), denied(), began(false), began(true), count_open()];
         for text in asked {
             let rows =
                 sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&store.pool).await;
