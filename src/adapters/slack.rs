@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::web_client;
+use crate::domain::html::escaped_for_chat as escaped;
 use crate::domain::notice::digest::cut;
 use crate::domain::notice::{Message, Phase, Severity};
 use crate::domain::secret::Secret;
@@ -37,10 +38,6 @@ impl Slack {
             Err(failed) => failed,
         }
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn payload(message: &Message) -> Value {

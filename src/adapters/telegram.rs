@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use self::split::{parts, units};
 use super::web_client;
+use crate::domain::html::escaped_for_chat as escaped;
 use crate::domain::notice::Message;
 use crate::domain::notice::digest::cut;
 use crate::domain::secret::Secret;
@@ -239,10 +240,6 @@ fn text(message: &Message) -> String {
         }
     }
     text
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// HTML of a part that was cut already, so that no entity is cut in two.

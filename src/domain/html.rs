@@ -16,6 +16,11 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
+/// The three characters that Telegram and Slack want escaped in a text, and no others: Slack would show `&quot;` as it is.
+pub fn escaped_for_chat(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ static RECEIVED: Description = Description::counter(
 static MALFORMED: Description = Description::counter(
     "firedrill_alerts_malformed_total",
     &[],
-    "Alerts that came in by the webhook and could not be read.",
+    "Alerts that came in by the webhook and could not be read; a notification that was refused whole counts as one.",
 );
 static TRUNCATED: Description = Description::counter(
     "firedrill_alerts_truncated_total",

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::Store;
 use super::error::Doing;
-use super::rows::{chunks, clean, micros, stamp};
+use super::rows::{chunks, clean, micros, stamp, values};
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling, State};
 use crate::engine::ports::StoreError;
@@ -177,12 +177,8 @@ impl Line {
 /// Adds lines to the audit trail, in this order.
 pub(super) async fn write_down(connection: &mut AnyConnection, lines: &[Line]) -> Result<(), sqlx::Error> {
     for some in chunks(lines) {
-        let row = |row: usize| {
-            let [a, b, c, d, e] = std::array::from_fn(|it| row * 5 + it + 1);
-            format!("(${a}, ${b}, ${c}, ${d}, ${e})")
-        };
-        let rows: Vec<String> = (0..some.len()).map(row).collect();
-        let text = format!("INSERT INTO audit (at, actor, action, event, detail) VALUES {}", rows.join(", "));
+        let rows = values(some.len(), 5);
+        let text = format!("INSERT INTO audit (at, actor, action, event, detail) VALUES {rows}");
         let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
         for line in some {
             query = query

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use super::rows::{chunks, clean, micros, moment, nanos, stamp};
+use super::rows::{chunks, clean, micros, moment, nanos, parameters, stamp};
 use super::{Store, json};
 use crate::domain::automation::alert::{KeptAlert, Labels, Status};
 use crate::engine::ports::automation::Page;
@@ -93,7 +93,7 @@ async fn one_end_for_all(connection: &mut AnyConnection, rows: &[Told<'_>], now:
 
 async fn insert(connection: &mut AnyConnection, chunk: &[Told<'_>], now: Timestamp) -> Result<(), sqlx::Error> {
     let row = |row: usize| {
-        let numbers: Vec<String> = (1..=PARAMETERS).map(|it| format!("${}", row * PARAMETERS + it)).collect();
+        let numbers = parameters(row, PARAMETERS);
         let [.., received, times, resolved, changed] = &numbers[..] else { return String::new() };
         format!("({}, {received}, {received}, {times}, {resolved}, {changed})", numbers[..PARAMETERS - 4].join(", "))
     };

@@ -15,7 +15,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use super::error::Doing;
-use super::rows::{chunks, clean, micros, stamp};
+use super::rows::{chunks, clean, micros, stamp, values};
 use super::{Store, Writing};
 use crate::domain::notice::dedup::{Open, Told, Why, decide};
 use crate::domain::notice::routes::Target;
@@ -31,15 +31,10 @@ const PER_STEP: i64 = 200;
 pub(super) async fn post(connection: &mut AnyConnection, notices: &[Notice]) -> Result<(), sqlx::Error> {
     const PARAMETERS: usize = 13;
     for some in chunks(notices) {
-        let row = |row: usize| {
-            let numbers: Vec<String> = (1..=PARAMETERS).map(|it| format!("${}", row * PARAMETERS + it)).collect();
-            format!("({})", numbers.join(", "))
-        };
-        let rows: Vec<String> = (0..some.len()).map(row).collect();
         let text = format!(
             "INSERT INTO notices (key, phase, severity, topic, source, item, environment, title, body, link, at, proposal, receivers) \
              VALUES {}",
-            rows.join(", ")
+            values(some.len(), PARAMETERS)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
         for it in some {

@@ -45,6 +45,17 @@ pub(super) fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
+/// `$1, $2, …`: the parameters of a row of that many, the first row being 0.
+pub(super) fn parameters(row: usize, of: usize) -> Vec<String> {
+    (1..=of).map(|it| format!("${}", row * of + it)).collect()
+}
+
+/// `($1, $2), ($3, $4), …` for so many rows.
+pub(super) fn values(rows: usize, of: usize) -> String {
+    let rows: Vec<String> = (0..rows).map(|row| format!("({})", parameters(row, of).join(", "))).collect();
+    rows.join(", ")
+}
+
 pub(super) fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()
 }

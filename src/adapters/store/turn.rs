@@ -1,5 +1,7 @@
 //! The reactor's side: one turn at a time, as a transaction.
 
+mod questions;
+
 use std::collections::HashMap;
 
 use futures_util::future::BoxFuture;
@@ -9,7 +11,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::actions::{self, Line, states, write_down};
 use super::error::Doing;
-use super::rows::{chunks, clean, digest, micros, stamp};
+use super::rows::{chunks, clean, digest, micros, stamp, values};
 use super::{Place, Store, Writing, alerts, json, notices};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
@@ -22,75 +24,6 @@ use crate::engine::ports::ledger::{Change, Due, Held, Ledger, New, Received, Tur
 
 /// Names the lock that a turn holds on PostgreSQL: "firedril" as a number, to be nobody else's.
 const TURN_LOCK: i64 = 0x6669_7265_6472_696C;
-
-/// The condition of the index over open actions, word for word.
-const OPEN: &str = "state IN ('proposed', 'running', 'scheduled')";
-
-// Every turn asks these, however much is kept: none of them may go through a whole table.
-
-fn pending() -> String {
-    format!("SELECT {} FROM alerts WHERE handled < changed ORDER BY id LIMIT $1", alerts::COLUMNS)
-}
-
-/// For so many wishes at once: the last action that counts for the target and for the rule, and whether it is there.
-fn past(wishes: usize) -> String {
-    let counted: Vec<State> = State::ALL.into_iter().filter(|state| state.cools()).collect();
-    let counted = format!("(state IN ({}) OR started IS NOT NULL)", states(&counted));
-    let last =
-        |which: &str| format!("SELECT created FROM actions WHERE {which} AND {counted} ORDER BY created DESC LIMIT 1");
-    let row = |row: usize| {
-        let [kind, target, rule, key] = std::array::from_fn(|it| row * 4 + it + 1);
-        format!("({row}, CAST(${kind} AS TEXT), CAST(${target} AS TEXT), CAST(${rule} AS TEXT), CAST(${key} AS TEXT))")
-    };
-    let rows: Vec<String> = (0..wishes).map(row).collect();
-    format!(
-        "WITH w (number, of_kind, of_target, of_rule, of_key) AS (VALUES {}) \
-         SELECT ({}), ({}), (SELECT id FROM actions WHERE key = w.of_key) FROM w ORDER BY w.number",
-        rows.join(", "),
-        last("kind = w.of_kind AND target = w.of_target"),
-        last("rule = w.of_rule")
-    )
-}
-
-fn due() -> String {
-    format!(
-        "SELECT {}, t.id AS told, t.resolved_at FROM actions a LEFT JOIN alerts t ON t.id = a.alert \
-         WHERE {OPEN} AND a.state = 'scheduled' AND a.kind = $1 AND a.not_before <= $2 ORDER BY a.id LIMIT $3",
-        actions::COLUMNS
-    )
-}
-
-fn expired() -> String {
-    format!(
-        "SELECT {} FROM actions a WHERE {OPEN} AND a.state = 'proposed' AND a.expires <= $1 ORDER BY a.id LIMIT $2",
-        actions::COLUMNS
-    )
-}
-
-fn held() -> String {
-    format!(
-        "SELECT {}, a.owner, a.lease, a.tries, t.id AS told, t.resolved_at FROM actions a \
-         LEFT JOIN alerts t ON t.id = a.alert WHERE {OPEN} AND a.state = 'running' ORDER BY a.id",
-        actions::COLUMNS
-    )
-}
-
-/// Marked, so that one daemon tells of each.
-fn denied() -> String {
-    format!(
-        "UPDATE actions SET owner = 'told' WHERE state = 'denied' AND owner IS NULL RETURNING {}",
-        actions::COLUMNS.replace("a.", "")
-    )
-}
-
-fn began(by_rule: bool) -> String {
-    let which = if by_rule { "AND rule = $2" } else { "" };
-    format!("SELECT COUNT(*) FROM actions WHERE started >= $1 AND kind <> 'notify' {which}")
-}
-
-fn count_open() -> String {
-    format!("SELECT a.kind, a.state, COUNT(*), MIN(a.created) FROM actions a WHERE {OPEN} GROUP BY a.state, a.kind")
-}
 
 struct Open {
     place: Place,
@@ -109,7 +42,8 @@ impl Store {
     }
 
     async fn renew_all(&self, owner: &str, until: Timestamp) -> Result<u64, sqlx::Error> {
-        let text = format!("UPDATE actions SET lease = $1 WHERE {OPEN} AND state = 'running' AND owner = $2");
+        let text =
+            format!("UPDATE actions SET lease = $1 WHERE {} AND state = 'running' AND owner = $2", questions::OPEN);
         self.write(sqlx::query(sqlx::AssertSqlSafe(text)).bind(micros(until)).bind(owner)).await
     }
 
@@ -159,8 +93,10 @@ impl Open {
     }
 
     async fn read_pending(&mut self, most: u32) -> Result<Vec<KeptAlert>, sqlx::Error> {
-        let rows =
-            sqlx::query(sqlx::AssertSqlSafe(pending())).bind(i64::from(most)).fetch_all(&mut *self.transaction).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(questions::pending()))
+            .bind(i64::from(most))
+            .fetch_all(&mut *self.transaction)
+            .await?;
         let (mut found, mut strange) = (Vec::new(), Vec::new());
         for row in &rows {
             match alerts::of_row(row)? {
@@ -180,7 +116,7 @@ impl Open {
     async fn read_past(&mut self, asked: &[Asked]) -> Result<Vec<Past>, sqlx::Error> {
         let mut found = Vec::with_capacity(asked.len());
         for some in chunks(asked) {
-            let mut query = sqlx::query(sqlx::AssertSqlSafe(past(some.len())));
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(questions::past(some.len())));
             for it in some {
                 query =
                     query.bind(it.kind.as_str()).bind(clean(&it.target)).bind(clean(&it.rule)).bind(key(&it.identity));
@@ -239,7 +175,7 @@ impl Open {
     }
 
     async fn read_due(&mut self, kind: Kind, now: Timestamp, most: u32) -> Result<Vec<Due>, sqlx::Error> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(due()))
+        let rows = sqlx::query(sqlx::AssertSqlSafe(questions::due()))
             .bind(kind.as_str())
             .bind(micros(now))
             .bind(i64::from(most))
@@ -254,7 +190,7 @@ impl Open {
     }
 
     async fn read_expired(&mut self, now: Timestamp, most: u32) -> Result<Vec<Record>, sqlx::Error> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(expired()))
+        let rows = sqlx::query(sqlx::AssertSqlSafe(questions::expired()))
             .bind(micros(now))
             .bind(i64::from(most))
             .fetch_all(&mut *self.transaction)
@@ -264,7 +200,7 @@ impl Open {
 
     async fn read_held(&mut self) -> Result<Vec<Held>, sqlx::Error> {
         let mut found = Vec::new();
-        for row in sqlx::query(sqlx::AssertSqlSafe(held())).fetch_all(&mut *self.transaction).await? {
+        for row in sqlx::query(sqlx::AssertSqlSafe(questions::held())).fetch_all(&mut *self.transaction).await? {
             let owner: Option<String> = row.try_get("owner")?;
             let (lease, tries): (Option<i64>, i64) = (row.try_get("lease")?, row.try_get("tries")?);
             let alert = status_of(&row)?;
@@ -280,7 +216,8 @@ impl Open {
     }
 
     async fn count_began(&mut self, rule: Option<&str>, since: Timestamp) -> Result<u32, sqlx::Error> {
-        let mut query = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(began(rule.is_some()))).bind(micros(since));
+        let mut query =
+            sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(questions::began(rule.is_some()))).bind(micros(since));
         if let Some(rule) = rule {
             query = query.bind(clean(rule));
         }
@@ -329,7 +266,7 @@ impl Open {
     }
 
     async fn count_open(&mut self) -> Result<Vec<OpenActions>, sqlx::Error> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(count_open())).fetch_all(&mut *self.transaction).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(questions::count_open())).fetch_all(&mut *self.transaction).await?;
         let mut found = Vec::new();
         for row in rows {
             let (kind, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -342,7 +279,7 @@ impl Open {
     }
 
     async fn take_denied(&mut self) -> Result<Vec<Record>, sqlx::Error> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(denied())).fetch_all(&mut *self.transaction).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(questions::denied())).fetch_all(&mut *self.transaction).await?;
         rows.iter().map(actions::of_row).filter_map(Result::transpose).collect()
     }
 
@@ -362,15 +299,10 @@ fn status_of(row: &AnyRow) -> Result<Option<Status>, sqlx::Error> {
 /// Inserts actions in one statement; id and key of those that were not there.
 async fn insert(connection: &mut AnyConnection, new: &[New], now: Timestamp) -> Result<Vec<AnyRow>, sqlx::Error> {
     const PARAMETERS: usize = 14;
-    let row = |row: usize| {
-        let numbers: Vec<String> = (1..=PARAMETERS).map(|it| format!("${}", row * PARAMETERS + it)).collect();
-        format!("({})", numbers.join(", "))
-    };
-    let rows: Vec<String> = (0..new.len()).map(row).collect();
     let text = format!(
         "INSERT INTO actions (key, alert, rule, kind, source, item, target, plan, state, reason, created, not_before, expires, ended) \
          VALUES {} ON CONFLICT (key) DO NOTHING RETURNING id, key",
-        rows.join(", ")
+        values(new.len(), PARAMETERS)
     );
     let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
     for New { alert, plan, identity } in new {
@@ -490,33 +422,5 @@ impl Turn for Open {
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
         let failed = self.failed(Doing::Write);
         Box::pin(async move { self.write().await.map_err(failed) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn no_question_of_a_turn_goes_through_a_whole_table() {
-        let place = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/firedrill.db", place.path().display());
-        let store = Store::open(Place::new(&url)).await.unwrap();
-        let asked =
-            [pending(), past(1), past(8), due(), expired(), held(), denied(), began(false), began(true), count_open()];
-        for text in asked {
-            let rows =
-                sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&store.pool).await;
-            for row in rows.unwrap() {
-                let step: String = row.try_get("detail").unwrap();
-                let looks = step.starts_with("SCAN ") || step.starts_with("SEARCH ");
-                if !looks || step == "SCAN w" || step.contains("CONSTANT ROW") {
-                    continue;
-                }
-                let quick =
-                    ["alerts_to_handle", "INDEX actions_", "autoindex_actions", "INTEGER PRIMARY KEY", "TEMP B-TREE"];
-                assert!(quick.iter().any(|it| step.contains(it)), "{step}: {text}");
-            }
-        }
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::age;
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::inventory::Inventory;
 use crate::domain::notice::Severity;
+use crate::domain::notice::digest::cut;
 use crate::domain::verdict::elapsed;
 
 /// Texts of alerts are cut to so many characters before they are told.
@@ -226,13 +227,6 @@ fn notify(rule: &Rule, alert: &KeptAlert, inventory: &Inventory, receivers: &[Ar
 
 fn is_link(url: &str) -> bool {
     (url.starts_with("https://") || url.starts_with("http://")) && url.len() <= 1_000 && !url.contains(char::is_control)
-}
-
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
 }
 
 impl Wish<'_> {

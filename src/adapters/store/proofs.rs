@@ -1,0 +1,232 @@
+//! Verifications, first sights, and the levels that were reached.
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use sqlx::{AnyConnection, Row as _};
+
+use super::error::Doing;
+use super::rows::{clean, key, micros, moment, nanos, of_row, stamp};
+use super::{Store, json};
+use crate::domain::ids::SourceName;
+use crate::domain::proof::{ArchiveId, Conclusion, FirstSight, Level, Verification};
+use crate::domain::run::FileFacts;
+use crate::engine::ports::{Kept, LevelReached, ProofStore, StoreError};
+
+impl Store {
+    async fn record_all(&self, it: &Verification) -> Result<i64, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        let archive = archive_of(&mut transaction, &it.archive, it.ended()).await?;
+        // What was damaged when it was read first may have been the reading: it is nothing to compare with.
+        if let Some(digest) = it.digest.filter(|_| it.conclusion == Conclusion::Intact) {
+            // Other bytes under the same size and time are rot: the first sight stays.
+            sqlx::query(
+                "UPDATE archives SET size = $1, modified = $2, digest = $3, read_at = $4, sidecar = $5 \
+                 WHERE id = $6 AND (digest IS NULL OR size <> $1 OR modified <> $2)",
+            )
+            .bind(it.facts.size as i64)
+            .bind(nanos(it.facts.modified))
+            .bind(digest.to_string())
+            .bind(micros(it.ended()))
+            .bind(it.sidecar.as_deref().map(clean))
+            .bind(archive)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        let id = insert(&mut transaction, archive, it).await?;
+        let newest = if supersedes(&mut transaction, archive, it).await? {
+            "UPDATE archives SET newest = $1, concluded = $1 WHERE id = $2"
+        } else {
+            "UPDATE archives SET newest = $1 WHERE id = $2"
+        };
+        sqlx::query(newest).bind(id).bind(archive).execute(&mut *transaction).await?;
+        if let Some(level) = it.reached.filter(|_| it.conclusion == Conclusion::Intact) {
+            note_level(&mut transaction, it, level).await?;
+        }
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    async fn newest_of(&self, source: &SourceName, after: i64) -> Result<Vec<Kept>, sqlx::Error> {
+        let mut found = Vec::new();
+        for pointer in [
+            "SELECT v.*, a.root, a.file FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.source = $1 AND v.id > $2",
+            "SELECT v.*, a.root, a.file FROM archives a JOIN verifications v ON v.id = a.newest WHERE a.source = $1 AND v.id > $2 \
+             AND (a.concluded IS NULL OR a.newest <> a.concluded)",
+        ] {
+            let rows = sqlx::query(pointer).bind(source.as_str()).bind(after).fetch_all(&self.pool).await?;
+            for row in rows {
+                // A row of another version of the program that can't be read is as good as none: it is read again.
+                found.extend(of_row(&row, source)?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn levels_of(&self, source: &SourceName) -> Result<Vec<LevelReached>, sqlx::Error> {
+        let rows = sqlx::query("SELECT item, level, at FROM levels WHERE source = $1")
+            .bind(source.as_str())
+            .fetch_all(&self.pool)
+            .await?;
+        let mut found = Vec::new();
+        for row in rows {
+            let (item, level, at): (String, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            if let (Ok(item), Some(level), Some(at)) = (item.parse(), Level::of(level), stamp(at)) {
+                found.push(LevelReached { source: source.clone(), item, level, at });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn forget_all(&self, before: i64) -> Result<u64, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        let old = sqlx::query(
+            "DELETE FROM verifications WHERE started < $1 AND id NOT IN (SELECT newest FROM archives WHERE newest IS NOT NULL) \
+             AND id NOT IN (SELECT concluded FROM archives WHERE concluded IS NOT NULL)",
+        )
+        .bind(before)
+        .execute(&mut *transaction)
+        .await?;
+        let gone =
+            sqlx::query("DELETE FROM verifications WHERE archive IN (SELECT id FROM archives WHERE seen_at < $1)")
+                .bind(before)
+                .execute(&mut *transaction)
+                .await?;
+        sqlx::query("DELETE FROM archives WHERE seen_at < $1").bind(before).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(old.rows_affected() + gone.rows_affected())
+    }
+
+    async fn note_seen(&self, archives: &[ArchiveId], now: Timestamp) -> Result<(), sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        for archive in archives {
+            archive_of(&mut transaction, archive, now).await?;
+        }
+        transaction.commit().await
+    }
+
+    async fn sight_of(&self, archive: &ArchiveId) -> Result<Option<FirstSight>, sqlx::Error> {
+        let row =
+            sqlx::query("SELECT size, modified, digest, read_at FROM archives WHERE key = $1 AND digest IS NOT NULL")
+                .bind(key(archive))
+                .fetch_optional(&self.pool)
+                .await?;
+        let Some(row) = row else { return Ok(None) };
+        let (size, modified): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let (digest, at): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
+        let sight = || {
+            let facts = FileFacts { size: u64::try_from(size).ok()?, modified: moment(modified)? };
+            Some(FirstSight { facts, digest: digest.parse().ok()?, at: stamp(at)? })
+        };
+        Ok(sight())
+    }
+}
+
+/// The row of an archive, made where there is none.
+async fn archive_of(connection: &mut AnyConnection, archive: &ArchiveId, now: Timestamp) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "INSERT INTO archives (key, source, root, file, seen_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at RETURNING id",
+    )
+    .bind(key(archive))
+    .bind(archive.source.as_str())
+    .bind(clean(&archive.root))
+    .bind(clean(&archive.file))
+    .bind(micros(now))
+    .fetch_one(connection)
+    .await
+}
+
+async fn insert(connection: &mut AnyConnection, archive: i64, it: &Verification) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "INSERT INTO verifications (archive, item, size, modified, digest, wanted, reached, conclusion, findings, reason, evidence, started, took, read, sidecar) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
+    )
+    .bind(archive)
+    .bind(clean(&it.item.to_string()))
+    .bind(it.facts.size as i64)
+    .bind(nanos(it.facts.modified))
+    .bind(it.digest.map(|digest| digest.to_string()))
+    .bind(i64::from(it.wanted.number()))
+    .bind(it.reached.map(|level| i64::from(level.number())))
+    .bind(it.conclusion.as_str())
+    .bind(json(&it.findings)?)
+    .bind(it.reason.as_deref().map(clean))
+    .bind(json(&it.evidence)?)
+    .bind(micros(it.started))
+    .bind(i64::try_from(it.took.as_micros()).unwrap_or(i64::MAX))
+    .bind(it.read as i64)
+    .bind(it.sidecar.as_deref().map(clean))
+    .fetch_one(connection)
+    .await
+}
+
+/// Whether this is the conclusion that counts from now on.
+async fn supersedes(connection: &mut AnyConnection, archive: i64, it: &Verification) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT v.size, v.modified, v.wanted, v.conclusion FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.id = $1",
+    )
+    .bind(archive)
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(it.conclusion != Conclusion::Unchecked) };
+    let (size, modified, wanted): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let conclusion: String = row.try_get(3)?;
+    let before = || {
+        let facts = FileFacts { size: u64::try_from(size).ok()?, modified: moment(modified)? };
+        Some((facts, Level::of(wanted)?, Conclusion::parse(&conclusion)?))
+    };
+    Ok(before().is_none_or(|(facts, wanted, conclusion)| it.supersedes(facts, wanted, conclusion)))
+}
+
+async fn note_level(connection: &mut AnyConnection, it: &Verification, level: Level) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO levels (source, item, level, at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (source, item, level) DO UPDATE SET at = excluded.at WHERE excluded.at > levels.at",
+    )
+    .bind(it.archive.source.as_str())
+    .bind(clean(&it.item.to_string()))
+    .bind(i64::from(level.number()))
+    .bind(micros(it.ended()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl ProofStore for Store {
+    fn first_sight<'a>(&'a self, archive: &'a ArchiveId) -> BoxFuture<'a, Result<Option<FirstSight>, StoreError>> {
+        Box::pin(self.bounded(Doing::Read, self.sight_of(archive)))
+    }
+
+    fn record<'a>(&'a self, verification: &'a Verification) -> BoxFuture<'a, Result<i64, StoreError>> {
+        Box::pin(self.bounded(Doing::Write, self.record_all(verification)))
+    }
+
+    fn newest<'a>(&'a self, sources: &'a [SourceName], after: i64) -> BoxFuture<'a, Result<Vec<Kept>, StoreError>> {
+        Box::pin(async move {
+            let mut found = Vec::new();
+            for source in sources {
+                found.extend(self.bounded(Doing::Read, self.newest_of(source, after)).await?);
+            }
+            found.sort_by_key(|kept| kept.id);
+            Ok(found)
+        })
+    }
+
+    fn levels<'a>(&'a self, sources: &'a [SourceName]) -> BoxFuture<'a, Result<Vec<LevelReached>, StoreError>> {
+        Box::pin(async move {
+            let mut found = Vec::new();
+            for source in sources {
+                found.extend(self.bounded(Doing::Read, self.levels_of(source)).await?);
+            }
+            Ok(found)
+        })
+    }
+
+    fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.bounded(Doing::Write, self.forget_all(micros(before))))
+    }
+
+    fn seen<'a>(&'a self, archives: &'a [ArchiveId], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.bounded(Doing::Write, self.note_seen(archives, now)))
+    }
+}
