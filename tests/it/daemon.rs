@@ -327,6 +327,40 @@ async fn what_was_proven_is_known_after_a_restart_without_reading_it_again() {
 }
 
 #[tokio::test]
+async fn a_file_in_the_place_of_a_proven_one_is_read_again() {
+    let place = tempfile::tempdir().unwrap();
+    let config = two_archives(place.path(), "");
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    shows(&daemon, PASSED).await;
+    shows(&daemon, CORRUPT).await;
+    let archive = place.path().join("dump/vzdump-qemu-110-2026_01_01-02_00_00.vma.zst");
+    let read = |metrics: &str| -> Option<u64> {
+        metrics.lines().find_map(|line| line.strip_prefix("firedrill_verified_bytes_total ")?.parse().ok())
+    };
+    let before = read(&daemon.metrics().await).unwrap();
+    // The same bytes in another file: read again, and nothing else is said.
+    let copy = |change: &dyn Fn(&mut Vec<u8>)| {
+        let other = place.path().join("other");
+        let (mut bytes, time) =
+            (std::fs::read(&archive).unwrap(), std::fs::metadata(&archive).unwrap().modified().unwrap());
+        change(&mut bytes);
+        std::fs::write(&other, bytes).unwrap();
+        std::fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+        std::fs::rename(&other, &archive).unwrap();
+    };
+    copy(&|_| {});
+    until("it is read again", || async { read(&daemon.metrics().await).filter(|now| *now > before) }).await;
+    shows(&daemon, PASSED).await;
+    assert!(daemon.metrics().await.contains(r#"firedrill_verifications_total{level="3",result="damaged"} 1"#));
+    // Other bytes of the same size and time.
+    copy(&|bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+    });
+    shows(&daemon, r#"firedrill_backup_state{source="pve",item="qemu/110",state="corrupt"} 1"#).await;
+}
+
+#[tokio::test]
 async fn without_a_store_metrics_are_served_and_nothing_is_ok() {
     let place = tempfile::tempdir().unwrap();
     let config = two_archives(place.path(), "");
