@@ -14,6 +14,7 @@ pub mod guest_config;
 pub mod gzip;
 pub mod input;
 pub mod lzop;
+pub mod matchers;
 pub mod printable;
 pub mod stream;
 pub mod sum;

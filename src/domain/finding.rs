@@ -101,6 +101,8 @@ kinds! {
         DumpIncomplete = "dump_incomplete",
         /// The structure of a dump is wrong.
         DumpStructure = "dump_structure",
+        /// Something that is none of a dump stands in it or in its place: a message of a program, an error, a page.
+        DumpText = "dump_text",
         /// The checksum file beside it says something else.
         SidecarMismatch = "sidecar_mismatch",
         /// The content differs from an earlier reading though size and time of last write are the same.
@@ -132,6 +134,8 @@ kinds! {
         VmstateShort = "vmstate_short",
         /// A file that belongs to it (`-wal`) may be missing.
         CompanionMissing = "companion_missing",
+        /// A message of a program stands behind the data of a dump, or the dump says that it lacks something.
+        DumpMessage = "dump_message",
         /// Pages of a database that belong to nothing and are not free.
         UnusedPages = "unused_pages",
         /// A version of its format that isn't known here: nothing was checked.
