@@ -361,6 +361,34 @@ async fn a_file_in_the_place_of_a_proven_one_is_read_again() {
 }
 
 #[tokio::test]
+async fn volumes_that_backups_leave_out_are_shown() {
+    let place = tempfile::tempdir().unwrap();
+    let config = two_archives(place.path(), "enabled = false");
+    let fixture = repository("tests/fixtures/vzdump/vzdump-lxc-155-2026_11_25-01_20_46.tar.zst");
+    for ending in ["tar.zst", "log"] {
+        let name = format!("dump/vzdump-lxc-155-2026_01_01-02_00_00.{ending}");
+        let from = fixture.with_file_name(format!("vzdump-lxc-155-2026_11_25-01_20_46.{ending}"));
+        std::fs::copy(from, place.path().join(name)).unwrap();
+    }
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    shows(&daemon, r#"firedrill_backup_excluded_volumes{source="pve",item="lxc/155"} 1"#).await;
+    let metrics = daemon.metrics().await;
+    let unknown = r#"firedrill_backup_excluded_volumes{source="pve",item="qemu/110"}"#;
+    assert!(!metrics.contains(unknown), "without a log nobody knows: {metrics}");
+    let page = get(&daemon.url("/")).await.unwrap().1;
+    assert!(page.contains("Left out of backups") && page.contains("mp0 (/var/lib/etcd)"), "{page}");
+    let made =
+        crate::support::run(&["token", "create", "x", "--role", "viewer", "--config.file", config.to_str().unwrap()]);
+    let token = crate::support::stdout(&made);
+    let answer =
+        crate::support::client().get(daemon.url("/api/v1/items")).bearer_auth(token.trim()).send().await.unwrap();
+    let items: serde_json::Value = answer.json().await.unwrap();
+    let item = items["items"].as_array().unwrap().iter().find(|it| it["item"] == "lxc/155").unwrap().clone();
+    assert_eq!(item["left_out_volumes"][0], "mp0 (/var/lib/etcd)", "{item}");
+    assert_eq!(item["log_complaint_count"], 0);
+}
+
+#[tokio::test]
 async fn without_a_store_metrics_are_served_and_nothing_is_ok() {
     let place = tempfile::tempdir().unwrap();
     let config = two_archives(place.path(), "");
