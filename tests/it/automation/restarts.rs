@@ -211,7 +211,7 @@ async fn what_comes_in_one_notification_is_heard_in_order_and_explained() {
     };
     let first = told("firing", "03:00", "03:00");
     assert!(explain(&first).contains("): begins\n  again: proposes to rescan cluster"), "{}", explain(&first));
-    assert_eq!(deliver(&daemon, &payload(&[first.clone()])).await.status(), 200);
+    assert_eq!(deliver(&daemon, &payload(std::slice::from_ref(&first))).await.status(), 200);
     // It is over, and began again since; written the other way round.
     let again = [told("firing", "04:10", "04:10"), told("resolved", "03:00", "04:00")];
     assert_eq!(deliver(&daemon, &payload(&again)).await.status(), 200);

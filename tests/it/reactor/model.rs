@@ -15,9 +15,6 @@ use futures_util::StreamExt as _;
 
 use super::*;
 
-/// Words of a sequence.
-const LENGTH: usize = 3;
-
 /// What can be told: two starts and their ends. The second begins after the first has ended; the other end is now.
 const WORDS: usize = 4;
 
@@ -95,7 +92,7 @@ async fn settled(world: &World, life: &Life) {
     .await;
 }
 
-async fn check(world: &World, log: &Log, expected: &[Expected], what: &str) {
+async fn check(world: &World, log: &Log, expected: &[Expected], length: usize, what: &str) {
     let mut runs = vec![0; expected.len()];
     log.0.lock().unwrap().iter().for_each(|number| runs[*number] += 1);
     let store = world.store();
@@ -108,7 +105,7 @@ async fn check(world: &World, log: &Log, expected: &[Expected], what: &str) {
     }
     let lasting: BTreeSet<Arc<str>> = store.stories("alert/").await.unwrap().into_iter().map(|it| it.key).collect();
     for (number, it) in expected.iter().enumerate() {
-        let words: Vec<usize> = sequence(number).collect();
+        let words: Vec<usize> = sequence(number, length).collect();
         assert_eq!(runs[number], it.acted, "{what}, {words:?}: one action for each occurrence, none after its end");
         assert_eq!(asked[number], usize::from(it.is_open()), "{what}, {words:?}: asked while it fires, and once");
         let told = lasting.contains(&*format!("alert/{number:016x}"));
@@ -117,22 +114,22 @@ async fn check(world: &World, log: &Log, expected: &[Expected], what: &str) {
 }
 
 /// The words of a sequence, by its number.
-fn sequence(number: usize) -> impl Iterator<Item = usize> {
-    (0..LENGTH).map(move |at| number / WORDS.pow(u32::try_from(at).unwrap()) % WORDS)
+fn sequence(number: usize, length: usize) -> impl Iterator<Item = usize> {
+    (0..length).map(move |at| number / WORDS.pow(u32::try_from(at).unwrap()) % WORDS)
 }
 
 /// Everything in one store. In `pauses` and `kills` a bit for each word says whether much time passes before it, and whether
 /// the process is killed.
-async fn all_sequences(pauses: usize, kills: usize) {
+async fn all_sequences(length: usize, pauses: usize, kills: usize) {
     // In memory, where there is such a place: every commit waits for the disk.
     let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let world = World::at(place);
     let log = Log::default();
     let live = || world.live_with(all_rules(), &[(Kind::Hook, Arc::new(log.clone()))], Cut::never(), true);
     let mut life = live();
-    let mut expected = vec![Expected::default(); WORDS.pow(u32::try_from(LENGTH).unwrap())];
+    let mut expected = vec![Expected::default(); WORDS.pow(u32::try_from(length).unwrap())];
     let receiver: Arc<str> = "firedrill".into();
-    for at in 0..LENGTH {
+    for at in 0..length {
         let set = |bits: usize| bits >> at & 1 == 1;
         if set(kills) {
             life.task.abort();
@@ -147,9 +144,9 @@ async fn all_sequences(pauses: usize, kills: usize) {
         }
         settled(&world, &life).await;
         let what = format!("pauses {pauses:b}, kills {kills:b}, before word {at}");
-        check(&world, &log, &expected, &what).await;
+        check(&world, &log, &expected, length, &what).await;
         let told: Vec<Received> =
-            (0..expected.len()).map(|number| word(sequence(number).nth(at).unwrap(), number, now)).collect();
+            (0..expected.len()).map(|number| word(sequence(number, length).nth(at).unwrap(), number, now)).collect();
         for (it, told) in expected.iter_mut().zip(&told) {
             let (state, heard) = step(it.state.as_ref(), told.alert.event(), &receiver, BOUND, now);
             assert!(heard != Heard::Reopened || it.state.is_some());
@@ -157,18 +154,28 @@ async fn all_sequences(pauses: usize, kills: usize) {
         }
         world.receive(&told).await;
         settled(&world, &life).await;
-        check(&world, &log, &expected, &format!("pauses {pauses:b}, kills {kills:b}, after word {at}")).await;
+        check(&world, &log, &expected, length, &format!("pauses {pauses:b}, kills {kills:b}, after word {at}")).await;
     }
     life.stop.send_replace(true);
     life.task.await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_sequences_of_words_with_all_pauses_and_restarts() {
-    let all = (0..1 << LENGTH).flat_map(|pauses| (0..1 << LENGTH).map(move |kills| (pauses, kills)));
-    let worlds = all.map(|(pauses, kills)| tokio::spawn(all_sequences(pauses, kills)));
+async fn everything(length: usize) {
+    let all = (0..1 << length).flat_map(|pauses| (0..1 << length).map(move |kills| (pauses, kills)));
+    let worlds = all.map(|(pauses, kills)| tokio::spawn(all_sequences(length, pauses, kills)));
     let mut running = futures_util::stream::iter(worlds).buffer_unordered(4);
     while let Some(ended) = running.next().await {
         ended.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_sequences_of_words_with_all_pauses_and_restarts() {
+    everything(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a quarter of an hour: 65,536 sequences"]
+async fn all_sequences_of_four_words_with_all_pauses_and_restarts() {
+    everything(4).await;
 }
