@@ -76,8 +76,7 @@ impl Expected {
 }
 
 /// Resolves when nothing is left to do for the reactor.
-async fn settled(world: &World, life: &Life) {
-    let store = world.store();
+async fn settled(world: &World, store: &Shared, life: &Life) {
     let open = ActionFilter { states: vec![State::Scheduled, State::Running], ..ActionFilter::default() };
     until("everything is dealt with", || async {
         life.wake.notify_one();
@@ -92,10 +91,9 @@ async fn settled(world: &World, life: &Life) {
     .await;
 }
 
-async fn check(world: &World, log: &Log, expected: &[Expected], length: usize, what: &str) {
+async fn check(store: &Shared, log: &Log, expected: &[Expected], length: usize, what: &str) {
     let mut runs = vec![0; expected.len()];
     log.0.lock().unwrap().iter().for_each(|number| runs[*number] += 1);
-    let store = world.store();
     let waits = ActionFilter { states: vec![State::Proposed], ..ActionFilter::default() };
     let waits = store.actions(&waits, Page { before: None, limit: 100_000 }).await.unwrap();
     let mut asked = vec![0; expected.len()];
@@ -124,6 +122,8 @@ async fn all_sequences(length: usize, pauses: usize, kills: usize) {
     // In memory, where there is such a place: every commit waits for the disk.
     let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let world = World::at(place);
+    let store = world.store();
+    store.get().await.unwrap();
     let log = Log::default();
     let live = || world.live_with(all_rules(), &[(Kind::Hook, Arc::new(log.clone()))], Cut::never(), true);
     let mut life = live();
@@ -142,9 +142,9 @@ async fn all_sequences(length: usize, pauses: usize, kills: usize) {
                 it.take(state);
             }
         }
-        settled(&world, &life).await;
+        settled(&world, &store, &life).await;
         let what = format!("pauses {pauses:b}, kills {kills:b}, before word {at}");
-        check(&world, &log, &expected, length, &what).await;
+        check(&store, &log, &expected, length, &what).await;
         let told: Vec<Received> =
             (0..expected.len()).map(|number| word(sequence(number, length).nth(at).unwrap(), number, now)).collect();
         for (it, told) in expected.iter_mut().zip(&told) {
@@ -152,9 +152,9 @@ async fn all_sequences(length: usize, pauses: usize, kills: usize) {
             assert!(heard != Heard::Reopened || it.state.is_some());
             it.take(state);
         }
-        world.receive(&told).await;
-        settled(&world, &life).await;
-        check(&world, &log, &expected, length, &format!("pauses {pauses:b}, kills {kills:b}, after word {at}")).await;
+        store.receive(&told, BOUND, now).await.unwrap();
+        settled(&world, &store, &life).await;
+        check(&store, &log, &expected, length, &format!("pauses {pauses:b}, kills {kills:b}, after word {at}")).await;
     }
     life.stop.send_replace(true);
     life.task.await.unwrap();
