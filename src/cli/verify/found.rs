@@ -1,10 +1,13 @@
 //! The archives below paths of the command line.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::Work;
+use crate::cli::looking;
 use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Level};
 use crate::engine::examiner::Job;
@@ -42,21 +45,39 @@ impl Passed {
 }
 
 /// Files as they are named; of directories what lies directly in them or in `dump` below, where Proxmox VE keeps it.
-pub(super) fn in_paths(paths: &[PathBuf], level: Level) -> anyhow::Result<Work> {
+/// Whatever doesn't answer within `limit` is a problem, and the others go on.
+pub(super) fn in_paths(paths: &[PathBuf], level: Level, limit: Duration) -> anyhow::Result<Work> {
     let mut work = Work { jobs: Vec::new(), problems: Vec::new(), passed: Passed::default() };
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for path in paths {
         let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
-        match std::fs::metadata(&path) {
-            Ok(found) if found.is_dir() => directory(&path, level, &mut seen, &mut work),
-            Ok(found) => file(&path, found.len(), level, &mut seen, &mut work),
-            Err(error) => work.problems.push(format!("{}: {error}", path.display())),
+        let before = seen.clone();
+        match looking::within(limit, &path, move |path| in_path(path, level, before)) {
+            Ok((its, seen_now)) => {
+                work.jobs.extend(its.jobs);
+                work.problems.extend(its.problems);
+                work.passed.files += its.passed.files;
+                work.passed.directories += its.passed.directories;
+                seen = seen_now;
+            }
+            Err(no_answer) => work.problems.push(format!("{no_answer:#}")),
         }
     }
     Ok(work)
 }
 
-fn directory(path: &Path, level: Level, seen: &mut std::collections::BTreeSet<PathBuf>, work: &mut Work) {
+/// What one path holds that was not seen before.
+fn in_path(path: &Path, level: Level, mut seen: BTreeSet<PathBuf>) -> (Work, BTreeSet<PathBuf>) {
+    let mut work = Work { jobs: Vec::new(), problems: Vec::new(), passed: Passed::default() };
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => directory(path, level, &mut seen, &mut work),
+        Ok(found) => file(path, found.len(), level, &mut seen, &mut work),
+        Err(error) => work.problems.push(format!("{}: {error}", path.display())),
+    }
+    (work, seen)
+}
+
+fn directory(path: &Path, level: Level, seen: &mut BTreeSet<PathBuf>, work: &mut Work) {
     let mut files = Vec::new();
     let below = path.join("dump");
     let mut list = |path: &Path| -> std::io::Result<()> {
@@ -110,7 +131,7 @@ fn sort(name: &str) -> Sort {
     }
 }
 
-fn file(path: &Path, size: u64, level: Level, seen: &mut std::collections::BTreeSet<PathBuf>, work: &mut Work) {
+fn file(path: &Path, size: u64, level: Level, seen: &mut BTreeSet<PathBuf>, work: &mut Work) {
     let Some((root, name)) = path.parent().zip(path.file_name()) else { return };
     let (Some(root), Some(name)) = (root.to_str(), name.to_str()) else {
         work.problems.push(format!("{}: its name is not UTF-8; rename it to have it verified", path.display()));
