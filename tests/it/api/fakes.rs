@@ -254,7 +254,7 @@ impl Served {
         let routes = router::router(state, gate, webhook);
         let (stop, stopped) = watch::channel(false);
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        let limits = Limits { connections: 100, header_timeout: Duration::from_secs(5) };
+        let limits = Limits { requests: 100, header_timeout: Duration::from_secs(5), descriptors: 1024 };
         let server = Server::new(listener, limits, watch::channel(None).1);
         let address = server.address().unwrap();
         tokio::spawn(server.run(routes, stopped));
