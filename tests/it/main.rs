@@ -10,6 +10,7 @@ mod daemon;
 mod golden;
 mod intake;
 mod layers;
+mod mail;
 mod matchers;
 mod notify;
 mod reactor;
