@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use walkdir::DirEntry;
 
-use super::directory::{self, Root, each_root, facts, look_error};
+use super::directory::{self, Root, each_root, facts, look_error, with_companions};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day, resolve_time};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
 use crate::domain::run::{FileFacts, of_dump};
 use crate::engine::ports::Source;
+use crate::formats::beside::Beside;
 use crate::formats::dump_pattern::{DumpName, DumpPattern, NameTime};
 use crate::formats::printable::printable;
 
@@ -73,7 +74,7 @@ fn look_at(
     let depth = patterns.iter().map(DumpPattern::depth).max().unwrap_or(1);
     let mut listing = RootListing::default();
     let (dumps, others) = classify(root, root.list(depth)?, patterns, &mut listing);
-    let examined = directory::parallel(&dumps, |dump| facts(dump.entry.path()));
+    let examined = directory::parallel(&dumps, |dump| facts_with_companions(dump, &others));
     let mut sizes = HashMap::with_capacity(dumps.len());
     for (dump, facts) in dumps.iter().zip(examined) {
         match facts {
@@ -106,6 +107,18 @@ fn look_at(
 struct Others {
     sidecars: HashSet<Box<str>>,
     unfinished: Vec<DirEntry>,
+    /// Files that belong to a database, by its path.
+    beside: HashMap<Box<str>, Vec<(Beside, DirEntry)>>,
+}
+
+/// Size and last write of a dump, with what belongs to it.
+fn facts_with_companions(dump: &Dump, others: &Others) -> io::Result<Option<FileFacts>> {
+    let Some(file) = facts(dump.entry.path())? else { return Ok(None) };
+    let mut beside = Vec::new();
+    for (kind, entry) in others.beside.get(&dump.path).into_iter().flatten() {
+        beside.extend(facts(entry.path())?.map(|facts| (*kind, facts)));
+    }
+    Ok(Some(with_companions(file, beside)))
 }
 
 fn classify(
@@ -133,6 +146,8 @@ fn classify(
             }
         } else if sidecar_kind(&path).is_some() {
             others.sidecars.insert(path);
+        } else if let Some((database, kind)) = Beside::of_name(&path) {
+            others.beside.entry(database.into()).or_default().push((kind, entry));
         } else if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
             dumps.push(Dump { path, name, entry });
         } else if patterns.iter().any(|pattern| pattern.is_unfinished(&path)) {
@@ -140,6 +155,17 @@ fn classify(
         } else if patterns.iter().any(|pattern| pattern.almost_reads(&path)) {
             let why = "fits a pattern, but its time or name can't be used";
             listing.pass_over(printable(path.as_bytes()), why);
+        }
+    }
+    let known: HashSet<&str> = dumps.iter().map(|dump| &*dump.path).collect();
+    let alone: Vec<Box<str>> = others.beside.keys().filter(|database| !known.contains(&***database)).cloned().collect();
+    for (database, (kind, entry)) in
+        alone.iter().flat_map(|it| others.beside.remove(it).into_iter().flatten().map(move |found| (it, found)))
+    {
+        // Only its name is that of a log.
+        let path: Box<str> = format!("{database}{}", kind.ending()).into();
+        if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
+            dumps.push(Dump { path, name, entry });
         }
     }
     (dumps, others)

@@ -130,6 +130,8 @@ kinds! {
         VmstateShort = "vmstate_short",
         /// A file that belongs to it (`-wal`) may be missing.
         CompanionMissing = "companion_missing",
+        /// The last transaction in a write-ahead log is not whole.
+        LogCut = "log_cut",
         /// Pages of a database that belong to nothing and are not free.
         UnusedPages = "unused_pages",
         /// A version of its format that isn't known here: nothing was checked.
@@ -146,6 +148,8 @@ kinds! {
         ClippedBytes = "clipped_bytes",
         /// A format without an end marker: that it is whole can't be told.
         NoEndKnown = "no_end_known",
+        /// A database that was in use with a write-ahead log, and has none beside it.
+        LogAbsent = "log_absent",
         /// The file was written again since an earlier reading.
         Rewritten = "rewritten",
         /// More was found than is kept.

@@ -86,6 +86,40 @@ pub struct FileFacts {
     pub modified: Timestamp,
 }
 
+/// Facts of files that are one backup.
+///
+/// Size is the sum and the last write the newest one, to the second. What is below the second is a fingerprint of all
+/// names, sizes and times: another one of the files written again is another backup, and no bit rot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Together {
+    size: u64,
+    newest: Option<Timestamp>,
+    print: u64,
+}
+
+impl Together {
+    /// One more of them; the order makes no difference.
+    pub fn add(&mut self, name: &[u8], facts: FileFacts) {
+        self.size = self.size.saturating_add(facts.size);
+        self.newest = self.newest.max(Some(facts.modified));
+        let time = facts.modified.as_nanosecond().to_le_bytes();
+        let parts = name.iter().chain(&[0]).chain(&facts.size.to_le_bytes()).chain(&time).copied().collect::<Vec<u8>>();
+        // FNV-1a.
+        let hash = parts.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        self.print = self.print.wrapping_add(hash);
+    }
+
+    /// What they are together; `None` of nothing.
+    pub fn facts(self) -> Option<FileFacts> {
+        let newest = self.newest?;
+        let print = i32::try_from(self.print % 1_000_000_000).unwrap_or_default();
+        let modified = Timestamp::new(newest.as_second(), print).unwrap_or(newest);
+        Some(FileFacts { size: self.size, modified })
+    }
+}
+
 /// The log of a run.
 #[derive(Debug, Clone)]
 pub enum LogFacts {

@@ -16,6 +16,7 @@ use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
 use crate::domain::run::FileFacts;
 use crate::formats::archive::{self, CannotCheck, Checked, Request};
+use crate::formats::beside::{Companions, ReadAt};
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -136,6 +137,12 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         Ok(sidecar) => sidecar,
         Err(error) => return Looked::failed(Some(facts), format_args!("its checksum file could not be read: {error}")),
     };
+    let beside = match file.companions() {
+        Ok(beside) => beside,
+        Err(error) => {
+            return Looked::failed(Some(facts), format_args!("what lies beside it could not be opened: {error}"));
+        }
+    };
     let request = Request {
         name: &job.archive.file,
         wanted: job.level,
@@ -143,8 +150,11 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
     };
     let limits = Limits { control, allowance, begun: Instant::now() };
     let guard = Guard { file: &mut *file, limits };
-    let result =
-        archive::check_while(guard, request, &|| limits.check()).map_err(|error: CannotCheck| error.to_string());
+    let mut beside: Vec<_> = beside.into_iter().map(|(kind, file)| (kind, GuardAt { file, limits })).collect();
+    let mut companions = Companions::default();
+    beside.iter_mut().for_each(|(kind, file)| companions.add(*kind, file));
+    let result = archive::check_beside(guard, companions, request, &|| limits.check())
+        .map_err(|error: CannotCheck| error.to_string());
     // What changed or went away while it was read was not seen as it is, whatever was found.
     match file.unchanged() {
         Ok(true) => Looked { facts: Some(facts), result, gone: false },
@@ -179,6 +189,15 @@ impl Limits<'_> {
         }
         Ok(())
     }
+
+    /// Counts what was read, and waits where others read as well.
+    fn count(&self, count: usize) -> io::Result<usize> {
+        self.control.read.fetch_add(count as u64, Ordering::Relaxed);
+        if !self.allowance.throttle.take(count as u64, || self.control.is_stopped()) {
+            return Err(stopped());
+        }
+        Ok(count)
+    }
 }
 
 /// Reads within what is allowed.
@@ -189,13 +208,22 @@ struct Guard<'a> {
 
 impl Read for Guard<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let limits = self.limits;
-        limits.check()?;
+        self.limits.check()?;
         let count = self.file.read(buffer)?;
-        limits.control.read.fetch_add(count as u64, Ordering::Relaxed);
-        if !limits.allowance.throttle.take(count as u64, || limits.control.is_stopped()) {
-            return Err(stopped());
-        }
-        Ok(count)
+        self.limits.count(count)
+    }
+}
+
+/// The same, at any place.
+struct GuardAt<'a> {
+    file: Box<dyn ReadAt + Send>,
+    limits: Limits<'a>,
+}
+
+impl ReadAt for GuardAt<'_> {
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.limits.check()?;
+        let count = self.file.read_at(buffer, offset)?;
+        self.limits.count(count)
     }
 }

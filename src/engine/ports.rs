@@ -16,6 +16,7 @@ use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{Look, SourceSpec};
 use crate::domain::proof::{ArchiveId, FirstSight, Level, Verification};
 use crate::domain::run::FileFacts;
+use crate::formats::beside::{Beside, ReadAt};
 
 /// A place where backups live.
 pub trait Source: Send + 'static {
@@ -103,6 +104,12 @@ pub trait OpenArchive: Read + Send {
 
     /// The checksum file that lies beside it: its kind and what it says.
     fn sidecar(&mut self) -> io::Result<Option<(Sidecar, Vec<u8>)>>;
+
+    /// What lies beside it and belongs to it, if it is a database. Facts and [`unchanged`](Self::unchanged) are of all
+    /// of them.
+    fn companions(&mut self) -> io::Result<Vec<(Beside, Box<dyn ReadAt + Send>)>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Opens files of the sources.

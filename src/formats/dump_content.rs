@@ -5,7 +5,7 @@
 //! | `pg_dump`, `pg_dumpall` as SQL | a comment that is written last |
 //! | `mysqldump`, `mariadb-dump` | a comment that is written last, unless comments were switched off |
 //! | `.dump` of the SQLite shell | `COMMIT;` |
-//! | SQLite database | the page count in its header, and every page that its schema leads to |
+//! | SQLite database | the page count in its header, and every page that its schema leads to, with its `-wal` or `-journal` |
 //! | `pg_dump` custom format | every data block that its table of contents announces |
 //!
 //! Sources: PostgreSQL `src/bin/pg_dump/{pg_dump,pg_dumpall}.c` and `pg_backup_{archiver,custom}.c`; MySQL
@@ -14,6 +14,7 @@
 
 use jiff::civil::DateTime;
 
+use super::beside::Companions;
 use super::stream::{self, Stop, Stream, drain, read_full};
 use crate::domain::finding::{Finding, Findings, Kind};
 
@@ -47,12 +48,21 @@ pub struct Summary {
 /// Checks a dump and consumes the stream to its end. What is wrong with the dump becomes a finding; an error is only
 /// what the stream itself had to say, or a limit.
 pub fn check(stream: &mut (impl Stream + ?Sized), findings: &mut Findings) -> Result<Summary, Stop> {
+    check_beside(stream, &mut Companions::default(), findings)
+}
+
+/// The same, with what lies beside it if it is a database.
+pub fn check_beside(
+    stream: &mut (impl Stream + ?Sized),
+    companions: &mut Companions<'_>,
+    findings: &mut Findings,
+) -> Result<Summary, Stop> {
     let mut head = vec![0; HEAD];
     let filled = read_full(stream, &mut head)?;
     head.truncate(filled);
     let mut summary = Summary { format: UNKNOWN, end_known: false, unpacked: 0, members: None, created: None };
     let mut source = Source { whole: filled < HEAD, head, used: 0, rest: stream, position: 0 };
-    match dispatch(&mut source, &mut summary, findings) {
+    match dispatch(&mut source, companions, &mut summary, findings) {
         Ok(()) => {}
         Err(Fault::Wrong(finding)) => findings.add(finding),
         Err(Fault::Stop(stop)) => return Err(stop),
@@ -64,6 +74,7 @@ pub fn check(stream: &mut (impl Stream + ?Sized), findings: &mut Findings) -> Re
 
 fn dispatch<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
+    companions: &mut Companions<'_>,
     summary: &mut Summary,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
@@ -80,7 +91,7 @@ fn dispatch<S: Stream + ?Sized>(
     if source.head.starts_with(pg_custom::MAGIC) {
         pg_custom::check(source, summary, findings)
     } else if source.head.starts_with(sqlite::MAGIC) {
-        sqlite::check(source, summary, findings)
+        sqlite::check(source, companions, summary, findings)
     } else if pg_custom::lacks_mark(&source.head) {
         let text = "the file is a custom dump of pg_dump but for its first mark, “PGDMP”: pg_restore refuses it";
         Err(Fault::wrong(Kind::DumpStructure, text))

@@ -95,3 +95,56 @@ fn a_missing_directory_is_no_empty_one() {
     let look = source(&place.path().join("gone"), "{db}.sql").look(now());
     assert_eq!(look.roots[0].listing.as_ref().unwrap_err().kind, ErrorKind::NotFound);
 }
+
+#[test]
+fn a_database_and_its_log_are_one_backup() {
+    use crate::adapters::archive_files::ArchiveFiles;
+    use crate::domain::proof::ArchiveId;
+    use crate::engine::ports::Archives as _;
+
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    put(&path("shop.db"), "pages", "2026-11-01T02:00:00Z");
+    put(&path("shop.db-shm"), "of no use", "2026-11-01T02:00:00Z");
+    let opened = || {
+        let root = place.path().to_str().unwrap().into();
+        let archive = ArchiveId { source: "s".parse().unwrap(), root, file: "shop.db".into() };
+        ArchiveFiles.open(&archive).unwrap()
+    };
+    let facts = || {
+        let found = look(&mut source(place.path(), "{db}*"));
+        let shop = found.attempts.iter().find(|it| &*it.file == "shop.db").unwrap();
+        let facts = FileFacts { size: shop.size, modified: shop.modified.unwrap() };
+        assert_eq!(opened().facts(), facts, "a scan and a reading agree");
+        assert!(!found.attempts.iter().any(|it| it.file.ends_with("-wal")), "a log is no backup of its own");
+        facts
+    };
+    let alone = facts();
+    assert_eq!((alone.size, alone.modified), (5, "2026-11-01T02:00:00Z".parse().unwrap()));
+    let mut before = opened();
+    put(&path("shop.db-wal"), "log", "2026-11-01T01:00:00Z");
+    assert!(!before.unchanged().unwrap(), "a log that comes while it is read");
+    let with = facts();
+    assert_eq!(with.size, 8);
+    assert_eq!(with.modified.as_second(), alone.modified.as_second());
+    // Written again with as many bytes, and still before the database: not the same backup.
+    put(&path("shop.db-wal"), "LOG", "2026-11-01T01:30:00Z");
+    assert_ne!(facts(), with);
+    put(&path("shop.db-wal"), "log", "2026-11-01T07:59:00Z");
+    let writing = look(&mut source(place.path(), "{db}.db"));
+    assert!(matches!(writing.attempts[0].outcome, Outcome::Running { .. }));
+    // What SQLite would follow and a scan doesn't can't be checked.
+    fs::remove_file(path("shop.db-wal")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", path("shop.db-wal")).unwrap();
+    let archive =
+        ArchiveId { source: "s".parse().unwrap(), root: place.path().to_str().unwrap().into(), file: "shop.db".into() };
+    assert!(ArchiveFiles.open(&archive).is_err());
+}
+
+#[test]
+fn a_name_that_only_looks_like_that_of_a_log_is_a_backup() {
+    let place = tempfile::tempdir().unwrap();
+    put(&place.path().join("mail-journal"), "x", "2026-11-01T02:00:00Z");
+    let found = look(&mut source(place.path(), "{name}"));
+    assert_eq!(&*found.attempts[0].file, "mail-journal");
+}

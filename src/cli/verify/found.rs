@@ -8,6 +8,7 @@ use super::Work;
 use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Level};
 use crate::engine::examiner::Job;
+use crate::formats::beside::Beside;
 use crate::formats::vzdump_name::{self, VzdumpName};
 
 /// Endings of files that are taken for backups when a whole directory is named.
@@ -100,6 +101,11 @@ fn sort(name: &str) -> Sort {
         VzdumpName::Archive(_) | VzdumpName::Renamed(_) => return Sort::Backup,
         VzdumpName::Other | VzdumpName::LookAlike => {}
         _ => return Sort::Companion,
+    }
+    if let Some(database) = Beside::of_name(name).map(|(database, _)| database).or(name.strip_suffix("-shm"))
+        && sort(database) == Sort::Backup
+    {
+        return Sort::Companion;
     }
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
     match &*ending {

@@ -87,7 +87,7 @@ fn whole_dumps_are_whole() {
         assert_eq!((summary.format, summary.end_known), (format, true));
         assert_eq!(findings, [], "{format}");
     }
-    assert_eq!(kinds(SQLITE_WAL), [Kind::CompanionMissing]);
+    assert_eq!(kinds(SQLITE_WAL), [Kind::LogAbsent]);
 }
 
 #[test]
