@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Advice, fadvise};
 
 use super::directory::{facts_of, with_companions};
+use super::tree::OpenTree;
 use crate::domain::attempt::Sidecar;
 use crate::domain::proof::ArchiveId;
 use crate::domain::run::FileFacts;
@@ -24,6 +25,9 @@ pub struct ArchiveFiles;
 impl Archives for ArchiveFiles {
     fn open(&self, archive: &ArchiveId) -> io::Result<Box<dyn OpenArchive>> {
         let path = path_of(archive)?;
+        if fs::symlink_metadata(&path)?.is_dir() {
+            return Ok(Box::new(OpenTree::open(path)?));
+        }
         // Neither a device nor a pipe: opening one could hang, and reading it has no end.
         let file = File::options().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(&path)?;
         let metadata = file.metadata()?;

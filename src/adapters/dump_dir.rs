@@ -9,14 +9,16 @@ use jiff::tz::TimeZone;
 use walkdir::DirEntry;
 
 use super::directory::{self, Root, each_root, facts, look_error, with_companions};
+use super::tree::{self, Tree};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day, resolve_time};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
-use crate::domain::run::{FileFacts, of_dump};
+use crate::domain::run::{FileFacts, of_directory, of_dump};
 use crate::engine::ports::Source;
 use crate::formats::beside::Beside;
 use crate::formats::dump_pattern::{DumpName, DumpPattern, NameTime};
 use crate::formats::printable::printable;
+use crate::formats::set::Marks;
 
 /// A source of dump files.
 pub struct DumpDir {
@@ -38,6 +40,8 @@ struct Dump {
     path: Box<str>,
     name: DumpName,
     entry: DirEntry,
+    /// What names in it say, if it is a directory.
+    marks: Option<Marks>,
 }
 
 impl DumpDir {
@@ -73,7 +77,8 @@ fn look_at(
     root.check_mount()?;
     let depth = patterns.iter().map(DumpPattern::depth).max().unwrap_or(1);
     let mut listing = RootListing::default();
-    let (dumps, others) = classify(root, root.list(depth)?, patterns, &mut listing);
+    let (mut dumps, mut others) = classify(root, root.list(depth)?, patterns, &mut listing);
+    directories(&mut dumps, &mut others, &mut listing)?;
     let examined = directory::parallel(&dumps, |dump| facts_with_companions(dump, &others));
     let mut sizes = HashMap::with_capacity(dumps.len());
     for (dump, facts) in dumps.iter().zip(examined) {
@@ -107,12 +112,17 @@ fn look_at(
 struct Others {
     sidecars: HashSet<Box<str>>,
     unfinished: Vec<DirEntry>,
+    /// Directories that a pattern fits.
+    directories: Vec<(Box<str>, DumpName, DirEntry)>,
     /// Files that belong to a database, by its path.
     beside: HashMap<Box<str>, Vec<(Beside, DirEntry)>>,
 }
 
 /// Size and last write of a dump, with what belongs to it.
 fn facts_with_companions(dump: &Dump, others: &Others) -> io::Result<Option<FileFacts>> {
+    if dump.marks.is_some() {
+        return Tree::list(dump.entry.path()).map(|tree| tree.facts());
+    }
     let Some(file) = facts(dump.entry.path())? else { return Ok(None) };
     let mut beside = Vec::new();
     for (kind, entry) in others.beside.get(&dump.path).into_iter().flatten() {
@@ -130,15 +140,21 @@ fn classify(
     let mut dumps = Vec::with_capacity(entries.len());
     let mut others = Others::default();
     for entry in entries {
-        if entry.file_type().is_dir() {
-            continue;
-        }
+        let directory = entry.file_type().is_dir();
         let relative = entry.path().strip_prefix(&root.path).unwrap_or(entry.path());
         let Some(path) = relative.to_str() else {
-            listing.pass_over(printable(relative.as_os_str().as_encoded_bytes()), "its name is not UTF-8");
+            if !directory {
+                listing.pass_over(printable(relative.as_os_str().as_encoded_bytes()), "its name is not UTF-8");
+            }
             continue;
         };
         let path: Box<str> = path.into();
+        if directory {
+            if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
+                others.directories.push((path, name, entry));
+            }
+            continue;
+        }
         if !entry.file_type().is_file() {
             // A link such as `latest.sql.gz` would count a dump twice.
             if patterns.iter().any(|pattern| pattern.read(&path).is_some()) {
@@ -149,7 +165,7 @@ fn classify(
         } else if let Some((database, kind)) = Beside::of_name(&path) {
             others.beside.entry(database.into()).or_default().push((kind, entry));
         } else if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
-            dumps.push(Dump { path, name, entry });
+            dumps.push(Dump { path, name, entry, marks: None });
         } else if patterns.iter().any(|pattern| pattern.is_unfinished(&path)) {
             others.unfinished.push(entry);
         } else if patterns.iter().any(|pattern| pattern.almost_reads(&path)) {
@@ -165,10 +181,43 @@ fn classify(
         // Only its name is that of a log.
         let path: Box<str> = format!("{database}{}", kind.ending()).into();
         if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
-            dumps.push(Dump { path, name, entry });
+            dumps.push(Dump { path, name, entry, marks: None });
         }
     }
     (dumps, others)
+}
+
+/// Directories that are one backup each. What lies in them is none of its own.
+fn directories(dumps: &mut Vec<Dump>, others: &mut Others, listing: &mut RootListing) -> Result<(), LookError> {
+    let mut found: Vec<Dump> = Vec::new();
+    for (path, name, entry) in std::mem::take(&mut others.directories) {
+        let marks = match tree::marks(entry.path()) {
+            Ok(marks) => marks,
+            Err(error) => return Err(look_error("reading", entry.path(), &error)),
+        };
+        match marks {
+            Some(marks) if marks.kind().is_some() => found.push(Dump { path, name, entry, marks: Some(marks) }),
+            Some(_) => {
+                listing.pass_over(printable(path.as_bytes()), "is a directory, and no kind of backup that is known")
+            }
+            None => {}
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut below: Vec<String> = found.iter().map(|it| format!("{}/", it.path)).collect();
+    below.sort_unstable();
+    // One within another is a part of it.
+    below.dedup_by(|inner, outer| inner.starts_with(&**outer));
+    let is_below = |path: &str| {
+        let at = below.partition_point(|directory| **directory <= *path);
+        at > 0 && path.starts_with(&*below[at - 1])
+    };
+    dumps.retain(|dump| !is_below(&dump.path));
+    found.retain(|dump| !is_below(&dump.path));
+    dumps.append(&mut found);
+    Ok(())
 }
 
 fn sidecar_kind(path: &str) -> Option<Sidecar> {
@@ -192,7 +241,10 @@ fn attempt(
     Attempt {
         item: dump.name.item.clone(),
         started: started(dump.name.time, facts, zone, now),
-        outcome: of_dump(&dump.path, facts, grew, sidecar, now),
+        outcome: match dump.marks {
+            Some(marks) => of_directory(facts, grew, marks.ended(), now),
+            None => of_dump(&dump.path, facts, grew, sidecar, now),
+        },
         file: printable(dump.path.as_bytes()).into(),
         size: facts.size,
         modified: Some(facts.modified),

@@ -99,6 +99,8 @@ kinds! {
         MountPointMissing = "mount_point_missing",
         /// A dump lacks the end that its program writes last.
         DumpIncomplete = "dump_incomplete",
+        /// A file or member that another part of the backup names is not there.
+        MemberMissing = "member_missing",
         /// The structure of a dump is wrong.
         DumpStructure = "dump_structure",
         /// The checksum file beside it says something else.
@@ -134,6 +136,8 @@ kinds! {
         LogCut = "log_cut",
         /// Pages of a database that belong to nothing and are not free.
         UnusedPages = "unused_pages",
+        /// A file that the list of a backup doesn't have.
+        ExtraFile = "extra_file",
         /// A version of its format that isn't known here: nothing was checked.
         UnknownVersion = "unknown_version",
         /// The checksum file beside it can't be understood.

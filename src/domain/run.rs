@@ -317,5 +317,20 @@ pub fn of_dump(file: &str, facts: FileFacts, grew: bool, sidecar: Option<Sidecar
     }
 }
 
+/// The outcome of a directory of files that is one backup. `ended`: whether what its program writes last is there, if it
+/// writes such a thing; an error says what isn't.
+pub fn of_directory(facts: FileFacts, grew: bool, ended: Result<bool, &str>, now: Timestamp) -> Outcome {
+    let settle = if ended == Ok(true) { SETTLE } else { LONG_SETTLE };
+    if grew || written_within(settle, facts.modified, now) {
+        let last_write = not_after(facts.modified, now).known().unwrap_or(now);
+        return Outcome::Running { last_write };
+    }
+    match ended {
+        Err(why) => failed(why),
+        Ok(_) if facts.size == 0 => failed("all files of the directory are empty"),
+        Ok(_) => Outcome::Complete { warning: None },
+    }
+}
+
 #[cfg(test)]
 mod tests;

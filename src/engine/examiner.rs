@@ -17,6 +17,7 @@ use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification}
 use crate::domain::run::FileFacts;
 use crate::formats::archive::{self, CannotCheck, Checked, Request};
 use crate::formats::beside::{Companions, ReadAt};
+use crate::formats::set::{self, Files, Member};
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -133,6 +134,14 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         }
     };
     let facts = file.facts();
+    let limits = Limits { control, allowance, begun: Instant::now() };
+    let directory = file.files().map(|files| {
+        let mut files = GuardFiles { files, limits };
+        set::check(&mut files, job.level, &|| limits.check()).map_err(|error: CannotCheck| error.to_string())
+    });
+    if let Some(result) = directory {
+        return settle(&mut *file, facts, result);
+    }
     let sidecar = match file.sidecar() {
         Ok(sidecar) => sidecar,
         Err(error) => return Looked::failed(Some(facts), format_args!("its checksum file could not be read: {error}")),
@@ -148,14 +157,17 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         wanted: job.level,
         sidecar: sidecar.as_ref().map(|(kind, text)| (*kind, &**text)),
     };
-    let limits = Limits { control, allowance, begun: Instant::now() };
     let guard = Guard { file: &mut *file, limits };
     let mut beside: Vec<_> = beside.into_iter().map(|(kind, file)| (kind, GuardAt { file, limits })).collect();
     let mut companions = Companions::default();
     beside.iter_mut().for_each(|(kind, file)| companions.add(*kind, file));
     let result = archive::check_beside(guard, companions, request, &|| limits.check())
         .map_err(|error: CannotCheck| error.to_string());
-    // What changed or went away while it was read was not seen as it is, whatever was found.
+    settle(&mut *file, facts, result)
+}
+
+/// What changed or went away while it was read was not seen as it is, whatever was found.
+fn settle(file: &mut dyn OpenArchive, facts: FileFacts, result: Result<Checked, String>) -> Looked {
     match file.unchanged() {
         Ok(true) => Looked { facts: Some(facts), result, gone: false },
         Ok(false) => Looked::failed(Some(facts), "it changed, moved or disappeared while it was read"),
@@ -197,6 +209,36 @@ impl Limits<'_> {
             return Err(stopped());
         }
         Ok(count)
+    }
+}
+
+/// The files of a directory, read within what is allowed.
+struct GuardFiles<'a> {
+    files: &'a mut dyn Files,
+    limits: Limits<'a>,
+}
+
+impl Files for GuardFiles<'_> {
+    fn members(&self) -> &[Member] {
+        self.files.members()
+    }
+
+    fn open(&mut self, index: usize) -> io::Result<Box<dyn Read + '_>> {
+        self.limits.check()?;
+        Ok(Box::new(GuardRead { file: self.files.open(index)?, limits: self.limits }))
+    }
+}
+
+struct GuardRead<'a> {
+    file: Box<dyn Read + 'a>,
+    limits: Limits<'a>,
+}
+
+impl Read for GuardRead<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.limits.check()?;
+        let count = self.file.read(buffer)?;
+        self.limits.count(count)
     }
 }
 

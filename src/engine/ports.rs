@@ -17,6 +17,7 @@ use crate::domain::look::{Look, SourceSpec};
 use crate::domain::proof::{ArchiveId, FirstSight, Level, Verification};
 use crate::domain::run::FileFacts;
 use crate::formats::beside::{Beside, ReadAt};
+use crate::formats::set::Files;
 
 /// A place where backups live.
 pub trait Source: Send + 'static {
@@ -109,6 +110,11 @@ pub trait OpenArchive: Read + Send {
     /// of them.
     fn companions(&mut self) -> io::Result<Vec<(Beside, Box<dyn ReadAt + Send>)>> {
         Ok(Vec::new())
+    }
+
+    /// Its files, if it is a directory: there is nothing to be read of itself then.
+    fn files(&mut self) -> Option<&mut dyn Files> {
+        None
     }
 }
 

@@ -267,7 +267,7 @@ fn examine<R: Read>(
     if request.wanted == Level::Present {
         return Ok(Level::Present);
     }
-    let mut opened = Counted { count: 0, asked: 0, go_on, inner: open(input, container)? };
+    let mut opened = Counted::new(open(input, container)?, go_on);
     if let Container::Opaque(name) = container {
         let text = format!("{name} is not decoded here: only that the file is there and stays the same is checked");
         findings.say(Kind::NoEndKnown, text);
@@ -290,7 +290,7 @@ fn examine<R: Read>(
     Ok(level)
 }
 
-fn open<'a, R: Read>(input: &'a mut Input<R>, container: Container) -> Result<Box<dyn Stream + 'a>, Stop> {
+pub(super) fn open<'a, R: Read>(input: &'a mut Input<R>, container: Container) -> Result<Box<dyn Stream + 'a>, Stop> {
     Ok(match container {
         Container::Plain | Container::Opaque(_) => Box::new(Borrowed(input)),
         Container::Zstd => Box::new(zstd::Zstd::new(input)?),
@@ -337,6 +337,9 @@ fn structure(
             let summary = vma::check(stream, findings)?;
             note_machine(&summary, evidence);
             Ok(Level::Complete)
+        }
+        Structure::Tar { container: false } if dump_content::begins_pg_tar(stream.chunk()?) => {
+            self::structure(stream, companions, Structure::Dump, evidence, findings)
         }
         Structure::Tar { container } => {
             evidence.format = Some("tar".into());
@@ -388,11 +391,17 @@ impl<R: Read> Stream for Borrowed<'_, R> {
 const ASK_EVERY: u32 = 8;
 
 /// Counts what is used of a stream, and asks now and then whether to go on.
-struct Counted<'a, S> {
-    inner: S,
-    count: u64,
+pub(super) struct Counted<'a, S> {
+    pub(super) inner: S,
+    pub(super) count: u64,
     asked: u32,
     go_on: &'a dyn Fn() -> io::Result<()>,
+}
+
+impl<'a, S> Counted<'a, S> {
+    pub(super) fn new(inner: S, go_on: &'a dyn Fn() -> io::Result<()>) -> Self {
+        Self { inner, count: 0, asked: 0, go_on }
+    }
 }
 
 impl<S: Stream> Stream for Counted<'_, S> {

@@ -13,6 +13,7 @@ mod layers;
 mod notify;
 mod reactor;
 mod scan;
+mod sets;
 mod store;
 mod support;
 mod verify;

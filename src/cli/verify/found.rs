@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::Work;
+use crate::adapters::tree::{self, Tree};
 use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Level};
 use crate::engine::examiner::Job;
@@ -49,7 +50,11 @@ pub(super) fn in_paths(paths: &[PathBuf], level: Level) -> anyhow::Result<Work> 
     for path in paths {
         let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
         match std::fs::metadata(&path) {
-            Ok(found) if found.is_dir() => directory(&path, level, &mut seen, &mut work),
+            Ok(found) if found.is_dir() => match tree::kind(&path) {
+                Ok(Some(_)) => set(&path, level, &mut seen, &mut work),
+                Ok(None) => directory(&path, level, &mut seen, &mut work),
+                Err(error) => work.problems.push(format!("{}: {error}", path.display())),
+            },
             Ok(found) => file(&path, found.len(), level, &mut seen, &mut work),
             Err(error) => work.problems.push(format!("{}: {error}", path.display())),
         }
@@ -58,7 +63,7 @@ pub(super) fn in_paths(paths: &[PathBuf], level: Level) -> anyhow::Result<Work> 
 }
 
 fn directory(path: &Path, level: Level, seen: &mut std::collections::BTreeSet<PathBuf>, work: &mut Work) {
-    let mut files = Vec::new();
+    let (mut files, mut sets) = (Vec::new(), Vec::new());
     let below = path.join("dump");
     let mut list = |path: &Path| -> std::io::Result<()> {
         for entry in std::fs::read_dir(path)? {
@@ -66,7 +71,13 @@ fn directory(path: &Path, level: Level, seen: &mut std::collections::BTreeSet<Pa
             let sort = sort(&name.to_string_lossy());
             // What links lead to.
             match std::fs::metadata(&path) {
-                Ok(found) if found.is_dir() => work.passed.directories += usize::from(path != below),
+                Ok(found) if found.is_dir() && path == below => {}
+                Ok(found) if found.is_dir() => match tree::kind(&path) {
+                    // What links lead to is taken for what it is elsewhere.
+                    Ok(Some(_)) if !path.is_symlink() => sets.push(path),
+                    Ok(_) => work.passed.directories += 1,
+                    Err(error) => work.problems.push(format!("{}: {error}", path.display())),
+                },
                 Ok(found) if found.is_file() && sort == Sort::Backup => files.push((path, found.len())),
                 Err(error) if sort == Sort::Backup => work.problems.push(format!("{}: {error}", path.display())),
                 _ => work.passed.files += usize::from(sort != Sort::Companion),
@@ -80,6 +91,10 @@ fn directory(path: &Path, level: Level, seen: &mut std::collections::BTreeSet<Pa
     }
     if let Err(error) = result {
         work.problems.push(format!("{}: {error}", path.display()));
+    }
+    sets.sort();
+    for path in sets {
+        set(&path, level, seen, work);
     }
     files.sort();
     for (path, size) in files {
@@ -113,6 +128,16 @@ fn sort(name: &str) -> Sort {
         ending if ENDINGS.contains(&ending) => Sort::Backup,
         ending if COMPANIONS.contains(&ending) => Sort::Companion,
         _ => Sort::Other,
+    }
+}
+
+/// A directory that is one backup.
+fn set(path: &Path, level: Level, seen: &mut std::collections::BTreeSet<PathBuf>, work: &mut Work) {
+    // Its name may be `.` or that of a link.
+    match path.canonicalize().and_then(|path| Ok((Tree::list(&path)?.facts().map_or(0, |it| it.size), path))) {
+        Ok((size, path)) if path.file_name().is_some() => file(&path, size, level, seen, work),
+        Ok((_, path)) => work.problems.push(format!("{}: it has no name", path.display())),
+        Err(error) => work.problems.push(format!("{}: {error}", path.display())),
     }
 }
 

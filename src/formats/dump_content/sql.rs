@@ -15,6 +15,9 @@ use crate::formats::printable::printable;
 use crate::formats::stream::Stream;
 
 mod script;
+mod statements;
+
+pub(in crate::formats) use self::statements::whole_statements;
 
 /// Bytes of the end that are searched for the last line.
 const TAIL: usize = 8 << 10;
