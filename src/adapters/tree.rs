@@ -13,13 +13,19 @@ use crate::engine::ports::OpenArchive;
 use crate::formats::set::{DEEPEST, Files, MOST_FILES, Marks, Member, SetKind};
 
 /// What lies in a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Tree {
     /// By name.
     members: Vec<Member>,
     /// Of each of them: device and number of the file, size and last write.
     seen: Vec<(u64, u64, FileFacts)>,
-    marks: Together,
+    facts: Option<FileFacts>,
+}
+
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        self.members == other.members && self.seen == other.seen
+    }
 }
 
 /// What names directly in a directory say; `None` if it isn't there, or is no directory.
@@ -79,18 +85,22 @@ impl Tree {
             }
         }
         found.sort_unstable_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-        let mut marks = Together::default();
+        let mut together = Together::default();
         for (member, (_, _, facts)) in &found {
             let facts = if member.size.is_some() { *facts } else { FileFacts { size: 0, ..*facts } };
-            marks.add(member.name.as_bytes(), facts);
+            together.add(member.name.as_bytes(), facts);
         }
-        let (members, seen) = found.into_iter().unzip();
-        Ok(Self { members, seen, marks })
+        // Mode and owner may change while a backup is read.
+        let same =
+            |(device, number, facts): (u64, u64, FileFacts)| (device, number, FileFacts { changed: None, ..facts });
+        let (members, seen) = found.into_iter().map(|(member, seen)| (member, same(seen))).unzip();
+        let facts = together.facts();
+        Ok(Self { members, seen, facts })
     }
 
     /// What the files are together: the sum of their sizes, the newest write.
     pub fn facts(&self) -> Option<FileFacts> {
-        self.marks.facts()
+        self.facts
     }
 }
 
@@ -155,7 +165,7 @@ impl Files for OpenTree {
         let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
         let metadata = file.metadata()?;
         // Also when a directory on the way became a link.
-        if (metadata.dev(), metadata.ino(), facts_of(&metadata)) != *seen {
+        if !seen.2.same_write(facts_of(&metadata)) || (metadata.dev(), metadata.ino()) != (seen.0, seen.1) {
             return Err(io::Error::other("it changed meanwhile"));
         }
         Ok(Box::new(file))

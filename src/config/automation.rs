@@ -13,9 +13,10 @@ use super::errors::Complaints;
 use super::text;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::Status;
-use crate::domain::automation::rule::{self, Cap, Matcher, Mode, OnResolve, Template};
+use crate::domain::automation::rule::{self, Cap, Mode, OnResolve, Template};
 use crate::domain::proof::Level;
 use crate::domain::window::Window;
+use crate::formats::matchers;
 
 /// Longest time that a hook may take.
 const LONGEST_HOOK: Duration = Duration::from_secs(24 * 60 * 60);
@@ -199,11 +200,11 @@ impl Automation {
     }
 
     fn rule(&self, it: &Rule) -> anyhow::Result<rule::Rule> {
-        let matchers: Result<Vec<_>, _> = it.matchers.iter().map(|text| Matcher::parse(text)).collect();
+        let lists: Result<Vec<_>, _> = it.matchers.iter().map(|text| matchers::parse(text)).collect();
         let context = || format!("rule {}", it.name);
         Ok(rule::Rule {
             name: it.name.clone(),
-            matchers: matchers.with_context(context)?,
+            matchers: lists.with_context(context)?.concat(),
             receiver: it.receiver.clone(),
             severities: it.severity.clone(),
             status: it.status,
@@ -323,7 +324,7 @@ impl Rule {
             wrong("name", "must have 1 to 64 printable characters".to_owned());
         }
         for (index, text) in self.matchers.iter().enumerate() {
-            if let Err(error) = Matcher::parse(text) {
+            if let Err(error) = matchers::parse(text) {
                 wrong(&format!("matchers.{index}"), error.to_string());
             }
         }

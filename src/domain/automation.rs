@@ -13,6 +13,7 @@
 pub mod action;
 pub mod alert;
 pub mod decide;
+pub mod matcher;
 pub mod record;
 pub mod rule;
 pub mod status;

@@ -9,15 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::ports::{Archives, Clock, OpenArchive};
+use super::ports::{Archives, Clock, FurtherSidecar, OpenArchive};
 use super::throttle::Throttle;
 use crate::domain::age;
+use crate::domain::attempt::Sidecar;
+use crate::domain::finding::{Findings, Kind};
 use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
 use crate::domain::run::FileFacts;
 use crate::formats::archive::{self, CannotCheck, Checked, Request};
 use crate::formats::beside::{Companions, ReadAt};
+use crate::formats::checksum_file::{self, ChecksumFileError};
+use crate::formats::printable::printable;
 use crate::formats::set::{self, Files, Member};
+use crate::formats::sum::{self, Sum};
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -88,7 +93,7 @@ pub fn examine(
     let mut verification = Verification {
         archive: job.archive.clone(),
         item: job.item.clone(),
-        facts: looked.facts.unwrap_or(FileFacts { size: 0, modified: jiff::Timestamp::UNIX_EPOCH }),
+        facts: looked.facts.unwrap_or(FileFacts::new(0, jiff::Timestamp::UNIX_EPOCH)),
         digest: None,
         wanted: job.level,
         reached: None,
@@ -142,8 +147,8 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
     if let Some(result) = directory {
         return settle(&mut *file, facts, result);
     }
-    let sidecar = match file.sidecar() {
-        Ok(sidecar) => sidecar,
+    let (sidecar, mut further) = match file.sidecar().and_then(|first| Ok((first, file.further_sidecars()?))) {
+        Ok((sidecar, further)) => (sidecar, FurtherSums::of(further)),
         Err(error) => return Looked::failed(Some(facts), format_args!("its checksum file could not be read: {error}")),
     };
     let beside = match file.companions() {
@@ -157,11 +162,12 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         wanted: job.level,
         sidecar: sidecar.as_ref().map(|(kind, text)| (*kind, &**text)),
     };
-    let guard = Guard { file: &mut *file, limits };
+    let guard = Guard { file: &mut *file, limits, further: &mut further };
     let mut beside: Vec<_> = beside.into_iter().map(|(kind, file)| (kind, GuardAt { file, limits })).collect();
     let mut companions = Companions::default();
     beside.iter_mut().for_each(|(kind, file)| companions.add(*kind, file));
     let result = archive::check_beside(guard, companions, request, &|| limits.check())
+        .map(|checked| further.judge(checked))
         .map_err(|error: CannotCheck| error.to_string());
     settle(&mut *file, facts, result)
 }
@@ -174,6 +180,60 @@ fn settle(file: &mut dyn OpenArchive, facts: FileFacts, result: Result<Checked, 
         Err(error) => {
             Looked::failed(Some(facts), format_args!("whether it changed while it was read can't be told: {error}"))
         }
+    }
+}
+
+/// Checksum files beside the one that counts first, with the sums of what was read so far.
+struct FurtherSums {
+    wanted: Vec<(FurtherSidecar, Result<String, ChecksumFileError>)>,
+    sums: Vec<Sum>,
+}
+
+impl FurtherSums {
+    fn of(files: Vec<FurtherSidecar>) -> Self {
+        let parse = |file: FurtherSidecar| {
+            let said = checksum_file::parse(&file.text, sum::digits(file.kind), &file.of);
+            (file, said)
+        };
+        let wanted: Vec<_> = files.into_iter().map(parse).collect();
+        let mut kinds: Vec<Sidecar> =
+            wanted.iter().filter(|(_, said)| said.is_ok()).map(|(file, _)| file.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Self { wanted, sums: kinds.into_iter().map(Sum::new).collect() }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.sums.iter_mut().for_each(|sum| sum.update(bytes));
+    }
+
+    /// Adds what they say of a file that was read to its end.
+    fn judge(&self, mut checked: Checked) -> Checked {
+        if checked.digest.is_none() {
+            return checked;
+        }
+        let mut findings = Findings::default();
+        findings.extend(std::mem::take(&mut checked.findings));
+        for (file, said) in &self.wanted {
+            let (kind, of) = (file.kind.as_str(), printable(file.of.as_bytes()));
+            let found = self.sums.iter().map(Sum::digits).find(|found| found.len() == sum::digits(file.kind));
+            match (said, found) {
+                (Ok(wanted), Some(found)) if *wanted != found => {
+                    let text = format!(
+                        "another checksum file, of {of}, says {kind} {wanted}, and its content has {kind} {found}"
+                    );
+                    findings.say(Kind::SidecarMismatch, text);
+                    (checked.conclusion, checked.reached) = (Conclusion::Damaged, None);
+                }
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    let text = format!("another checksum file, of {of} ({kind}), can't be used: {error}");
+                    findings.say(Kind::SidecarUnreadable, text);
+                }
+            }
+        }
+        checked.findings = findings.into_vec();
+        checked
     }
 }
 
@@ -246,12 +306,14 @@ impl Read for GuardRead<'_> {
 struct Guard<'a> {
     file: &'a mut dyn OpenArchive,
     limits: Limits<'a>,
+    further: &'a mut FurtherSums,
 }
 
 impl Read for Guard<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.limits.check()?;
         let count = self.file.read(buffer)?;
+        self.further.update(&buffer[..count]);
         self.limits.count(count)
     }
 }

@@ -116,6 +116,22 @@ pub trait OpenArchive: Read + Send {
     fn files(&mut self) -> Option<&mut dyn Files> {
         None
     }
+
+    /// Further checksum files: of another kind, or beside the file that a link leads to.
+    fn further_sidecars(&mut self) -> io::Result<Vec<FurtherSidecar>> {
+        Ok(Vec::new())
+    }
+}
+
+/// A checksum file beside the one that counts first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FurtherSidecar {
+    /// Its kind.
+    pub kind: Sidecar,
+    /// The name of the file that it lies beside.
+    pub of: String,
+    /// What it says.
+    pub text: Vec<u8>,
 }
 
 /// Opens files of the sources.

@@ -352,7 +352,7 @@ fn structure(
             Ok(Level::Complete)
         }
         Structure::Dump => {
-            let summary = dump_content::check_beside(stream, companions, findings)?;
+            let summary = dump_content::check_beside(stream, companions, false, findings)?;
             evidence.format = Some(summary.format.into());
             evidence.members = summary.members;
             Ok(if summary.end_known { Level::Complete } else { Level::Decodes })

@@ -10,6 +10,7 @@ mod daemon;
 mod golden;
 mod intake;
 mod layers;
+mod matchers;
 mod notify;
 mod reactor;
 mod scan;

@@ -11,8 +11,9 @@ use firedrill::adapters::store::{Place, Shared};
 use firedrill::domain::automation::action::Kind;
 use firedrill::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
 use firedrill::domain::automation::decide::{Asked, Past};
+use firedrill::domain::automation::matcher::Matcher;
 use firedrill::domain::automation::record::{Record, Ruled, Ruling, State};
-use firedrill::domain::automation::rule::{Cap, Matcher, Mode, OnResolve, Rule, Rules, Template};
+use firedrill::domain::automation::rule::{Cap, Mode, OnResolve, Rule, Rules, Template};
 use firedrill::domain::automation::status::OpenActions;
 use firedrill::domain::inventory::{Inventory, SourceView};
 use firedrill::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
@@ -266,7 +267,7 @@ fn rule(kind: Kind, mode: Mode) -> Rule {
     };
     Rule {
         name: kind.as_str().into(),
-        matchers: vec![Matcher::parse("alertname = A").unwrap()],
+        matchers: vec![Matcher::equal("alertname", "A")],
         receiver: None,
         severities: Vec::new(),
         status: Status::Firing,

@@ -50,7 +50,7 @@ pub(super) fn check<S: Stream + ?Sized>(
     summary: &mut Summary,
     _: &mut Findings,
 ) -> Result<(), Fault> {
-    (summary.format, summary.end_known) = (FORMAT, true);
+    (summary.format, summary.end_known, summary.understood) = (FORMAT, true, true);
     source.skip(MAGIC.len() as u64, "its first mark")?;
     let mut archive = Archive { source, collections: BTreeMap::new(), current: None };
     archive.prelude()?;

@@ -73,17 +73,23 @@ pub(super) fn lacks_mark(head: &[u8]) -> bool {
     matches!(head.get(MAGIC.len()..), Some([1, OLDEST..=NEWEST, 0..=99, 4, 4 | 8, 1, ..]))
 }
 
+/// Where a dump begins that isn't at the beginning.
+pub(super) fn behind_text(head: &[u8]) -> Option<usize> {
+    let at = super::misread::find(head, MAGIC)?;
+    lacks_mark(&head[at..]).then_some(at)
+}
+
 pub(super) fn check<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
     summary: &mut Summary,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
-    (summary.format, summary.end_known) = (FORMAT, true);
+    (summary.format, summary.end_known, summary.understood) = (FORMAT, true, true);
     let mut dump = Reader { source, offset_size: 0, minor: 0, contents: false };
     let algorithm = match dump.header(summary)? {
         Header::Dump(algorithm) => algorithm,
         Header::Other(kind, text) => {
-            summary.end_known = false;
+            (summary.end_known, summary.understood) = (false, false);
             findings.say(kind, text);
             return Ok(());
         }
@@ -94,6 +100,8 @@ pub(super) fn check<S: Stream + ?Sized>(
     if algorithm == Algorithm::Lz4 && !pending.is_empty() {
         let text = "the data of the dump is compressed with lz4, which is not decompressed here: only the structure around it was checked";
         findings.say(Kind::NoEndKnown, text);
+        // Of a level nothing is claimed that wasn't decoded.
+        (summary.end_known, summary.understood) = (false, false);
     }
     let left = pending.len();
     Blocks { dump, inner: Inner::new(algorithm)?, entries, pending, left }.check(findings)
@@ -121,7 +129,7 @@ pub(in crate::formats) struct Contents {
 
 /// Reads `toc.dat`.
 pub(in crate::formats) fn contents<S: Stream + ?Sized>(stream: &mut S) -> Result<Contents, Stop> {
-    let mut source = Source { head: Vec::new(), whole: false, used: 0, rest: stream, position: 0 };
+    let mut source = Source { head: Vec::new(), whole: false, used: 0, rest: stream, position: 0, promised: true };
     read_contents(&mut source).map_err(|fault| match fault {
         Fault::Wrong(finding) => Stop::Damaged(Finding::new(finding.kind, format_args!("toc.dat: {}", finding.text))),
         Fault::Stop(stop) => stop,
@@ -134,7 +142,8 @@ fn read_contents<S: Stream + ?Sized>(source: &mut Source<'_, S>) -> Result<Conte
     if mark != MAGIC {
         return Err(structure("it doesn't begin as a table of contents of pg_dump"));
     }
-    let mut summary = Summary { format: TOC_FORMAT, end_known: true, unpacked: 0, members: None, created: None };
+    let mut summary =
+        Summary { format: TOC_FORMAT, end_known: true, understood: true, unpacked: 0, members: None, created: None };
     let mut reader = Reader { source, offset_size: 0, minor: 0, contents: true };
     if let Header::Other(_, text) = reader.header_behind_mark(&mut summary)? {
         return Ok(Contents { unknown: Some(text), ..Contents::default() });

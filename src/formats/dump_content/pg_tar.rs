@@ -29,7 +29,7 @@ pub(super) fn check<S: Stream + ?Sized>(
     summary: &mut Summary,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
-    (summary.format, summary.end_known) = (FORMAT, true);
+    (summary.format, summary.end_known, summary.understood) = (FORMAT, true, true);
     let mut members = Members::default();
     let walked = tar::check_watched(source, false, Some(&mut members), findings);
     match walked {

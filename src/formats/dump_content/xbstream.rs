@@ -51,7 +51,7 @@ pub(super) fn check<S: Stream + ?Sized>(
     summary: &mut Summary,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
-    (summary.format, summary.end_known) = (FORMAT, true);
+    (summary.format, summary.end_known, summary.understood) = (FORMAT, true, true);
     let mut files: BTreeMap<Box<[u8]>, File> = BTreeMap::new();
     while !source.at_end()? {
         let at = source.position;

@@ -4,8 +4,8 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::domain::attempt::{Attempt, Outcome};
+use crate::domain::automation::matcher::Matcher;
 use crate::domain::automation::record::example;
-use crate::domain::automation::rule::Matcher;
 use crate::domain::automation::telling;
 use crate::domain::inventory::SourceView;
 use crate::domain::local_time::When;
@@ -42,7 +42,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn rule(name: &str, template: Template) -> Rule {
     Rule {
         name: name.into(),
-        matchers: vec![Matcher::parse("alertname = Corrupt").unwrap()],
+        matchers: vec![Matcher::equal("alertname", "Corrupt")],
         receiver: None,
         severities: Vec::new(),
         status: Status::Firing,
@@ -86,6 +86,8 @@ fn inventory(blind: bool) -> Inventory {
         file: "f".into(),
         size: 1,
         modified: None,
+        changed: None,
+        log: None,
         duration: None,
         guest_name: None,
         note: None,

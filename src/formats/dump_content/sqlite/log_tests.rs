@@ -29,7 +29,7 @@ fn run(database: &[u8], beside: &[(Beside, &[u8])]) -> (Summary, Vec<Finding>) {
     let mut companions = Companions::default();
     files.iter_mut().for_each(|(kind, bytes)| companions.add(*kind, bytes));
     let mut stream = Bytes { left: database, step: 1000 };
-    let summary = check_beside(&mut stream, &mut companions, &mut findings).unwrap();
+    let summary = check_beside(&mut stream, &mut companions, false, &mut findings).unwrap();
     (summary, findings.into_vec())
 }
 
