@@ -17,6 +17,7 @@ pub mod smtp;
 pub mod store;
 pub mod syslog;
 pub mod telegram;
+pub mod tree;
 pub mod vzdump_dir;
 mod web_client;
 pub mod webhook_out;

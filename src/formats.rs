@@ -4,9 +4,11 @@
 
 pub mod alertmanager;
 pub mod archive;
+pub mod beside;
 pub mod bzip2;
 pub mod checksum_file;
 pub mod container_config;
+pub mod crc;
 pub mod dump_content;
 pub mod dump_pattern;
 pub mod foreign_name;
@@ -15,6 +17,8 @@ pub mod gzip;
 pub mod input;
 pub mod lzop;
 pub mod matchers;
+mod pg_data;
+pub mod set;
 pub mod stream;
 pub mod sum;
 pub mod tar;
@@ -24,4 +28,3 @@ pub mod vzdump_log;
 pub mod vzdump_name;
 pub mod zstd;
 
-pub use crate::domain::printable;

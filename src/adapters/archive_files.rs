@@ -2,16 +2,18 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
 
-use super::directory::facts_of;
+use super::directory::{facts_of, with_companions};
+use super::tree::OpenTree;
 use crate::domain::attempt::Sidecar;
 use crate::domain::proof::ArchiveId;
 use crate::domain::run::FileFacts;
 use crate::engine::ports::{Archives, FurtherSidecar, OpenArchive};
+use crate::formats::beside::{Beside, ReadAt};
 
 /// No more is read of a checksum file.
 const MAX_SIDECAR: u64 = 64 << 10;
@@ -23,6 +25,9 @@ pub struct ArchiveFiles;
 impl Archives for ArchiveFiles {
     fn open(&self, archive: &ArchiveId) -> io::Result<Box<dyn OpenArchive>> {
         let path = path_of(archive)?;
+        if fs::symlink_metadata(&path)?.is_dir() {
+            return Ok(Box::new(OpenTree::open(path)?));
+        }
         // Neither a device nor a pipe: opening one could hang, and reading it has no end.
         let file = File::options().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(&path)?;
         let metadata = file.metadata()?;
@@ -33,10 +38,10 @@ impl Archives for ArchiveFiles {
         if is_made_up(&file) {
             return Err(io::Error::other("it is made by the kernel while it is read: no file on a disk"));
         }
+        let seen = Seen::beside(&path, Identity::of(&metadata))?;
         // Only advice: read ahead further, this is one long read.
         let _ = fadvise(&file, 0, None, Advice::Sequential);
-        let identity = (metadata.dev(), metadata.ino());
-        Ok(Box::new(Opened { path, file, identity, facts: facts_of(&metadata), read: 0, sidecars: None }))
+        Ok(Box::new(Opened { path, file, seen, read: 0, sidecars: None }))
     }
 }
 
@@ -77,12 +82,75 @@ fn path_of(archive: &ArchiveId) -> io::Result<PathBuf> {
 struct Opened {
     path: PathBuf,
     file: File,
-    identity: (u64, u64),
-    facts: FileFacts,
+    seen: Seen,
     /// Bytes that were read so far.
     read: u64,
     /// All checksum files, the first one in front, once they were read.
     sidecars: Option<Vec<FurtherSidecar>>,
+}
+
+/// A file, and not another one in its place. Its mode or owner may change meanwhile.
+#[derive(Debug, Clone, Copy)]
+struct Identity {
+    file: (u64, u64),
+    facts: FileFacts,
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file && self.facts.same_write(other.facts)
+    }
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self { file: (metadata.dev(), metadata.ino()), facts: facts_of(metadata) }
+    }
+}
+
+/// A file and what lies beside it and belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Seen {
+    file: Identity,
+    beside: [Option<Identity>; Beside::ALL.len()],
+}
+
+impl Seen {
+    /// Looks what lies beside a file. What is there and is no regular file is an error: who opens the database next
+    /// would follow it.
+    fn beside(path: &Path, file: Identity) -> io::Result<Self> {
+        let mut beside = [None; Beside::ALL.len()];
+        for (kind, found) in Beside::ALL.into_iter().zip(&mut beside) {
+            *found = match fs::symlink_metadata(companion(path, kind)) {
+                Ok(metadata) if metadata.is_file() => Some(Identity::of(&metadata)),
+                Ok(_) => {
+                    return Err(io::Error::other(format!("its {} file is a link or a special file", kind.ending())));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(Self { file, beside })
+    }
+
+    fn facts(&self) -> FileFacts {
+        let parts = Beside::ALL.into_iter().zip(self.beside).filter_map(|(kind, found)| Some((kind, found?.facts)));
+        with_companions(self.file.facts, parts)
+    }
+}
+
+fn companion(path: &Path, kind: Beside) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(kind.ending());
+    beside.into()
+}
+
+struct FileAt(File);
+
+impl ReadAt for FileAt {
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
 }
 
 impl Read for Opened {
@@ -91,7 +159,7 @@ impl Read for Opened {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
         self.read += count as u64;
-        let (read, size) = (self.read, self.facts.size);
+        let (read, size) = (self.read, self.seen.file.facts.size);
         if read > size {
             let text = format!("it goes on behind its size of {size} bytes: it is written to, or no file on a disk");
             return Err(io::Error::other(text));
@@ -148,7 +216,7 @@ impl Opened {
 
 impl OpenArchive for Opened {
     fn facts(&self) -> FileFacts {
-        self.facts
+        self.seen.facts()
     }
 
     fn unchanged(&mut self) -> io::Result<bool> {
@@ -157,7 +225,22 @@ impl OpenArchive for Opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        Ok((now.dev(), now.ino()) == self.identity && facts_of(&now).same_write(self.facts))
+        Ok(Seen::beside(&self.path, Identity::of(&now))? == self.seen)
+    }
+
+    fn companions(&mut self) -> io::Result<Vec<(Beside, Box<dyn ReadAt + Send>)>> {
+        let mut opened: Vec<(Beside, Box<dyn ReadAt + Send>)> = Vec::new();
+        for (kind, seen) in Beside::ALL.into_iter().zip(self.seen.beside) {
+            let Some(seen) = seen else { continue };
+            let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+            let path = companion(&self.path, kind);
+            let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
+            if Identity::of(&file.metadata()?) != seen {
+                return Err(io::Error::other(format!("its {} file changed meanwhile", kind.ending())));
+            }
+            opened.push((kind, Box::new(FileAt(file))));
+        }
+        Ok(opened)
     }
 
     fn sidecar(&mut self) -> io::Result<Option<(Sidecar, Vec<u8>)>> {

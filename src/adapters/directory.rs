@@ -14,9 +14,10 @@ use jiff::Timestamp;
 use walkdir::WalkDir;
 
 use crate::domain::look::{Capacity, ErrorKind, LookError, RootListing};
-use crate::domain::run::FileFacts;
+use crate::domain::printable::printable;
+use crate::domain::run::{FileFacts, Together};
+use crate::formats::beside::Beside;
 use crate::formats::foreign_name;
-use crate::formats::printable::printable;
 
 /// More names than this in one root are refused: nobody keeps so many backups in a place, and memory is bounded.
 pub const MAX_ENTRIES: usize = 1_000_000;
@@ -224,6 +225,18 @@ pub fn facts_of(metadata: &fs::Metadata) -> FileFacts {
     // A time that can't be represented is no witness: as far off as can be.
     let modified = time(metadata.mtime(), metadata.mtime_nsec()).unwrap_or(Timestamp::MAX);
     FileFacts { size: metadata.len(), modified, changed: time(metadata.ctime(), metadata.ctime_nsec()) }
+}
+
+/// Size and last write of a file with what lies beside it and belongs to it. A scan and a reading must agree on them.
+pub fn with_companions(file: FileFacts, beside: impl IntoIterator<Item = (Beside, FileFacts)>) -> FileFacts {
+    let mut beside = beside.into_iter().peekable();
+    if beside.peek().is_none() {
+        return file;
+    }
+    let mut together = Together::default();
+    together.add(b"", file);
+    beside.for_each(|(kind, facts)| together.add(kind.ending().as_bytes(), facts));
+    together.facts().unwrap_or(file)
 }
 
 /// The text of a small file: at most `head` bytes of its beginning and the rest up to `limit` of its end.

@@ -8,14 +8,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use walkdir::DirEntry;
 
-use super::directory::{self, Listed, Root, each_root, facts, look_error, special};
+use super::directory::{self, Listed, Root, each_root, facts, look_error, special, with_companions};
+use super::tree::{self, Tree};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day, resolve_time};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
-use crate::domain::run::{FileFacts, of_dump, of_dump_begun};
+use crate::domain::printable::printable;
+use crate::domain::run::{FileFacts, of_directory, of_dump, of_dump_begun};
 use crate::engine::ports::Source;
+use crate::formats::beside::Beside;
 use crate::formats::dump_pattern::{DumpName, DumpPattern, NameTime};
-use crate::formats::printable::printable;
+use crate::formats::set::Marks;
 
 /// A source of dump files.
 pub struct DumpDir {
@@ -37,6 +40,8 @@ struct Dump {
     path: Box<str>,
     name: DumpName,
     entry: DirEntry,
+    /// What names in it say, if it is a directory.
+    marks: Option<Marks>,
 }
 
 impl DumpDir {
@@ -73,8 +78,9 @@ fn look_at(
     let depth = patterns.iter().map(DumpPattern::depth).max().unwrap_or(1);
     let mut listing = RootListing::default();
     let Listed { entries, foreign } = root.list(depth, |name| patterns.iter().any(|pattern| pattern.spells(name)))?;
-    let (dumps, others) = classify(root, entries, patterns, &mut listing);
-    let examined = directory::parallel(&dumps, |dump| facts(dump.entry.path()));
+    let (mut dumps, mut others) = classify(root, entries, patterns, &mut listing);
+    directories(&mut dumps, &mut others, &mut listing)?;
+    let examined = directory::parallel(&dumps, |dump| facts_with_companions(dump, &others));
     let mut sizes = HashMap::with_capacity(dumps.len());
     for (dump, facts) in dumps.iter().zip(examined) {
         match facts {
@@ -108,6 +114,23 @@ fn look_at(
 struct Others {
     sidecars: HashSet<Box<str>>,
     unfinished: Vec<DirEntry>,
+    /// Directories that a pattern fits.
+    directories: Vec<(Box<str>, DumpName, DirEntry)>,
+    /// Files that belong to a database, by its path.
+    beside: HashMap<Box<str>, Vec<(Beside, DirEntry)>>,
+}
+
+/// Size and last write of a dump, with what belongs to it.
+fn facts_with_companions(dump: &Dump, others: &Others) -> io::Result<Option<FileFacts>> {
+    if dump.marks.is_some() {
+        return Tree::list(dump.entry.path()).map(|tree| tree.facts());
+    }
+    let Some(file) = facts(dump.entry.path())? else { return Ok(None) };
+    let mut beside = Vec::new();
+    for (kind, entry) in others.beside.get(&dump.path).into_iter().flatten() {
+        beside.extend(facts(entry.path())?.map(|facts| (*kind, facts)));
+    }
+    Ok(Some(with_companions(file, beside)))
 }
 
 fn classify(
@@ -119,23 +142,31 @@ fn classify(
     let mut dumps = Vec::with_capacity(entries.len());
     let mut others = Others::default();
     for entry in entries {
+        let directory = entry.file_type().is_dir();
         let relative = entry.path().strip_prefix(&root.path).unwrap_or(entry.path());
         let Some(path) = relative.to_str() else {
-            if entry.file_type().is_dir() {
-                continue;
+            if !directory {
+                listing.pass_over(printable(relative.as_os_str().as_encoded_bytes()), "its name is not UTF-8");
             }
-            listing.pass_over(printable(relative.as_os_str().as_encoded_bytes()), "its name is not UTF-8");
             continue;
         };
         let path: Box<str> = path.into();
+        if directory {
+            if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
+                others.directories.push((path, name, entry));
+            }
+            continue;
+        }
         if !entry.file_type().is_file() {
             if patterns.iter().any(|pattern| pattern.read(&path).is_some()) {
                 pass_over_special(&entry, &printable(path.as_bytes()), listing);
             }
         } else if sidecar_kind(&path).is_some() {
             others.sidecars.insert(path);
+        } else if let Some((database, kind)) = Beside::of_name(&path) {
+            others.beside.entry(database.into()).or_default().push((kind, entry));
         } else if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
-            dumps.push(Dump { path, name, entry });
+            dumps.push(Dump { path, name, entry, marks: None });
         } else if patterns.iter().any(|pattern| pattern.is_unfinished(&path)) {
             others.unfinished.push(entry);
         } else if patterns.iter().any(|pattern| pattern.almost_reads(&path)) {
@@ -143,7 +174,51 @@ fn classify(
             listing.pass_over(printable(path.as_bytes()), why);
         }
     }
+    let known: HashSet<&str> = dumps.iter().map(|dump| &*dump.path).collect();
+    let alone: Vec<Box<str>> = others.beside.keys().filter(|database| !known.contains(&***database)).cloned().collect();
+    for (database, (kind, entry)) in
+        alone.iter().flat_map(|it| others.beside.remove(it).into_iter().flatten().map(move |found| (it, found)))
+    {
+        // Only its name is that of a log.
+        let path: Box<str> = format!("{database}{}", kind.ending()).into();
+        if let Some(name) = patterns.iter().find_map(|pattern| pattern.read(&path)) {
+            dumps.push(Dump { path, name, entry, marks: None });
+        }
+    }
     (dumps, others)
+}
+
+/// Directories that are one backup each. What lies in them is none of its own.
+fn directories(dumps: &mut Vec<Dump>, others: &mut Others, listing: &mut RootListing) -> Result<(), LookError> {
+    let mut found: Vec<Dump> = Vec::new();
+    for (path, name, entry) in std::mem::take(&mut others.directories) {
+        let marks = match tree::marks(entry.path()) {
+            Ok(marks) => marks,
+            Err(error) => return Err(look_error("reading", entry.path(), &error)),
+        };
+        match marks {
+            Some(marks) if marks.kind().is_some() => found.push(Dump { path, name, entry, marks: Some(marks) }),
+            Some(_) => {
+                listing.pass_over(printable(path.as_bytes()), "is a directory, and no kind of backup that is known")
+            }
+            None => {}
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut below: Vec<String> = found.iter().map(|it| format!("{}/", it.path)).collect();
+    below.sort_unstable();
+    // One within another is a part of it.
+    below.dedup_by(|inner, outer| inner.starts_with(&**outer));
+    let is_below = |path: &str| {
+        let at = below.partition_point(|directory| **directory <= *path);
+        at > 0 && path.starts_with(&*below[at - 1])
+    };
+    dumps.retain(|dump| !is_below(&dump.path));
+    found.retain(|dump| !is_below(&dump.path));
+    dumps.append(&mut found);
+    Ok(())
 }
 
 /// A link such as `latest.sql.gz` would count a dump twice; of one that leads nowhere nobody knows what it stands for.
@@ -172,7 +247,10 @@ fn attempt(
     Attempt {
         item: dump.name.item.clone(),
         started,
-        outcome: of_dump_begun(started, of_dump(&dump.path, facts, grew, sidecar, now)),
+        outcome: match dump.marks {
+            Some(marks) => of_dump_begun(started, of_directory(facts, grew, marks.ended(), now)),
+            None => of_dump_begun(started, of_dump(&dump.path, facts, grew, sidecar, now)),
+        },
         file: printable(dump.path.as_bytes()).into(),
         size: facts.size,
         modified: Some(facts.modified),

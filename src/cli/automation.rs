@@ -14,10 +14,10 @@ use crate::adapters::store::Shared;
 use crate::app;
 use crate::domain::age;
 use crate::domain::automation::record::{Record, Ruled, Ruling, State};
+use crate::domain::printable::shown;
 use crate::domain::verdict::elapsed;
 use crate::engine::ports::Clock as _;
 use crate::engine::ports::automation::{ActionFilter, ActionStore as _, Page};
-use crate::formats::printable::shown;
 
 /// Actions that a list shows at most.
 const LISTED: u32 = 100;

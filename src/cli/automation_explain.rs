@@ -20,10 +20,10 @@ use crate::domain::automation::occurrence::{Heard, Occurrence, TELLINGS, order, 
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::rule::Rules;
 use crate::domain::inventory::Inventory;
+use crate::domain::printable::shown;
 use crate::engine::ports::Clock as _;
 use crate::engine::ports::ledger::Ledger as _;
 use crate::formats::alertmanager;
-use crate::formats::printable::shown;
 
 /// Wishes that one question to the store is about.
 const AT_ONCE: usize = 256;

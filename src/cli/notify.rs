@@ -12,9 +12,9 @@ use crate::adapters::clock::SystemClock;
 use crate::app;
 use crate::domain::notice::dedup::Why;
 use crate::domain::notice::{Message, Notice, Phase, Severity, Topic};
+use crate::domain::printable::{printable, shown};
 use crate::engine::ports::Clock as _;
 use crate::engine::ports::notices::{Line, NoticeStores as _, Sent};
-use crate::formats::printable::{printable, shown};
 
 #[derive(Debug, Args)]
 pub(super) struct Notify {

@@ -11,8 +11,8 @@ use super::verify::Passed;
 use super::verify_run::Outcome;
 use crate::domain::age;
 use crate::domain::finding::Severity;
+use crate::domain::printable::printable;
 use crate::domain::proof::{Conclusion, Evidence, Verification};
-use crate::formats::printable::printable;
 
 /// Everything that came of a run.
 #[derive(Debug, Serialize)]

@@ -99,6 +99,8 @@ kinds! {
         MountPointMissing = "mount_point_missing",
         /// A dump lacks the end that its program writes last.
         DumpIncomplete = "dump_incomplete",
+        /// A file or member that another part of the backup names is not there.
+        MemberMissing = "member_missing",
         /// The structure of a dump is wrong.
         DumpStructure = "dump_structure",
         /// Something that is none of a dump stands in it or in its place: a message of a program, an error, a page.
@@ -134,10 +136,14 @@ kinds! {
         VmstateShort = "vmstate_short",
         /// A file that belongs to it (`-wal`) may be missing.
         CompanionMissing = "companion_missing",
+        /// The last transaction in a write-ahead log is not whole.
+        LogCut = "log_cut",
         /// A message of a program stands behind the data of a dump, or the dump says that it lacks something.
         DumpMessage = "dump_message",
         /// Pages of a database that belong to nothing and are not free.
         UnusedPages = "unused_pages",
+        /// A file that the list of a backup doesn't have.
+        ExtraFile = "extra_file",
         /// A version of its format that isn't known here: nothing was checked.
         UnknownVersion = "unknown_version",
         /// The checksum file beside it can't be understood.
@@ -152,6 +158,8 @@ kinds! {
         ClippedBytes = "clipped_bytes",
         /// A format without an end marker: that it is whole can't be told.
         NoEndKnown = "no_end_known",
+        /// A database that was in use with a write-ahead log, and has none beside it.
+        LogAbsent = "log_absent",
         /// The file was written again since an earlier reading.
         Rewritten = "rewritten",
         /// A volume that the configuration leaves out of backups.

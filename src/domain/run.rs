@@ -142,6 +142,45 @@ impl FileFacts {
     }
 }
 
+/// Facts of files that are one backup.
+///
+/// Size is the sum and the last write the newest one, to the second. What is below the second is a fingerprint of all
+/// names, sizes and times: another one of the files written again is another backup, and no bit rot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Together {
+    size: u64,
+    newest: Option<Timestamp>,
+    changed: Option<Timestamp>,
+    /// Whether the last change of an inode isn't known.
+    unknown: bool,
+    print: u64,
+}
+
+impl Together {
+    /// One more of them; the order makes no difference.
+    pub fn add(&mut self, name: &[u8], facts: FileFacts) {
+        self.size = self.size.saturating_add(facts.size);
+        self.newest = self.newest.max(Some(facts.modified));
+        self.changed = self.changed.max(facts.changed);
+        self.unknown |= facts.changed.is_none();
+        let time = facts.modified.as_nanosecond().to_le_bytes();
+        let parts = name.iter().chain(&[0]).chain(&facts.size.to_le_bytes()).chain(&time).copied().collect::<Vec<u8>>();
+        // FNV-1a.
+        let hash = parts.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        self.print = self.print.wrapping_add(hash);
+    }
+
+    /// What they are together; `None` of nothing.
+    pub fn facts(self) -> Option<FileFacts> {
+        let newest = self.newest?;
+        let print = i32::try_from(self.print % 1_000_000_000).unwrap_or_default();
+        let modified = Timestamp::new(newest.as_second(), print).unwrap_or(newest);
+        Some(FileFacts { size: self.size, modified, changed: self.changed.filter(|_| !self.unknown) })
+    }
+}
+
 /// The log of a run.
 #[derive(Debug, Clone)]
 pub enum LogFacts {
@@ -371,6 +410,21 @@ pub fn of_dump(file: &str, facts: FileFacts, grew: bool, sidecar: Option<Sidecar
         failed("the file is empty, or the compressed form of nothing")
     } else {
         Outcome::Complete { warning: None }
+    }
+}
+
+/// The outcome of a directory of files that is one backup. `ended`: whether what its program writes last is there, if it
+/// writes such a thing; an error says what isn't.
+pub fn of_directory(facts: FileFacts, grew: bool, ended: Result<bool, &str>, now: Timestamp) -> Outcome {
+    let settle = if ended == Ok(true) { SETTLE } else { LONG_SETTLE };
+    if grew || written_within(settle, facts.modified, now) {
+        let last_write = not_after(facts.modified, now).known().unwrap_or(now);
+        return Outcome::Running { last_write };
+    }
+    match ended {
+        Err(why) => failed(why),
+        Ok(_) if facts.size == 0 => failed("all files of the directory are empty"),
+        Ok(_) => Outcome::Complete { warning: None },
     }
 }
 

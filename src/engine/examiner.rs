@@ -16,11 +16,13 @@ use crate::domain::age;
 use crate::domain::attempt::Sidecar;
 use crate::domain::finding::{Findings, Kind};
 use crate::domain::ids::ItemId;
+use crate::domain::printable::printable;
 use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
 use crate::domain::run::FileFacts;
 use crate::formats::archive::{self, CannotCheck, Checked, Request};
+use crate::formats::beside::{Companions, ReadAt};
 use crate::formats::checksum_file::{self, ChecksumFileError};
-use crate::formats::printable::printable;
+use crate::formats::set::{self, Files, Member};
 use crate::formats::sum::{self, Sum};
 
 /// What is to be read.
@@ -148,22 +150,42 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         }
     };
     let facts = file.facts();
+    let limits = Limits { control, allowance, begun: Instant::now() };
+    let directory = file.files().map(|files| {
+        let mut files = GuardFiles { files, limits };
+        set::check(&mut files, job.level, &|| limits.check()).map_err(|error: CannotCheck| error.to_string())
+    });
+    if let Some(result) = directory {
+        return settle(&mut *file, control, facts, result);
+    }
     let sidecars = || file.sidecar().and_then(|first| Ok((first, file.further_sidecars()?)));
     let (sidecar, mut further) = match control.calls.make(sidecars) {
         Ok((sidecar, further)) => (sidecar, FurtherSums::of(further)),
         Err(error) => return Looked::failed(Some(facts), format_args!("its checksum file could not be read: {error}")),
+    };
+    let beside = match control.calls.make(|| file.companions()) {
+        Ok(beside) => beside,
+        Err(error) => {
+            return Looked::failed(Some(facts), format_args!("what lies beside it could not be opened: {error}"));
+        }
     };
     let request = Request {
         name: &job.archive.file,
         wanted: job.level,
         sidecar: sidecar.as_ref().map(|(kind, text)| (*kind, &**text)),
     };
-    let limits = Limits { control, allowance, begun: Instant::now() };
     let guard = Guard { file: &mut *file, limits, further: &mut further };
-    let result = archive::check_while(guard, request, &|| limits.check())
+    let mut beside: Vec<_> = beside.into_iter().map(|(kind, file)| (kind, GuardAt { file, limits })).collect();
+    let mut companions = Companions::default();
+    beside.iter_mut().for_each(|(kind, file)| companions.add(*kind, file));
+    let result = archive::check_beside(guard, companions, request, &|| limits.check())
         .map(|checked| further.judge(checked))
         .map_err(|error: CannotCheck| error.to_string());
-    // What changed or went away while it was read was not seen as it is, whatever was found.
+    settle(&mut *file, control, facts, result)
+}
+
+/// What changed or went away while it was read was not seen as it is, whatever was found.
+fn settle(file: &mut dyn OpenArchive, control: &Control, facts: FileFacts, result: Result<Checked, String>) -> Looked {
     match control.calls.make(|| file.unchanged()) {
         Ok(true) => Looked { facts: Some(facts), result, gone: false },
         Ok(false) => Looked::failed(Some(facts), "it changed, moved or disappeared while it was read"),
@@ -251,6 +273,47 @@ impl Limits<'_> {
         }
         Ok(())
     }
+
+    /// Counts what was read, and waits where others read as well.
+    fn count(&self, count: usize) -> io::Result<usize> {
+        self.control.read.fetch_add(count as u64, Ordering::Relaxed);
+        if !self.allowance.throttle.take(count as u64, || self.control.is_stopped()) {
+            return Err(stopped());
+        }
+        Ok(count)
+    }
+}
+
+/// The files of a directory, read within what is allowed.
+struct GuardFiles<'a> {
+    files: &'a mut dyn Files,
+    limits: Limits<'a>,
+}
+
+impl Files for GuardFiles<'_> {
+    fn members(&self) -> &[Member] {
+        self.files.members()
+    }
+
+    fn open(&mut self, index: usize) -> io::Result<Box<dyn Read + '_>> {
+        self.limits.check()?;
+        let files = &mut *self.files;
+        let file = self.limits.control.calls.make(move || files.open(index))?;
+        Ok(Box::new(GuardRead { file, limits: self.limits }))
+    }
+}
+
+struct GuardRead<'a> {
+    file: Box<dyn Read + 'a>,
+    limits: Limits<'a>,
+}
+
+impl Read for GuardRead<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.limits.check()?;
+        let count = self.limits.control.calls.make(|| self.file.read(buffer))?;
+        self.limits.count(count)
+    }
 }
 
 /// Reads within what is allowed.
@@ -262,14 +325,23 @@ struct Guard<'a> {
 
 impl Read for Guard<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let limits = self.limits;
-        limits.check()?;
-        let count = limits.control.calls.make(|| self.file.read(buffer))?;
+        self.limits.check()?;
+        let count = self.limits.control.calls.make(|| self.file.read(buffer))?;
         self.further.update(&buffer[..count]);
-        limits.control.read.fetch_add(count as u64, Ordering::Relaxed);
-        if !limits.allowance.throttle.take(count as u64, || limits.control.is_stopped()) {
-            return Err(stopped());
-        }
-        Ok(count)
+        self.limits.count(count)
+    }
+}
+
+/// The same, at any place.
+struct GuardAt<'a> {
+    file: Box<dyn ReadAt + Send>,
+    limits: Limits<'a>,
+}
+
+impl ReadAt for GuardAt<'_> {
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.limits.check()?;
+        let count = self.limits.control.calls.make(|| self.file.read_at(buffer, offset))?;
+        self.limits.count(count)
     }
 }

@@ -16,6 +16,8 @@ use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{Look, SourceSpec};
 use crate::domain::proof::{ArchiveId, FirstSight, Level, Verification};
 use crate::domain::run::FileFacts;
+use crate::formats::beside::{Beside, ReadAt};
+use crate::formats::set::Files;
 
 /// A place where backups live.
 pub trait Source: Send + 'static {
@@ -103,6 +105,17 @@ pub trait OpenArchive: Read + Send {
 
     /// The checksum file that lies beside it: its kind and what it says.
     fn sidecar(&mut self) -> io::Result<Option<(Sidecar, Vec<u8>)>>;
+
+    /// What lies beside it and belongs to it, if it is a database. Facts and [`unchanged`](Self::unchanged) are of all
+    /// of them.
+    fn companions(&mut self) -> io::Result<Vec<(Beside, Box<dyn ReadAt + Send>)>> {
+        Ok(Vec::new())
+    }
+
+    /// Its files, if it is a directory: there is nothing to be read of itself then.
+    fn files(&mut self) -> Option<&mut dyn Files> {
+        None
+    }
 
     /// Further checksum files: of another kind, or beside the file that a link leads to.
     fn further_sidecars(&mut self) -> io::Result<Vec<FurtherSidecar>> {

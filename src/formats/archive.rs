@@ -7,6 +7,7 @@
 
 use std::io::{self, Read};
 
+use super::beside::Companions;
 use super::checksum_file;
 use super::input::Input;
 use super::printable::printable;
@@ -172,11 +173,22 @@ pub fn check_while(
     request: Request<'_>,
     go_on: &dyn Fn() -> io::Result<()>,
 ) -> Result<Checked, CannotCheck> {
+    check_beside(reader, Companions::default(), request, go_on)
+}
+
+/// The same, with what lies beside the file and belongs to it.
+pub fn check_beside(
+    reader: impl Read,
+    mut companions: Companions<'_>,
+    request: Request<'_>,
+    go_on: &dyn Fn() -> io::Result<()>,
+) -> Result<Checked, CannotCheck> {
     let mut findings = Findings::default();
     let sidecar = expected_sum(request, &mut findings);
     let mut input = Input::with_sum(reader, sidecar.as_ref().map(|(kind, _)| Sum::new(*kind)));
     let mut evidence = Evidence::default();
-    let mut reached = match examine(&mut input, request, go_on, &mut evidence, &mut findings) {
+    let asked = Asked { request, go_on, companions: &mut companions };
+    let mut reached = match examine(&mut input, asked, &mut evidence, &mut findings) {
         Ok(level) => Some(level),
         Err(Stop::Damaged(finding)) => {
             findings.add(finding);
@@ -187,8 +199,8 @@ pub fn check_while(
     };
     let mut digest = None;
     if request.wanted > Level::Present {
-        match stream::drain(&mut input) {
-            Ok(_) => digest = Some(Digest(input.digest())),
+        match stream::drain(&mut input).and_then(|_| companions.digest(input.digest())) {
+            Ok(whole) => digest = Some(Digest(whole)),
             // What was found stands; the file as a whole wasn't seen.
             Err(Stop::Read(error)) if !findings.damaged() => return Err(error.into()),
             Err(_) => {}
@@ -230,14 +242,21 @@ fn compare_sums(kind: Sidecar, wanted: &str, found: &str, findings: &mut Finding
     }
 }
 
+/// What is asked of a file, and what else there is to answer it.
+struct Asked<'a, 'b, 'c> {
+    request: Request<'a>,
+    go_on: &'a dyn Fn() -> io::Result<()>,
+    companions: &'b mut Companions<'c>,
+}
+
 /// Reads as much as the wanted level needs.
 fn examine<R: Read>(
     input: &mut Input<R>,
-    request: Request<'_>,
-    go_on: &dyn Fn() -> io::Result<()>,
+    asked: Asked<'_, '_, '_>,
     evidence: &mut Evidence,
     findings: &mut Findings,
 ) -> Result<Level, Stop> {
+    let Asked { request, go_on, companions } = asked;
     let shape = Shape::of_name(request.name);
     let head = input.peek(32)?;
     if head.is_empty() {
@@ -248,7 +267,7 @@ fn examine<R: Read>(
     if request.wanted == Level::Present {
         return Ok(Level::Present);
     }
-    let mut opened = Counted { count: 0, asked: 0, go_on, inner: open(input, container)? };
+    let mut opened = Counted::new(open(input, container)?, go_on);
     if let Container::Opaque(name) = container {
         let text = format!("{name} is not decoded here: only that the file is there and stays the same is checked");
         findings.say(Kind::NoEndKnown, text);
@@ -256,7 +275,7 @@ fn examine<R: Read>(
         return Ok(Level::Present);
     }
     let result = match request.wanted {
-        Level::Complete => structure(&mut opened, shape.structure, evidence, findings),
+        Level::Complete => structure(&mut opened, companions, shape.structure, evidence, findings),
         Level::Present | Level::Decodes => stream::drain(&mut opened).map(|_| Level::Decodes),
     };
     evidence.unpacked = opened.count;
@@ -271,7 +290,7 @@ fn examine<R: Read>(
     Ok(level)
 }
 
-fn open<'a, R: Read>(input: &'a mut Input<R>, container: Container) -> Result<Box<dyn Stream + 'a>, Stop> {
+pub(super) fn open<'a, R: Read>(input: &'a mut Input<R>, container: Container) -> Result<Box<dyn Stream + 'a>, Stop> {
     Ok(match container {
         Container::Plain | Container::Opaque(_) => Box::new(Borrowed(input)),
         Container::Zstd => Box::new(zstd::Zstd::new(input)?),
@@ -307,6 +326,7 @@ fn settle(shape: Shape, content: Container, findings: &mut Findings) -> Result<C
 
 fn structure(
     stream: &mut dyn Stream,
+    companions: &mut Companions<'_>,
     structure: Structure,
     evidence: &mut Evidence,
     findings: &mut Findings,
@@ -317,6 +337,9 @@ fn structure(
             let summary = vma::check(stream, findings)?;
             note_machine(&summary, evidence);
             Ok(Level::Complete)
+        }
+        Structure::Tar { container: false } if dump_content::begins_pg_tar(stream.chunk()?) => {
+            self::structure(stream, companions, Structure::Dump, evidence, findings)
         }
         Structure::Tar { container } => {
             evidence.format = Some("tar".into());
@@ -329,7 +352,7 @@ fn structure(
             Ok(Level::Complete)
         }
         Structure::Dump => {
-            let summary = dump_content::check(stream, findings)?;
+            let summary = dump_content::check_beside(stream, companions, false, findings)?;
             evidence.format = Some(summary.format.into());
             evidence.members = summary.members;
             Ok(if summary.end_known { Level::Complete } else { Level::Decodes })
@@ -368,11 +391,17 @@ impl<R: Read> Stream for Borrowed<'_, R> {
 const ASK_EVERY: u32 = 8;
 
 /// Counts what is used of a stream, and asks now and then whether to go on.
-struct Counted<'a, S> {
-    inner: S,
-    count: u64,
+pub(super) struct Counted<'a, S> {
+    pub(super) inner: S,
+    pub(super) count: u64,
     asked: u32,
     go_on: &'a dyn Fn() -> io::Result<()>,
+}
+
+impl<'a, S> Counted<'a, S> {
+    pub(super) fn new(inner: S, go_on: &'a dyn Fn() -> io::Result<()>) -> Self {
+        Self { inner, count: 0, asked: 0, go_on }
+    }
 }
 
 impl<S: Stream> Stream for Counted<'_, S> {

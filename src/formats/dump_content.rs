@@ -5,23 +5,33 @@
 //! | `pg_dump`, `pg_dumpall` as SQL | a comment that is written last |
 //! | `mysqldump`, `mariadb-dump` | a comment that is written last, unless comments were switched off |
 //! | `.dump` of the SQLite shell | `COMMIT;` |
-//! | SQLite database | the page count in its header, and every page that its schema leads to |
+//! | SQLite database | the page count in its header, and every page that its schema leads to, with its `-wal` or `-journal` |
 //! | `pg_dump` custom format | every data block that its table of contents announces |
+//! | `mongodump --archive` | the end of every collection that it begins with |
+//! | `xbstream` | the end of every file, and the files that are written last |
+//! | `pg_dump` tar format | every member that its table of contents names, and the end of the archive |
 //!
 //! Sources: PostgreSQL `src/bin/pg_dump/{pg_dump,pg_dumpall}.c` and `pg_backup_{archiver,custom}.c`; MySQL
 //! `client/mysqldump.c` (`write_header`, `write_footer`); SQLite `src/shell.c.in` and <https://sqlite.org/fileformat2.html>.
-//! Dumps in tar and directory format are none of these.
 
 use jiff::civil::DateTime;
 
+use super::beside::Companions;
 use super::stream::{self, Stop, Stream, drain, read_full};
 use crate::domain::finding::{Finding, Findings, Kind};
 
 mod inner;
 mod misread;
+mod mongodump;
 mod pg_custom;
+mod pg_tar;
 mod sql;
 mod sqlite;
+mod xbstream;
+
+pub(super) use self::pg_custom::{DataFile, contents};
+pub(super) use self::pg_tar::begins as begins_pg_tar;
+pub(super) use self::sql::whole_statements;
 
 /// Bytes of the beginning that tell the format.
 const HEAD: usize = 8 << 10;
@@ -32,8 +42,8 @@ const UNKNOWN: &str = "unknown";
 /// What a dump is, as far as it was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Its format: `pg_dump-sql`, `pg_dumpall-sql`, `pg_dump-custom`, `pg_dump-toc`, `mysqldump-sql`, `sqlite-sql`,
-    /// `sqlite`, `sql`, `text` or `unknown`.
+    /// Its format: `pg_dump-sql`, `pg_dumpall-sql`, `pg_dump-custom`, `pg_dump-tar`, `pg_dump-toc`, `mysqldump-sql`, `sqlite-sql`,
+    /// `sqlite`, `mongodump`, `xbstream`, `sql`, `text` or `unknown`.
     pub format: &'static str,
     /// Whether it can be told that the dump is whole. If not, no finding of damage proves nothing.
     pub end_known: bool,
@@ -59,13 +69,23 @@ pub fn check_promised(
     promised: bool,
     findings: &mut Findings,
 ) -> Result<Summary, Stop> {
+    check_beside(stream, &mut Companions::default(), promised, findings)
+}
+
+/// The same, with what lies beside it if it is a database.
+pub fn check_beside(
+    stream: &mut (impl Stream + ?Sized),
+    companions: &mut Companions<'_>,
+    promised: bool,
+    findings: &mut Findings,
+) -> Result<Summary, Stop> {
     let mut head = vec![0; HEAD];
     let filled = read_full(stream, &mut head)?;
     head.truncate(filled);
     let mut summary =
         Summary { format: UNKNOWN, end_known: false, understood: false, unpacked: 0, members: None, created: None };
     let mut source = Source { whole: filled < HEAD, head, used: 0, rest: stream, position: 0, promised };
-    match dispatch(&mut source, &mut summary, findings) {
+    match dispatch(&mut source, companions, &mut summary, findings) {
         Ok(()) => {}
         Err(Fault::Wrong(finding)) => findings.add(finding),
         Err(Fault::Stop(stop)) => return Err(stop),
@@ -77,13 +97,19 @@ pub fn check_promised(
 
 fn dispatch<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
+    companions: &mut Companions<'_>,
     summary: &mut Summary,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
     if source.head.is_empty() {
         return Err(Fault::wrong(Kind::Empty, "the dump has no content"));
     }
-    for (magic, format) in [(pg_custom::MAGIC, pg_custom::FORMAT), (sqlite::MAGIC, sqlite::FORMAT)] {
+    for (magic, format) in [
+        (pg_custom::MAGIC, pg_custom::FORMAT),
+        (sqlite::MAGIC, sqlite::FORMAT),
+        (mongodump::MAGIC, mongodump::FORMAT),
+        (xbstream::MAGIC, xbstream::FORMAT),
+    ] {
         if source.whole && source.head.len() < magic.len() && magic.starts_with(&source.head) {
             (summary.format, summary.end_known) = (format, true);
             let text = format!("the file ends after {} bytes, in the middle of its first mark", source.head.len());
@@ -93,7 +119,13 @@ fn dispatch<S: Stream + ?Sized>(
     if source.head.starts_with(pg_custom::MAGIC) {
         pg_custom::check(source, summary, findings)
     } else if source.head.starts_with(sqlite::MAGIC) {
-        sqlite::check(source, summary, findings)
+        sqlite::check(source, companions, summary, findings)
+    } else if source.head.starts_with(mongodump::MAGIC) {
+        mongodump::check(source, summary, findings)
+    } else if source.head.starts_with(xbstream::MAGIC) {
+        xbstream::check(source, summary, findings)
+    } else if pg_tar::begins(&source.head) {
+        pg_tar::check(source, summary, findings)
     } else if pg_custom::lacks_mark(&source.head) {
         let text = "the file is a custom dump of pg_dump but for its first mark, “PGDMP”: pg_restore refuses it";
         Err(Fault::wrong(Kind::DumpStructure, text))

@@ -7,8 +7,8 @@
 //! Not judged: what owners, modes and times say, where symbolic links lead, and content. Hard links, symbolic links, devices, directories and pipes have no content, whatever their size field says.
 
 use crate::domain::finding::{Findings, Kind};
+use crate::domain::printable::printable;
 use crate::formats::container_config::{ContainerConfig, MAX_BYTES as MAX_CONFIG};
-use crate::formats::printable::printable;
 use crate::formats::stream::{Stop, Stream, drain, read_full, skip};
 
 mod guest;
@@ -19,7 +19,9 @@ mod refused;
 mod sparse;
 #[cfg(test)]
 mod tests;
+mod watch;
 
+pub use self::watch::Watch;
 use guest::Guest;
 use header::{BLOCK, Header};
 use pax::{Broken, Extended};
@@ -54,9 +56,20 @@ pub fn check(
     wants_guest_config: bool,
     findings: &mut Findings,
 ) -> Result<Summary, Stop> {
+    check_watched(stream, wants_guest_config, None, findings)
+}
+
+/// The same, with somebody who is shown the content of members.
+pub fn check_watched<'a>(
+    stream: &'a mut (impl Stream + ?Sized),
+    wants_guest_config: bool,
+    watch: Option<&'a mut (dyn Watch + 'a)>,
+    findings: &'a mut Findings,
+) -> Result<Summary, Stop> {
     let mut walk = Walk {
         stream,
         findings,
+        watch,
         offset: 0,
         summary: Summary::default(),
         name: Vec::new(),
@@ -88,6 +101,7 @@ pub fn check(
 struct Walk<'a, S: ?Sized> {
     stream: &'a mut S,
     findings: &'a mut Findings,
+    watch: Option<&'a mut (dyn Watch + 'a)>,
     /// Bytes consumed.
     offset: u64,
     summary: Summary,
@@ -288,6 +302,7 @@ impl<S: Stream + ?Sized> Walk<'_, S> {
                 guest.see(&self.name, directory);
                 self.content(stored)?;
             }
+            None if matches!(kind, b'0' | 0 | b'7') => self.shown(stored)?,
             None => self.content(stored)?,
         }
         self.extended.clear();
@@ -418,6 +433,26 @@ impl<S: Stream + ?Sized> Walk<'_, S> {
             guest.found(&self.name, content, self.findings);
         }
         Ok(())
+    }
+
+    /// The content of an ordinary file.
+    fn shown(&mut self, stored: u64) -> Result<(), Stop> {
+        let Some(watch) = self.watch.as_deref_mut() else { return self.content(stored) };
+        watch.begin(&self.name, stored);
+        let mut left = stored;
+        while left > 0 {
+            let chunk = self.stream.chunk()?;
+            let count = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if count == 0 {
+                return Err(self.cut_content(stored - left, stored));
+            }
+            watch.content(&chunk[..count]);
+            self.stream.consume(count);
+            self.offset = self.offset.saturating_add(count as u64);
+            left -= count as u64;
+        }
+        watch.end();
+        self.skip_content(padding(stored), stored, stored)
     }
 
     fn content(&mut self, stored: u64) -> Result<(), Stop> {

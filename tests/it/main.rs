@@ -17,6 +17,7 @@ mod matchers;
 mod notify;
 mod reactor;
 mod scan;
+mod sets;
 mod store;
 mod support;
 mod verify;

@@ -62,14 +62,14 @@ pub struct Server {
 /// Databases that were made so far, for names.
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-fn binaries() -> PathBuf {
+pub fn binaries() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").expect("the package postgresql is installed");
     let newest = versions.flatten().map(|it| it.path().join("bin")).filter(|it| it.join("initdb").exists()).max();
     newest.expect("PostgreSQL's initdb")
 }
 
 /// A command as an ordinary user: PostgreSQL refuses to run as root.
-fn ordinary(program: &Path) -> Command {
+pub fn ordinary(program: &Path) -> Command {
     if !rustix::process::geteuid().is_root() {
         return Command::new(program);
     }
@@ -79,7 +79,7 @@ fn ordinary(program: &Path) -> Command {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let place = tempfile::Builder::new().prefix("fd-pg").tempdir_in("/tmp").unwrap();
         if rustix::process::geteuid().is_root() {
             let given = Command::new("chown").arg("nobody:nogroup").arg(place.path()).status().unwrap();
@@ -111,7 +111,12 @@ impl Server {
         server
     }
 
-    fn run(&self, statement: &str) -> bool {
+    /// Where it lies, and its socket.
+    pub fn place(&self) -> &Path {
+        self.place.path()
+    }
+
+    pub fn run(&self, statement: &str) -> bool {
         let mut psql = Command::new(binaries().join("psql"));
         psql.args(["-X", "-q", "-U", "postgres", "-d", "postgres", "-c", statement, "-h"]).arg(self.place.path());
         psql.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()

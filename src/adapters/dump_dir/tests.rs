@@ -97,6 +97,135 @@ fn a_missing_directory_is_no_empty_one() {
 }
 
 #[test]
+fn a_database_and_its_log_are_one_backup() {
+    use crate::adapters::archive_files::ArchiveFiles;
+    use crate::domain::proof::ArchiveId;
+    use crate::engine::ports::Archives as _;
+
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    put(&path("shop.db"), "pages", "2026-11-01T02:00:00Z");
+    put(&path("shop.db-shm"), "of no use", "2026-11-01T02:00:00Z");
+    let opened = || {
+        let root = place.path().to_str().unwrap().into();
+        let archive = ArchiveId { source: "s".parse().unwrap(), root, file: "shop.db".into() };
+        ArchiveFiles.open(&archive).unwrap()
+    };
+    let facts = || {
+        let found = look(&mut source(place.path(), "{db}*"));
+        let shop = found.attempts.iter().find(|it| &*it.file == "shop.db").unwrap();
+        let facts = FileFacts { size: shop.size, modified: shop.modified.unwrap(), changed: shop.changed };
+        assert_eq!(opened().facts(), facts, "a scan and a reading agree");
+        assert!(!found.attempts.iter().any(|it| it.file.ends_with("-wal")), "a log is no backup of its own");
+        facts
+    };
+    let alone = facts();
+    assert_eq!((alone.size, alone.modified), (5, "2026-11-01T02:00:00Z".parse().unwrap()));
+    let mut before = opened();
+    put(&path("shop.db-wal"), "log", "2026-11-01T01:00:00Z");
+    assert!(!before.unchanged().unwrap(), "a log that comes while it is read");
+    let with = facts();
+    assert_eq!(with.size, 8);
+    assert_eq!(with.modified.as_second(), alone.modified.as_second());
+    // Written again with as many bytes, and still before the database: not the same backup.
+    put(&path("shop.db-wal"), "LOG", "2026-11-01T01:30:00Z");
+    assert_ne!(facts(), with);
+    put(&path("shop.db-wal"), "log", "2026-11-01T07:59:00Z");
+    let writing = look(&mut source(place.path(), "{db}.db"));
+    assert!(matches!(writing.attempts[0].outcome, Outcome::Running { .. }));
+    // What SQLite would follow and a scan doesn't can't be checked.
+    fs::remove_file(path("shop.db-wal")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", path("shop.db-wal")).unwrap();
+    let archive =
+        ArchiveId { source: "s".parse().unwrap(), root: place.path().to_str().unwrap().into(), file: "shop.db".into() };
+    assert!(ArchiveFiles.open(&archive).is_err());
+}
+
+#[test]
+fn a_name_that_only_looks_like_that_of_a_log_is_a_backup() {
+    let place = tempfile::tempdir().unwrap();
+    put(&place.path().join("mail-journal"), "x", "2026-11-01T02:00:00Z");
+    let found = look(&mut source(place.path(), "{name}"));
+    assert_eq!(&*found.attempts[0].file, "mail-journal");
+}
+
+#[test]
+fn directories_of_a_known_kind_are_one_backup_each() {
+    let place = tempfile::tempdir().unwrap();
+    let at = "2026-11-01T02:00:30Z";
+    let put = |name: &str, text: &str, time: &str| put(&place.path().join(name), text, time);
+    put("shop_20261101_020000/toc.dat", "contents", at);
+    put("shop_20261101_020000/3349.dat.gz", "rows", "2026-11-01T02:00:40Z");
+    put("crm_20261101_020000/metadata.partial", "begun", at);
+    put("crm_20261101_020000/crm.t.sql", "INSERT", at);
+    put("wiki_20261101_020000/metadata", "finished", at);
+    put("wiki_20261101_020000/wiki.t.sql", "INSERT", at);
+    put("pg_20261101_020000/PG_VERSION", "15", at);
+    put("pg_20261101_020000/base/1/1259", "rows", "2026-11-01T07:59:00Z");
+    put("old_20261101_020000/PG_VERSION", "15", at);
+    put("whole_20261101_020000/backup_manifest", "{}", at);
+    put("other_20261101_020000/notes", "x", at);
+    let listing = look(&mut source(place.path(), "{db}_{time}"));
+    let of = |name: &str| listing.attempts.iter().find(|it| it.item.to_string() == format!("dump/{name}")).unwrap();
+    assert_eq!(listing.attempts.len(), 6, "{:?}", listing.attempts);
+    let shop = of("shop");
+    assert!(matches!(shop.outcome, Outcome::Complete { .. }));
+    assert_eq!((&*shop.file, shop.size), ("shop_20261101_020000", 12));
+    assert_eq!(shop.modified.unwrap().as_second(), "2026-11-01T02:00:40Z".parse::<Timestamp>().unwrap().as_second());
+    assert!(matches!(&of("crm").outcome, Outcome::Failed { reason } if reason.contains("metadata.partial")));
+    assert!(matches!(of("wiki").outcome, Outcome::Complete { .. }));
+    assert!(matches!(of("pg").outcome, Outcome::Running { .. }));
+    assert!(matches!(&of("old").outcome, Outcome::Failed { reason } if reason.contains("backup_manifest")));
+    assert!(matches!(of("whole").outcome, Outcome::Complete { .. }));
+    assert_eq!(listing.oddities, 1, "{:?}", listing.odd_names);
+}
+
+#[test]
+fn what_lies_in_a_backup_is_none_of_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let at = "2026-11-01T02:00:30Z";
+    put(&place.path().join("shop/metadata"), "finished", at);
+    put(&place.path().join("shop/crm.sql"), "INSERT", at);
+    put(&place.path().join("loose/crm.sql"), "INSERT", at);
+    let mut source = source(place.path(), "{dir}/{db}.sql");
+    source.patterns.push(DumpPattern::new("{db}", None, None).unwrap());
+    let listing = look(&mut source);
+    let files: Vec<_> = listing.attempts.iter().map(|it| &*it.file).collect();
+    assert_eq!(files, ["loose/crm.sql", "shop"]);
+}
+
+#[test]
+fn no_link_is_followed_out_of_a_backup() {
+    use crate::adapters::archive_files::ArchiveFiles;
+    use crate::domain::proof::ArchiveId;
+    use crate::engine::ports::Archives as _;
+
+    let place = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    put(&elsewhere.path().join("secret"), "of others", "2026-11-01T02:00:30Z");
+    let shop = place.path().join("shop");
+    put(&shop.join("toc.dat"), "contents", "2026-11-01T02:00:30Z");
+    put(&shop.join("below/x"), "y", "2026-11-01T02:00:30Z");
+    std::os::unix::fs::symlink(elsewhere.path(), shop.join("linked")).unwrap();
+    let archive =
+        ArchiveId { source: "s".parse().unwrap(), root: place.path().to_str().unwrap().into(), file: "shop".into() };
+    let mut opened = ArchiveFiles.open(&archive).unwrap();
+    let found = look(&mut source(place.path(), "{db}"));
+    let it = &found.attempts[0];
+    let shown = FileFacts { size: it.size, modified: it.modified.unwrap(), changed: it.changed };
+    assert_eq!(opened.facts(), shown, "a scan and a reading agree");
+    let files = opened.files().unwrap();
+    let names: Vec<_> = files.members().iter().map(|it| (&*it.name, it.size)).collect();
+    assert_eq!(names, [("below/x", Some(1)), ("linked", None), ("toc.dat", Some(8))]);
+    // A directory on the way that becomes a link.
+    fs::remove_dir_all(shop.join("below")).unwrap();
+    put(&elsewhere.path().join("x"), "y", "2026-11-01T02:00:30Z");
+    std::os::unix::fs::symlink(elsewhere.path(), shop.join("below")).unwrap();
+    assert!(files.open(0).is_err());
+    assert!(!opened.unchanged().unwrap());
+}
+
+#[test]
 fn what_a_nas_keeps_is_no_dump_unless_the_pattern_spells_it() {
     let place = tempfile::tempdir().unwrap();
     let names = ["#recycle", "@eaDir", "@Recycle", ".Trash-1000", ".snapshot", ".stversions", "lost+found", ".zfs"];

@@ -11,9 +11,9 @@ use crate::adapters::directory::{facts, look_error, read_capped};
 use crate::domain::guest::{Guest, GuestBook};
 use crate::domain::ids::{GuestKind, VMID_RANGE};
 use crate::domain::look::{ErrorKind, LookError};
+use crate::domain::printable::printable;
 use crate::domain::run::FileFacts;
 use crate::formats::guest_config;
-use crate::formats::printable::printable;
 
 /// More guests than this are refused; the largest clusters have some ten thousand.
 const MAX_GUESTS: usize = 100_000;

@@ -16,8 +16,8 @@ use crate::adapters::directory::{self, Root, facts, look_error, read_capped, spe
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::local_time::When;
 use crate::domain::look::{LookError, RootListing};
+use crate::domain::printable::printable;
 use crate::domain::run::{ArchiveFacts, FileFacts, LogFacts, Run, RunLog, RunName, attempts};
-use crate::formats::printable::printable;
 use crate::formats::vzdump_log;
 use crate::formats::vzdump_name::{self, Extension, VzdumpName};
 

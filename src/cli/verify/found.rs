@@ -8,14 +8,16 @@ use anyhow::Context as _;
 
 use super::Work;
 use crate::adapters::directory;
+use crate::adapters::tree::{self, Tree};
 use crate::cli::looking;
 use crate::domain::attempt::Sidecar;
 use crate::domain::ids::ItemId;
+use crate::domain::printable::printable;
 use crate::domain::proof::{ArchiveId, Level};
 use crate::engine::examiner::Job;
 use crate::formats::archive::{Shape, Structure};
+use crate::formats::beside::Beside;
 use crate::formats::foreign_name;
-use crate::formats::printable::printable;
 use crate::formats::vzdump_name::{self, VzdumpName};
 
 /// Endings of files that are taken for backups when a whole directory is named.
@@ -107,7 +109,11 @@ impl Finder {
 
     fn path(&mut self, path: &Path) {
         match std::fs::metadata(path) {
-            Ok(found) if found.is_dir() => self.directory(path),
+            Ok(found) if found.is_dir() => match tree::kind(path) {
+                Ok(Some(_)) => self.set(path),
+                Ok(None) => self.directory(path),
+                Err(error) => self.work.problems.push(format!("{}: {error}", path.display())),
+            },
             Ok(_) if path.is_symlink() => self.links.push(path.to_owned()),
             Ok(found) => self.file(path, found.len()),
             Err(error) => self.work.problems.push(format!("{}: {error}", path.display())),
@@ -142,10 +148,16 @@ impl Finder {
                         files.push((path, found.len()));
                     }
                 }
-                Ok(found) if found.is_dir() => {
-                    self.work.passed.directories += usize::from(path != below);
-                    self.name(&path, sort, found.file_type());
-                }
+                Ok(found) if found.is_dir() && path == below => self.name(&path, sort, found.file_type()),
+                Ok(found) if found.is_dir() => match tree::kind(&path) {
+                    // What links lead to is taken for what it is elsewhere.
+                    Ok(Some(_)) if !path.is_symlink() => self.set(&path),
+                    Ok(_) => {
+                        self.work.passed.directories += 1;
+                        self.name(&path, sort, found.file_type());
+                    }
+                    Err(error) => self.work.problems.push(format!("{}: {error}", path.display())),
+                },
                 Ok(found) => {
                     self.work.passed.files += usize::from(sort != Sort::Companion);
                     self.name(&path, sort, found.file_type());
@@ -184,6 +196,16 @@ impl Finder {
             // Of `latest.vma.zst` the target tells which guest it is.
             let item = item_of(&own).or_else(|| item_of(&its));
             self.job(path, item, size);
+        }
+    }
+
+    /// A directory that is one backup.
+    fn set(&mut self, path: &Path) {
+        // Its name may be `.` or that of a link.
+        match path.canonicalize().and_then(|path| Ok((Tree::list(&path)?.facts().map_or(0, |it| it.size), path))) {
+            Ok((size, path)) if path.file_name().is_some() => self.file(&path, size),
+            Ok((_, path)) => self.work.problems.push(format!("{}: it has no name", path.display())),
+            Err(error) => self.work.problems.push(format!("{}: {error}", path.display())),
         }
     }
 
@@ -241,6 +263,11 @@ fn sort(name: &str) -> Sort {
         VzdumpName::Archive(_) | VzdumpName::Renamed(_) => return Sort::Backup,
         VzdumpName::Other | VzdumpName::LookAlike => {}
         _ => return Sort::Companion,
+    }
+    if let Some(database) = Beside::of_name(name).map(|(database, _)| database).or(name.strip_suffix("-shm"))
+        && sort(database) == Sort::Backup
+    {
+        return Sort::Companion;
     }
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
     match &*ending {

@@ -21,7 +21,7 @@ pub(super) fn as_something_else(head: &[u8], whole: bool, promised: bool) -> Opt
     let at = pg_custom::behind_text(head).or_else(|| find(head, sqlite::MAGIC))?;
     let before = &head[..at];
     let is_text = at > 0 && std::str::from_utf8(before).is_ok() && !before.contains(&0);
-    let shown = crate::formats::printable::printable(before[..at.min(100)].trim_ascii());
+    let shown = crate::domain::printable::printable(before[..at.min(100)].trim_ascii());
     is_text
         .then(|| format!("a dump begins at byte {at}, behind “{shown}”, and not where it is looked for: it is refused"))
 }

@@ -16,7 +16,7 @@ use jiff::civil::DateTime;
 
 use super::inner::{Algorithm, Inner};
 use super::{Fault, Source, Summary};
-use crate::domain::finding::{Findings, Kind};
+use crate::domain::finding::{Finding, Findings, Kind};
 use crate::formats::stream::{Stop, Stream};
 
 pub(super) const MAGIC: &[u8] = b"PGDMP";
@@ -27,6 +27,14 @@ const TOC_FORMAT: &str = "pg_dump-toc";
 
 /// Longest string: the text of a function, in bytes.
 const LONGEST: u64 = 64 << 20;
+
+/// So much is kept of a string.
+const KEPT: u64 = 64;
+
+const CONTENTS: &str = "its table of contents";
+
+/// The type of an entry of large objects.
+const BLOBS: &[u8] = b"BLOBS";
 
 /// Most entries with data; each takes memory until its block was seen.
 const MOST_BLOCKS: usize = 1 << 20;
@@ -42,6 +50,14 @@ const TABLE_AM: u8 = 14;
 const ALGORITHM: u8 = 15;
 /// Entries have the kind of their relation.
 const RELKIND: u8 = 16;
+
+/// Most files of data of a dump in directory or tar format.
+const MOST_FILES: usize = 100_000;
+
+/// Formats, as the header names them; that of a directory is the one of tar.
+const CUSTOM: u8 = 1;
+const TAR: u8 = 3;
+const DIRECTORY: u8 = 5;
 
 const BLOCK_DATA: u8 = 1;
 const BLOCK_BLOBS: u8 = 3;
@@ -69,7 +85,7 @@ pub(super) fn check<S: Stream + ?Sized>(
     findings: &mut Findings,
 ) -> Result<(), Fault> {
     (summary.format, summary.end_known, summary.understood) = (FORMAT, true, true);
-    let mut dump = Reader { source, offset_size: 0, minor: 0 };
+    let mut dump = Reader { source, offset_size: 0, minor: 0, contents: false };
     let algorithm = match dump.header(summary)? {
         Header::Dump(algorithm) => algorithm,
         Header::Other(kind, text) => {
@@ -91,8 +107,92 @@ pub(super) fn check<S: Stream + ?Sized>(
     Blocks { dump, inner: Inner::new(algorithm)?, entries, pending, left }.check(findings)
 }
 
+/// A file of data that a table of contents names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::formats) struct DataFile {
+    pub(in crate::formats) name: Box<str>,
+    /// It lists files of large objects.
+    pub(in crate::formats) blobs: bool,
+    /// It has rows of `COPY`, and a mark at their end.
+    pub(in crate::formats) rows: bool,
+}
+
+/// The table of contents of a dump in directory or tar format.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::formats) struct Contents {
+    pub(in crate::formats) entries: u64,
+    pub(in crate::formats) created: Option<DateTime>,
+    pub(in crate::formats) files: Vec<DataFile>,
+    /// Why nothing of it was checked.
+    pub(in crate::formats) unknown: Option<String>,
+}
+
+/// Reads `toc.dat`.
+pub(in crate::formats) fn contents<S: Stream + ?Sized>(stream: &mut S) -> Result<Contents, Stop> {
+    let mut source = Source { head: Vec::new(), whole: false, used: 0, rest: stream, position: 0, promised: true };
+    read_contents(&mut source).map_err(|fault| match fault {
+        Fault::Wrong(finding) => Stop::Damaged(Finding::new(finding.kind, format_args!("toc.dat: {}", finding.text))),
+        Fault::Stop(stop) => stop,
+    })
+}
+
+fn read_contents<S: Stream + ?Sized>(source: &mut Source<'_, S>) -> Result<Contents, Fault> {
+    let mut mark = [0; MAGIC.len()];
+    source.fill(&mut mark, "its first mark")?;
+    if mark != MAGIC {
+        return Err(structure("it doesn't begin as a table of contents of pg_dump"));
+    }
+    let mut summary =
+        Summary { format: TOC_FORMAT, end_known: true, understood: true, unpacked: 0, members: None, created: None };
+    let mut reader = Reader { source, offset_size: 0, minor: 0, contents: true };
+    if let Header::Other(_, text) = reader.header_behind_mark(&mut summary)? {
+        return Ok(Contents { unknown: Some(text), ..Contents::default() });
+    }
+    let entries = reader.count()?;
+    let mut files = Vec::new();
+    for _ in 0..entries {
+        let start = reader.source.position;
+        let entry = reader.common()?;
+        let file = reader.text(CONTENTS)?.unwrap_or_default();
+        if file.is_empty() != !entry.dumped {
+            let text = "a name of a file that contradicts whether it has data";
+            return Err(structure(format_args!("the entry at byte {start} of the dump has {text}")));
+        }
+        if !entry.dumped {
+            continue;
+        }
+        if files.len() == MOST_FILES {
+            return Err(Fault::Stop(Stop::Limit(format!("the dump has more than {MOST_FILES} files of data"))));
+        }
+        // What is written as the name of a list of large objects is not its name in older versions.
+        let name = match entry.blobs {
+            true if reader.minor < RELKIND => "blobs.toc".to_owned(),
+            true => format!("blobs_{}.toc", entry.id),
+            false => String::from_utf8(file).map_err(|_| structure("the name of a file is no text"))?,
+        };
+        files.push(DataFile { name: name.into(), blobs: entry.blobs, rows: entry.copies && !entry.blobs });
+    }
+    if !reader.source.at_end()? {
+        return Err(structure(format_args!(
+            "something follows the table of contents at byte {}",
+            reader.source.position
+        )));
+    }
+    Ok(Contents { entries, created: summary.created, files, unknown: None })
+}
+
 fn structure(text: impl std::fmt::Display) -> Fault {
     Fault::wrong(Kind::DumpStructure, text)
+}
+
+/// What is kept of an entry.
+struct Common {
+    id: u32,
+    dumped: bool,
+    /// Its data are large objects.
+    blobs: bool,
+    /// Its data are rows of `COPY`.
+    copies: bool,
 }
 
 enum Header {
@@ -116,12 +216,18 @@ struct Reader<'s, 'a, S: ?Sized> {
     source: &'s mut Source<'a, S>,
     minor: u8,
     offset_size: usize,
+    /// Whether it is a table of contents alone that is read.
+    contents: bool,
 }
 
 impl<S: Stream + ?Sized> Reader<'_, '_, S> {
     fn header(&mut self, summary: &mut Summary) -> Result<Header, Fault> {
+        self.source.skip(MAGIC.len() as u64, "its header")?;
+        self.header_behind_mark(summary)
+    }
+
+    fn header_behind_mark(&mut self, summary: &mut Summary) -> Result<Header, Fault> {
         const WHAT: &str = "its header";
-        self.source.skip(MAGIC.len() as u64, WHAT)?;
         let mut version = [0; 3];
         self.source.fill(&mut version, WHAT)?;
         let [major, minor, _] = version;
@@ -131,6 +237,21 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
             );
             return Ok(Header::Other(Kind::UnknownVersion, text));
         }
+        let (algorithm, format) = self.rest_of_header(minor, summary)?;
+        match format {
+            CUSTOM if self.contents => Err(structure("it is of a dump in custom format")),
+            CUSTOM => Ok(Header::Dump(algorithm)),
+            _ if self.contents => Ok(Header::Dump(algorithm)),
+            _ => {
+                summary.format = TOC_FORMAT;
+                let text = "the table of contents of a dump whose data is in other files: not checked";
+                Ok(Header::Other(Kind::NoEndKnown, text.to_owned()))
+            }
+        }
+    }
+
+    fn rest_of_header(&mut self, minor: u8, summary: &mut Summary) -> Result<(Algorithm, u8), Fault> {
+        const WHAT: &str = "its header";
         let mut sizes = [0; 3];
         self.source.fill(&mut sizes, WHAT)?;
         let [int_size, offset_size, format] = sizes;
@@ -140,21 +261,18 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
             )));
         }
         (self.minor, self.offset_size) = (minor, usize::from(offset_size));
-        match format {
-            1 => {}
-            3 | 5 => {
-                summary.format = TOC_FORMAT;
-                let text = "the table of contents of a dump whose data is in other files: not checked";
-                return Ok(Header::Other(Kind::NoEndKnown, text.to_owned()));
-            }
-            _ => return Err(structure(format_args!("the header of the dump names an unknown format {format}"))),
+        if !matches!(format, CUSTOM | TAR | DIRECTORY) {
+            return Err(structure(format_args!("the header of the dump names an unknown format {format}")));
+        }
+        if format != CUSTOM && !self.contents {
+            return Ok((Algorithm::None, format));
         }
         let algorithm = self.algorithm()?;
         summary.created = self.created()?;
         for _ in ["database", "version of the server", "version of pg_dump"] {
             self.string(WHAT)?;
         }
-        Ok(Header::Dump(algorithm))
+        Ok((algorithm, format))
     }
 
     fn algorithm(&mut self) -> Result<Algorithm, Fault> {
@@ -191,10 +309,14 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
         Ok(time())
     }
 
+    fn count(&mut self) -> Result<u64, Fault> {
+        let count = self.int(CONTENTS)?;
+        u64::try_from(count).map_err(|_| structure(format_args!("the dump claims {count} entries")))
+    }
+
     /// The table of contents: how many entries; those that have data are put into `pending`, by number.
     fn contents(&mut self, mut pending: Option<&mut Vec<Pending>>) -> Result<u64, Fault> {
-        let count = self.int("its table of contents")?;
-        let count = u64::try_from(count).map_err(|_| structure(format_args!("the dump claims {count} entries")))?;
+        let count = self.count()?;
         for _ in 0..count {
             if let (Some(entry), Some(pending)) = (self.entry()?, pending.as_deref_mut()) {
                 if pending.len() == MOST_BLOCKS {
@@ -213,7 +335,23 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
     }
 
     fn entry(&mut self) -> Result<Option<Pending>, Fault> {
-        const WHAT: &str = "its table of contents";
+        let start = self.source.position;
+        let Common { id, dumped, .. } = self.common()?;
+        let (state, offset) = self.offset(CONTENTS)?;
+        match (state, dumped) {
+            (OFFSET_SET, true) => Ok(Some(Pending { id, offset, seen: false })),
+            (OFFSET_NOT_SET, true) => Ok(Some(Pending { id, offset: NOWHERE, seen: false })),
+            (OFFSET_NO_DATA, false) => Ok(None),
+            _ => {
+                let text = "a place of its data that contradicts whether it has any";
+                Err(structure(format_args!("the entry at byte {start} of the dump has {text}")))
+            }
+        }
+    }
+
+    /// What entries of all formats have in common.
+    fn common(&mut self) -> Result<Common, Fault> {
+        const WHAT: &str = CONTENTS;
         let start = self.source.position;
         let wrong = |what: &str| structure(format_args!("the entry at byte {start} of the dump has {what}"));
         let id = self.int(WHAT)?;
@@ -222,14 +360,20 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
         if !matches!(dumped, 0 | 1) {
             return Err(wrong("an impossible mark of whether it has data"));
         }
-        for what in ["no catalog", "no object number", "no name", "no type"] {
+        for what in ["no catalog", "no object number", "no name"] {
             self.string(WHAT)?.then_some(()).ok_or_else(|| wrong(what))?;
         }
+        let kind = self.text(WHAT)?.ok_or_else(|| wrong("no type"))?;
         if !matches!(self.int(WHAT)?, 1..=4) {
             return Err(wrong("an impossible section"));
         }
-        // Definition, how to drop it, how to copy, namespace, tablespace, and table access method.
-        for _ in 0..if self.minor >= TABLE_AM { 6 } else { 5 } {
+        // Definition, how to drop it.
+        for _ in 0..2 {
+            self.string(WHAT)?;
+        }
+        let copies = self.text(WHAT)?.is_some_and(|text| !text.is_empty());
+        // Namespace, tablespace, and table access method.
+        for _ in 0..if self.minor >= TABLE_AM { 3 } else { 2 } {
             self.string(WHAT)?;
         }
         if self.minor >= RELKIND {
@@ -241,13 +385,7 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
         }
         // Entries that it depends on.
         while self.string(WHAT)? {}
-        let (state, offset) = self.offset(WHAT)?;
-        match (state, dumped) {
-            (OFFSET_SET, 1) => Ok(Some(Pending { id, offset, seen: false })),
-            (OFFSET_NOT_SET, 1) => Ok(Some(Pending { id, offset: NOWHERE, seen: false })),
-            (OFFSET_NO_DATA, 0) => Ok(None),
-            _ => Err(wrong("a place of its data that contradicts whether it has any")),
-        }
+        Ok(Common { id, dumped: dumped == 1, blobs: kind == BLOBS, copies })
     }
 
     /// An integer; the sign and the amount are what `pg_dump` writes.
@@ -267,16 +405,23 @@ impl<S: Stream + ?Sized> Reader<'_, '_, S> {
 
     /// Skips a string; whether there is one.
     fn string(&mut self, what: &str) -> Result<bool, Fault> {
+        Ok(self.text(what)?.is_some())
+    }
+
+    /// Reads a string: its first bytes.
+    fn text(&mut self, what: &str) -> Result<Option<Vec<u8>>, Fault> {
         let start = self.source.position;
         let length = self.int(what)?;
         if length == -1 {
-            return Ok(false);
+            return Ok(None);
         }
         let length = u64::try_from(length).ok().filter(|length| *length <= LONGEST).ok_or_else(|| {
             structure(format_args!("a text of {length} bytes at byte {start} of the dump, in {what}"))
         })?;
-        self.source.skip(length, what)?;
-        Ok(true)
+        let mut text = vec![0; length.min(KEPT) as usize];
+        self.source.fill(&mut text, what)?;
+        self.source.skip(length - text.len() as u64, what)?;
+        Ok(Some(text))
     }
 
     /// Reads a string that must be `true` or `false`: one field more or less, and it is something else.

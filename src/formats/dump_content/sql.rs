@@ -12,12 +12,15 @@ use self::script::{Rest, Rules, SANDBOX, Script};
 
 use super::{Fault, Source, Summary};
 use crate::domain::finding::{Findings, Kind};
-use crate::formats::printable::printable;
+use crate::domain::printable::printable;
 use crate::formats::stream::Stream;
 
 mod ends;
 mod message;
 mod script;
+mod statements;
+
+pub(in crate::formats) use self::statements::whole_statements;
 mod words;
 
 /// Bytes of the end that are searched for the last line.

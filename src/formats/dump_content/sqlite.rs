@@ -1,16 +1,25 @@
 //! SQLite database files: the header, whether all pages are there, and whether each is what others take it for.
 //!
+//! They are judged as whoever opens the database next would find them: with the pages that a write-ahead log beside it
+//! has, and those that a hot rollback journal takes back.
+//!
 //! Nothing covers what is in a row: that the pages fit together says nothing about a byte within a text.
 //!
 //! Source: <https://sqlite.org/fileformat2.html>, and `lockBtree` of `src/btree.c` for what is refused.
 
 use super::{Fault, Source, Summary};
 use crate::domain::finding::{Findings, Kind};
+use crate::formats::beside::{Beside, Companions};
 use crate::formats::stream::{Stream, drain, read_full};
 
+mod journal;
+mod layers;
+mod overlay;
 mod page;
 mod pages;
+mod wal;
 
+use self::layers::Layers;
 use self::page::Format;
 use self::pages::{Free, Outcome, Pages};
 
@@ -29,50 +38,85 @@ pub(super) fn lacks_mark(head: &[u8]) -> bool {
 
 pub(super) fn check<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
+    companions: &mut Companions<'_>,
     summary: &mut Summary,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
     (summary.format, summary.end_known, summary.understood) = (FORMAT, true, true);
     let mut bytes = [0; HEADER];
     source.fill(&mut bytes, "the header of the database")?;
-    let header = Header::parse(&bytes)?;
-    if header.wal {
-        let text = "the database was in use with a write-ahead log: what its -wal file held when it was copied is missing unless that file was saved with it";
+    let mut header = Header::parse(&bytes)?;
+    let logged = companions.has(Beside::Wal);
+    let Some(mut layers) = Layers::open(companions, header.page_size, findings)? else {
+        summary.end_known = false;
+        let text = "its -journal file is of a transaction over several databases: whether that ended is known elsewhere, so the pages were not checked";
         findings.say(Kind::CompanionMissing, text);
+        return Ok(());
+    };
+    if let Some(first) = layers.first_page()? {
+        header = Header::parse(&first)?;
+        if header.page_size != layers.page_size {
+            let (one, other) = (header.page_size, layers.page_size);
+            let text = format_args!(
+                "a log beside the database has pages of {other} bytes, and the first of them tells of {one}"
+            );
+            return Err(Fault::wrong(Kind::DumpStructure, text));
+        }
     }
-    let outcome = follow(&header, &bytes, source)?;
+    header.logged = logged;
+    let count = layers.pages().map_or(header.pages, |pages| Some(pages.into()));
+    header.pages = count;
+    let followed = follow(&header, &bytes, &mut layers, source)?;
     drain(source)?;
-    length(&header, source.position, summary, findings)?;
+    if layers.is_empty() {
+        length(&header, source.position, summary, findings)?;
+    } else if let Some(page) = followed.missing {
+        let text = format_args!(
+            "page {page} of {} is neither in the database nor in the log beside it",
+            count.unwrap_or_default()
+        );
+        return Err(Fault::wrong(Kind::Truncated, text));
+    }
     if header.pages.is_some() {
-        judge(&header, outcome, summary, findings);
+        judge(&header, followed.outcome, summary, findings);
     }
     Ok(())
 }
 
-/// Reads all pages; what came of walking over them, unless they are too many or not all there.
+/// What came of reading all pages.
+#[derive(Default)]
+struct Followed {
+    /// Of walking over them, unless they are too many or not all there.
+    outcome: Option<Outcome>,
+    /// The first page that is nowhere.
+    missing: Option<u32>,
+}
+
 fn follow<S: Stream + ?Sized>(
     header: &Header,
     first: &[u8; HEADER],
+    layers: &mut Layers<'_>,
     source: &mut Source<'_, S>,
-) -> Result<Option<Outcome>, Fault> {
+) -> Result<Followed, Fault> {
     let count = header.pages.and_then(|count| u32::try_from(count).ok());
     let format = count.map(|pages| Format { pages, usable: header.usable });
     let Some((format, mut pages)) =
         format.and_then(|format| Some((format, Pages::new(format, header.page_size, header.auto_vacuum)?)))
     else {
-        return Ok(None);
+        return Ok(Followed::default());
     };
     let mut page = vec![0; header.page_size as usize];
     page[..HEADER].copy_from_slice(first);
     let mut have = HEADER;
-    for _ in 0..format.pages {
-        if read_full(source, &mut page[have..])? < page.len() - have {
-            return Ok(None);
-        }
+    for number in 1..=format.pages {
+        let there = read_full(source, &mut page[have..])? == page.len() - have;
         have = 0;
+        if !layers.read(number, &mut page)? && !there {
+            return Ok(Followed { outcome: None, missing: Some(number) });
+        }
         pages.add(&page);
     }
-    Ok(pages.walk(header.free))
+    Ok(Followed { outcome: pages.walk(header.free), missing: None })
 }
 
 /// Says what came of the walk.
@@ -82,16 +126,14 @@ fn judge(header: &Header, outcome: Option<Outcome>, summary: &mut Summary, findi
         let text = "the database is too large for its pages to be followed: they were not all checked";
         return findings.say(Kind::NoEndKnown, text);
     };
-    if header.wal && !outcome.wrong.is_empty() {
-        summary.end_known = false;
-        let text = format!(
-            "the pages of the database don't fit together without what its -wal file held: {}",
-            outcome.wrong.join("; ")
-        );
-        return findings.say(Kind::CompanionMissing, text);
+    let alone = header.wal && !header.logged;
+    let without = if alone { ", without what its -wal file held" } else { "" };
+    if alone && outcome.wrong.is_empty() {
+        let text = "the database was in use with a write-ahead log, and no -wal file lies beside it: its pages fit together, as .backup and VACUUM INTO leave it";
+        findings.say(Kind::LogAbsent, text);
     }
     for wrong in &outcome.wrong {
-        findings.say(Kind::DumpStructure, format_args!("the database is malformed: {wrong}"));
+        findings.say(Kind::DumpStructure, format_args!("the database is malformed{without}: {wrong}"));
     }
     if !outcome.complete && outcome.wrong.is_empty() {
         summary.end_known = false;
@@ -112,6 +154,8 @@ struct Header {
     /// Pages, if the header tells: releases before 3.7.0 leave an old number behind.
     pages: Option<u64>,
     wal: bool,
+    /// Whether a write-ahead log lies beside it.
+    logged: bool,
     /// Bytes of a page that are used.
     usable: usize,
     auto_vacuum: bool,
@@ -147,6 +191,7 @@ impl Header {
             page_size,
             pages,
             wal: bytes[18] == WAL || bytes[19] == WAL,
+            logged: false,
             usable: page_size as usize - usize::from(bytes[20]),
             auto_vacuum: number(52) != 0,
             free: Free { first: number(32), count: number(36) },
@@ -180,5 +225,7 @@ fn length(header: &Header, length: u64, summary: &mut Summary, findings: &mut Fi
     Ok(())
 }
 
+#[cfg(test)]
+mod log_tests;
 #[cfg(test)]
 mod tests;

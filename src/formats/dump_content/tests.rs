@@ -4,13 +4,14 @@ use super::*;
 use crate::domain::finding::Severity;
 use crate::formats::stream::Bytes;
 
-mod hand_made;
-
 macro_rules! fixture {
     ($name:literal) => {
         include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/dumps/", $name)).as_slice()
     };
 }
+
+mod hand_made;
+mod streams;
 
 const PG_PLAIN: &[u8] = fixture!("pg_plain.sql");
 const PG_PLAIN_2024: &[u8] = fixture!("pg_plain_2024.sql");
@@ -20,6 +21,7 @@ const PG_CUSTOM_PIPE: &[u8] = fixture!("pg_custom_pipe.dump");
 const PG_CUSTOM_Z0: &[u8] = fixture!("pg_custom_z0.dump");
 const PG_CUSTOM_16: &[u8] = fixture!("pg_custom_16.dump");
 const PG_CUSTOM_18: &[u8] = fixture!("pg_custom_18.dump");
+const PG_TAR: &[u8] = fixture!("pg_tar.tar");
 const PG_BLOBS: &[u8] = fixture!("pg_blobs.dump");
 const MYSQLDUMP: &[u8] = fixture!("mysqldump.sql");
 const MYSQLDUMP_BARE: &[u8] = fixture!("mysqldump_nocomments.sql");
@@ -78,6 +80,7 @@ fn whole_dumps_are_whole() {
         (PG_BLOBS, "pg_dump-custom"),
         (PG_CUSTOM_16, "pg_dump-custom"),
         (PG_CUSTOM_18, "pg_dump-custom"),
+        (PG_TAR, "pg_dump-tar"),
         (MYSQLDUMP, "mysqldump-sql"),
         (MYSQLDUMP_BARE, "mysqldump-sql"),
         (SQLITE, "sqlite"),
@@ -87,7 +90,7 @@ fn whole_dumps_are_whole() {
         assert_eq!((summary.format, summary.end_known), (format, true));
         assert_eq!(findings, [], "{format}");
     }
-    assert_eq!(kinds(SQLITE_WAL), [Kind::CompanionMissing]);
+    assert_eq!(kinds(SQLITE_WAL), [Kind::LogAbsent]);
 }
 
 #[test]
@@ -138,6 +141,52 @@ fn a_binary_dump_that_is_cut_is_damaged() {
             assert!(damaged(&dump[..length]), "{length} bytes of {}", dump.len());
         }
         assert!(!damaged(dump));
+    }
+}
+
+/// Where each member of an archive of tar begins, and how long its content is.
+fn members(archive: &[u8]) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while archive[at] != 0 {
+        let size = std::str::from_utf8(&archive[at + 124..at + 135]).unwrap();
+        let size = usize::from_str_radix(size, 8).unwrap();
+        found.push((at, size));
+        at += 512 + size.next_multiple_of(512);
+    }
+    found
+}
+
+#[test]
+fn a_tar_dump_must_have_every_member() {
+    assert_eq!(run(PG_TAR, 4096).0.members, Some(14));
+    for (at, size) in members(PG_TAR) {
+        let end = at + 512 + size.next_multiple_of(512);
+        let without = [&PG_TAR[..at], &PG_TAR[end..]].concat();
+        let is_contents = at == 0;
+        // Without its table of contents it is no dump that is known.
+        assert!(is_contents || damaged(&without), "the member at {at}");
+        // Cut before it was put into the archive.
+        let mut short = PG_TAR.to_vec();
+        if size > 0 {
+            let header = &mut short[at..at + 512];
+            header[124..135].copy_from_slice(format!("{:011o}", size - 1).as_bytes());
+            header[148..156].fill(b' ');
+            let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+            header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+            let name = PG_TAR[at..].split(|byte| *byte == 0).next().unwrap();
+            let marked = !name.starts_with(b"blob_") && name != b"restore.sql";
+            assert_eq!(damaged(&short), marked, "{}", String::from_utf8_lossy(name));
+        }
+    }
+    let last = members(PG_TAR).last().map(|(at, size)| at + 512 + size.next_multiple_of(512)).unwrap();
+    for length in (512..last + 1024).step_by(37) {
+        assert!(damaged(&PG_TAR[..length]), "{length} bytes");
+    }
+    for bit in (0..last * 8).step_by(41) {
+        let mut flipped = PG_TAR.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        run(&flipped, 4096);
     }
 }
 

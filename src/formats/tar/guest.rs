@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use super::mounts::Mounts;
 use crate::domain::finding::{Findings, Kind};
+use crate::domain::printable::printable;
 use crate::formats::container_config::{self, ContainerConfig};
-use crate::formats::printable::printable;
 
 /// Where the restore looks for the configuration: by this name and no other way to write it.
 const CONFIG: &[u8] = b"./etc/vzdump/pct.conf";

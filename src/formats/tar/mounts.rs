@@ -5,8 +5,8 @@
 //! container. Source: pve-container `PVE/VZDump/LXC.pm` (`archive`).
 
 use crate::domain::finding::{Findings, Kind};
+use crate::domain::printable::printable;
 use crate::formats::container_config::MountPoint;
-use crate::formats::printable::printable;
 
 /// What was seen of a mount point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

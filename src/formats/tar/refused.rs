@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use super::header::Header;
 use crate::domain::finding::{Findings, Kind};
-use crate::formats::printable::printable;
+use crate::domain::printable::printable;
 
 /// Bits that remember the names of members: of a million names one in a thousand that isn't there seems to be.
 const BITS: u64 = 1 << 25;

@@ -2,7 +2,7 @@
 
 use super::header::{GUEST_CONFIG, Header, VMSTATE};
 use crate::domain::finding::{Findings, Kind};
-use crate::formats::printable::printable;
+use crate::domain::printable::printable;
 use crate::formats::vm_config::{self, VmConfig};
 
 /// EFI variables and TPM state have the size that QEMU sees, not that of their volume.

@@ -6,7 +6,7 @@
 use md5::{Digest as _, Md5};
 
 use crate::domain::finding::{Finding, Findings, Kind};
-use crate::formats::printable::printable;
+use crate::domain::printable::printable;
 use crate::formats::stream::{Stop, Stream, read_full};
 
 /// `VMA` and a zero.

@@ -12,7 +12,7 @@ use super::{
     message, words,
 };
 use crate::domain::finding::{Finding, Findings, Kind};
-use crate::formats::printable::printable;
+use crate::domain::printable::printable;
 
 /// So much of a line is quoted.
 const SHOWN: usize = 100;
