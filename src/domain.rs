@@ -7,6 +7,7 @@ pub mod access;
 pub mod age;
 pub mod attempt;
 pub mod automation;
+pub mod connections;
 pub mod finding;
 pub mod guest;
 pub mod html;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::ports::{Archives, Clock, FurtherSidecar, OpenArchive};
 use super::throttle::Throttle;
+use super::watch::Calls;
 use crate::domain::age;
 use crate::domain::attempt::Sidecar;
 use crate::domain::finding::{Findings, Kind};
@@ -38,6 +39,8 @@ pub struct Job {
 pub struct Control {
     /// Bytes that were read so far.
     pub read: AtomicU64,
+    /// What is asked of the operating system: it may never answer.
+    pub calls: Calls,
     stop: AtomicBool,
 }
 
@@ -88,22 +91,10 @@ pub fn examine(
     }
     let looked = looked.unwrap_or_else(|_| Looked::failed(None, "a defect in firedrill: please report it"));
     let took = begun.elapsed();
-    let mut verification = Verification {
-        archive: job.archive.clone(),
-        item: job.item.clone(),
-        facts: looked.facts.unwrap_or(FileFacts::new(0, jiff::Timestamp::UNIX_EPOCH)),
-        digest: None,
-        wanted: job.level,
-        reached: None,
-        conclusion: Conclusion::Unchecked,
-        findings: Vec::new(),
-        reason: None,
-        started,
-        took,
-        read: control.read.load(Ordering::Relaxed),
-        evidence: Evidence::default(),
-        sidecar: None,
-    };
+    let mut verification = Verification { took, ..unchecked(job, control, started) };
+    if let Some(facts) = looked.facts {
+        verification.facts = facts;
+    }
     let gone = looked.gone;
     match looked.result {
         Ok(checked) => {
@@ -113,6 +104,26 @@ pub fn examine(
         Err(reason) => verification.reason = Some(reason.into()),
     }
     if gone { Examined::Gone(Box::new(verification)) } else { Examined::Ended(Box::new(verification)) }
+}
+
+/// A verification that says nothing yet.
+pub fn unchecked(job: &Job, control: &Control, started: jiff::Timestamp) -> Verification {
+    Verification {
+        archive: job.archive.clone(),
+        item: job.item.clone(),
+        facts: FileFacts::new(0, jiff::Timestamp::UNIX_EPOCH),
+        digest: None,
+        wanted: job.level,
+        reached: None,
+        conclusion: Conclusion::Unchecked,
+        findings: Vec::new(),
+        reason: None,
+        started,
+        took: Duration::ZERO,
+        read: control.read.load(Ordering::Relaxed),
+        evidence: Evidence::default(),
+        sidecar: None,
+    }
 }
 
 /// A result, and the file that it is about.
@@ -129,7 +140,7 @@ impl Looked {
 }
 
 fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc<Control>) -> Looked {
-    let mut file = match archives.open(&job.archive) {
+    let mut file = match control.calls.make(|| archives.open(&job.archive)) {
         Ok(file) => file,
         Err(error) => {
             let gone = error.kind() == io::ErrorKind::NotFound;
@@ -137,7 +148,8 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         }
     };
     let facts = file.facts();
-    let (sidecar, mut further) = match file.sidecar().and_then(|first| Ok((first, file.further_sidecars()?))) {
+    let sidecars = || file.sidecar().and_then(|first| Ok((first, file.further_sidecars()?)));
+    let (sidecar, mut further) = match control.calls.make(sidecars) {
         Ok((sidecar, further)) => (sidecar, FurtherSums::of(further)),
         Err(error) => return Looked::failed(Some(facts), format_args!("its checksum file could not be read: {error}")),
     };
@@ -152,7 +164,7 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         .map(|checked| further.judge(checked))
         .map_err(|error: CannotCheck| error.to_string());
     // What changed or went away while it was read was not seen as it is, whatever was found.
-    match file.unchanged() {
+    match control.calls.make(|| file.unchanged()) {
         Ok(true) => Looked { facts: Some(facts), result, gone: false },
         Ok(false) => Looked::failed(Some(facts), "it changed, moved or disappeared while it was read"),
         Err(error) => {
@@ -252,7 +264,7 @@ impl Read for Guard<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let limits = self.limits;
         limits.check()?;
-        let count = self.file.read(buffer)?;
+        let count = limits.control.calls.make(|| self.file.read(buffer))?;
         self.further.update(&buffer[..count]);
         limits.control.read.fetch_add(count as u64, Ordering::Relaxed);
         if !limits.allowance.throttle.take(count as u64, || limits.control.is_stopped()) {

@@ -176,7 +176,7 @@ async function show() {
   const over = recent.items.filter((it) => !OPEN.includes(it.state)).slice(0, 30);
   put("recent", over, () => table(HEADS, over.map(row)));
   put("alerts", alerts, () => table(["alert", "status", "labels", "since", "heard last"], alerts.items.map((it) =>
-    [it.labels.alertname || it.fingerprint, make("span", it.status, it.status), labels(it), local(it.starts_at), local(it.last_received)])));
+    [it.labels.alertname || it.fingerprint, make("span", it.status + (it.reopened ? ", again" : "") + (it.late ? `, told ${it.late}× after its end` : ""), it.status), labels(it), local(it.starts_at), local(it.last_received)])));
   put("audit", audit, () => table(["time", "who", "action", "what"], audit.items.map((it) =>
     [local(it.at), it.actor, it.action ? "#" + it.action : "", it.detail])));
   document.title = (waiting.items.length ? `(${waiting.items.length}) ` : "") + "firedrill: actions";

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{Place, Store};
 use crate::domain::automation::alert::{KeptAlert, Status};
+use crate::domain::automation::occurrence::Tidings;
 use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling};
 use crate::domain::ids::SourceName;
 use crate::domain::notice::Notice;
@@ -149,8 +150,13 @@ impl ActionStore for Shared {
 }
 
 impl Ledger for Shared {
-    fn receive<'a>(&'a self, alerts: &'a [Received], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move { self.get().await?.receive(alerts, now).await })
+    fn receive<'a>(
+        &'a self,
+        alerts: &'a [Received],
+        reopen_after: Duration,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
+        Box::pin(async move { self.get().await?.receive(alerts, reopen_after, now).await })
     }
 
     fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>> {
