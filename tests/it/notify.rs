@@ -195,6 +195,20 @@ async fn what_a_person_mends_is_told_from_what_is_wrong_with_a_message() {
 }
 
 #[tokio::test]
+async fn telegram_is_asked_whether_the_token_and_the_chat_are_good() {
+    let (heard, good) = telegram(&[]).await;
+    assert!(matches!(good.check().await, Some(Sent::Ok { .. })));
+    let paths: Vec<String> = heard.heard().iter().map(|it| it.path.rsplit('/').next().unwrap().to_owned()).collect();
+    assert_eq!(paths, ["getMe", "getChat"]);
+    let revoked = r#"{"ok":false,"error_code":401,"description":"Unauthorized"}"#;
+    let (_, bad) = telegram(&[(401, revoked)]).await;
+    assert!(matches!(bad.check().await, Some(Sent::Refused { .. })));
+    let gone = r#"{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}"#;
+    let (_, bad) = telegram(&[(200, r#"{"ok":true}"#), (400, gone)]).await;
+    assert!(matches!(bad.check().await, Some(Sent::Refused { .. })));
+}
+
+#[tokio::test]
 async fn a_topic_that_takes_nothing_falls_back_to_the_chat() {
     for why in ["TOPIC_CLOSED", "message thread not found", "TOPIC_DELETED"] {
         let refused = format!(r#"{{"ok":false,"error_code":400,"description":"Bad Request: {why}"}}"#);

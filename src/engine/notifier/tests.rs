@@ -488,3 +488,26 @@ async fn what_is_refused_for_itself_is_counted_while_others_are_taken() {
     it.post(problem("c")).await;
     assert_eq!(it.next().await.len(), 1);
 }
+
+#[tokio::test]
+async fn what_is_refused_for_itself_again_and_again_is_given_up() {
+    let mut it = Steps::new().await;
+    it.post(problem("poison")).await;
+    let some = it.next().await;
+    it.failed(&some, Failure { unfit: 5, ..it.failure(Some(2)) }).await;
+    it.post(problem("b")).await;
+    let other = it.next().await;
+    it.sent(&other).await;
+    let started = it.bench.start(&[("phone", Scripted::refusing("poison"))]);
+    until("it is dropped", async || {
+        it.bench.store.last_deliveries(9).await.unwrap().iter().any(|line| &*line.state == "dropped")
+    })
+    .await;
+    let lines = it.bench.store.last_deliveries(9).await.unwrap();
+    let poison = lines.iter().find(|line| line.title.contains("poison")).unwrap();
+    assert!(poison.last_error.as_deref().unwrap().contains("refused 6 times while others were taken"), "{poison:?}");
+    // It was the message, not the receiver.
+    until("counted", async || started.status.lock().unwrap().receivers[0].dropped == 1).await;
+    assert_eq!(started.status.lock().unwrap().receivers[0].up, Some(true));
+    started.stop().await;
+}
