@@ -27,4 +27,3 @@ pub mod vma;
 pub mod vzdump_log;
 pub mod vzdump_name;
 pub mod zstd;
-

@@ -10,12 +10,12 @@ use std::io::{self, Read};
 use super::beside::Companions;
 use super::checksum_file;
 use super::input::Input;
-use super::printable::printable;
 use super::stream::{self, Stop, Stream};
 use super::sum::{self, Sum};
 use super::{bzip2, dump_content, gzip, lzop, tar, vma, zstd};
 use crate::domain::attempt::Sidecar;
 use crate::domain::finding::{Finding, Findings, Kind};
+use crate::domain::printable::printable;
 use crate::domain::proof::{Conclusion, Digest, Evidence, Level, Part};
 
 /// How a file is compressed.

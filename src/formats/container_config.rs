@@ -3,7 +3,7 @@
 //! Lines `key: value`; the first `[section]` begins what is not the container of now. Source: pve-container
 //! `PVE/LXC/Config.pm` (`parse_pct_config`, `parse_volume`, `classify_mountpoint`, `mountpoint_backup_enabled`).
 
-use super::printable::printable;
+use crate::domain::printable::printable;
 
 /// No more than this is read of a configuration; Proxmox VE refuses larger files itself.
 pub const MAX_BYTES: u64 = 1 << 20;

@@ -17,8 +17,8 @@ use jiff::{Timestamp, fmt::strtime};
 use regex::Regex;
 
 use super::foreign_name;
-use super::printable::printable;
 use crate::domain::ids::ItemId;
+use crate::domain::printable::printable;
 
 /// Date, or date and time, with the separators that dump scripts use.
 const TIME: &str = r"\d{4}[-_.]?\d{2}[-_.]?\d{2}(?:[T_. -]?\d{2}[-_.:h]?\d{2}(?:[-_.:m]?\d{2})?Z?)?";

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::printable::printable;
 use super::{container_config, vm_config};
 use crate::domain::guest::Guest;
 use crate::domain::ids::{GuestKind, ItemId};
+use crate::domain::printable::printable;
 use crate::domain::run::LeftOut;
 
 /// No more than this is read of a configuration; Proxmox VE refuses larger files itself.

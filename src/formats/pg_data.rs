@@ -5,8 +5,8 @@
 //! Source: PostgreSQL `src/bin/pg_dump/pg_backup_{directory,tar}.c`, and `dumpTableData_copy` of `pg_dump.c`.
 
 use super::dump_content::DataFile;
-use super::printable::printable;
 use crate::domain::finding::{Findings, Kind};
+use crate::domain::printable::printable;
 
 /// What rows of `COPY` end with.
 const END: &[u8] = b"\\.\n\n\n";

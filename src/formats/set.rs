@@ -12,9 +12,9 @@ use std::io::{self, Read};
 
 use super::archive::{CannotCheck, Checked, Container, Counted, open};
 use super::input::Input;
-use super::printable::printable;
 use super::stream::{self, Stop, Stream};
 use crate::domain::finding::{Finding, Findings, Kind};
+use crate::domain::printable::printable;
 use crate::domain::proof::{Conclusion, Digest, Evidence, Level};
 
 mod base_backup;

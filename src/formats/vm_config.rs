@@ -4,7 +4,7 @@
 //! `#qmdump#map:<disk>:<stream>:<storage>:<format>:` for each disk in the archive.
 //! Source: qemu-server `PVE/VZDump/QemuServer.pm` (`assemble`), `PVE/QemuServer/Drive.pm`.
 
-use super::printable::printable;
+use crate::domain::printable::printable;
 
 /// More disks or networks than this are no guest of Proxmox VE (31 SCSI + 16 VirtIO + 6 SATA + 4 IDE …).
 const MOST: usize = 256;

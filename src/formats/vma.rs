@@ -19,10 +19,10 @@ use md5::{Digest as _, Md5};
 pub use self::build::{Builder, Disk};
 use self::clusters::{ClusterMap, Mark};
 pub use self::header::{Config, Device, Header, MAGIC, VMSTATE};
-use super::printable::printable;
 use super::stream::{Stop, Stream, read_full, skip};
 use super::vm_config::VmConfig;
 use crate::domain::finding::{Findings, Kind};
+use crate::domain::printable::printable;
 
 /// Bytes of a cluster.
 pub const CLUSTER: u64 = 65536;

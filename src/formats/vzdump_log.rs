@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use memchr::memchr;
 
-use super::printable::printable;
+use crate::domain::printable::printable;
 use crate::domain::run::{Complaint, LeftOut, LogEnd, LoggedSize, RunLog};
 
 /// No more than this is read of a log; real ones have a few KiB, long runs some hundred.
