@@ -59,6 +59,8 @@ CREATE TABLE occurrences (
     reopened BIGINT NOT NULL,
     earliest BIGINT NOT NULL,
     newest BIGINT NOT NULL,
+    -- When it was last heard of, within an hour, in microseconds of Unix time.
+    heard_at BIGINT NOT NULL,
     -- When its end was heard of, in microseconds of Unix time; and when it was.
     over_at BIGINT,
     over_until BIGINT,
@@ -76,6 +78,7 @@ INSERT INTO occurrences
 SELECT a.fingerprint, MAX(a.occurrence),
     (SELECT l.starts_at FROM alerts l WHERE l.fingerprint = a.fingerprint ORDER BY l.occurrence DESC LIMIT 1), 0,
     COALESCE(MIN(CASE WHEN a.resolved_at IS NULL THEN a.starts_at END), MAX(a.starts_at)), MAX(a.starts_at),
+    MAX(a.last_received),
     CASE WHEN COUNT(*) = COUNT(a.resolved_at) THEN MAX(a.resolved_at) END,
     CASE WHEN COUNT(*) = COUNT(a.resolved_at) THEN MAX(a.resolved_at) * 1000 END,
     NULL, NULL, NULL,

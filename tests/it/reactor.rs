@@ -343,6 +343,7 @@ struct World {
 }
 
 struct Life {
+    store: Shared,
     task: tokio::task::JoinHandle<()>,
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
@@ -374,7 +375,8 @@ impl World {
         let mut effects: BTreeMap<Kind, Arc<dyn Effect>> = effects.iter().cloned().collect();
         effects.entry(Kind::Notify).or_insert_with(|| Arc::new(Tell { clock: Arc::new(self.clock.clone()) }));
         let wake = Arc::new(Notify::new());
-        let ledger: Arc<dyn Ledger> = Arc::new(CutLedger(self.store(), cut));
+        let store = self.store();
+        let ledger: Arc<dyn Ledger> = Arc::new(CutLedger(store.clone(), cut));
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let outlet = Outlet { ledger: ledger.clone(), clock: clock.clone(), wake: wake.clone(), reopen_after: BOUND };
         let (intake, _writer) = intake::new(outlet);
@@ -390,9 +392,9 @@ impl World {
         let (inventory, inventories) = watch::channel(inventory());
         let (send, news) = mpsc::channel(1000);
         let (stop, stopped) = watch::channel(false);
-        let settings = Settings { rules, retention: Duration::from_secs(86_400) };
+        let settings = Settings { rules, retention: Duration::from_secs(30 * 86_400) };
         let task = tokio::spawn(reactor::run(settings, outside, inventories, send, stopped));
-        Life { task, wake, stop, _inventory: inventory, _news: news }
+        Life { store, task, wake, stop, _inventory: inventory, _news: news }
     }
 
     async fn records(&self) -> Vec<Record> {

@@ -63,7 +63,8 @@ impl Store {
             if heard != Heard::Outdated {
                 add(&mut rows, received, &after, heard);
             }
-            if matches!(heard, Heard::Ended) {
+            // The end may be told, or be lost.
+            if heard == Heard::Ended || before.is_some_and(|before| before.is_open() && before.number < after.number) {
                 ended.insert(&*alert.fingerprint);
             }
             if before != Some(&after) {

@@ -14,10 +14,10 @@ use super::{Place, json};
 use crate::domain::automation::occurrence::{Doubt, Heard, Occurrence, Over, Tidings, believe};
 
 /// Columns, in the order of [`of_row`].
-pub(super) const COLUMNS: &str = "fingerprint, number, starts_at, reopened, earliest, newest, over_at, over_until, doubt_since, doubt_start, doubt_told, before_newest";
+pub(super) const COLUMNS: &str = "fingerprint, number, starts_at, reopened, earliest, newest, heard_at, over_at, over_until, doubt_since, doubt_start, doubt_told, before_newest";
 
 /// How many they are.
-const PARAMETERS: usize = 12;
+const PARAMETERS: usize = 13;
 
 /// What is known of these alerts.
 pub(super) async fn read(
@@ -58,6 +58,7 @@ pub(super) async fn write(connection: &mut AnyConnection, all: &[(&str, &Occurre
                 .bind(i64::from(it.reopened))
                 .bind(nanos(it.earliest))
                 .bind(nanos(it.newest))
+                .bind(micros(it.heard))
                 .bind(it.over.as_ref().map(|over| micros(over.at)))
                 .bind(it.over.as_ref().map(|over| nanos(over.until)))
                 .bind(doubt.map(|doubt| micros(doubt.since)))
@@ -142,16 +143,16 @@ fn of_row(row: &AnyRow) -> Result<(String, Occurrence), sqlx::Error> {
     // Every number of nanoseconds is a time.
     let time = |nanos: i64| moment(nanos).unwrap_or_default();
     let newest = time(number(5)?);
-    let doubt = match (some(8)?, some(9)?) {
+    let doubt = match (some(9)?, some(10)?) {
         (Some(since), Some(start)) => {
-            let told: Option<String> = row.try_get(10)?;
+            let told: Option<String> = row.try_get(11)?;
             let told: Option<BTreeMap<Arc<str>, u32>> = told.and_then(|told| serde_json::from_str(&told).ok());
             let since = stamp(since).unwrap_or_default();
             Some(Doubt { since, start: time(start), told: told.unwrap_or_default() })
         }
         _ => None,
     };
-    let over = match (some(6)?, some(7)?) {
+    let over = match (some(7)?, some(8)?) {
         (Some(at), until) => Some(Over { at: stamp(at).unwrap_or_default(), until: until.map_or(newest, time), doubt }),
         (None, _) => None,
     };
@@ -161,8 +162,9 @@ fn of_row(row: &AnyRow) -> Result<(String, Occurrence), sqlx::Error> {
         reopened: number(3)? != 0,
         earliest: time(number(4)?),
         newest,
+        heard: stamp(number(6)?).unwrap_or_default(),
         over,
-        before: some(11)?.map(time),
+        before: some(12)?.map(time),
     };
     Ok((row.try_get(0)?, occurrence))
 }

@@ -15,6 +15,7 @@
 //! | told | unknown | open | over |
 //! |---|---|---|---|
 //! | fires, a start after the end and after all starts | began | moved | began |
+//! | the same, and nothing was heard for a day | began | began: the end was lost | began |
 //! | fires, any other start | began | repeated; moved, if it is earlier than all | late; reopened, if that stands |
 //! | over | missed | ended | still over; missed, if it began after the end |
 //! | over, by start and end before all that is open | | outdated | |
@@ -33,6 +34,13 @@ use crate::domain::verdict::elapsed;
 /// Told to fire so often after its end, by one receiver, it does.
 pub const TELLINGS: u32 = 3;
 
+/// Alertmanager repeats what fires, mostly after hours. What it was silent about for so long and has a later start has ended
+/// in between, and that was told by nobody: it forgets all alerts when it is started anew.
+const SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// When it was heard of is kept to within this, so that repetitions need not be written.
+const ROUGHLY: Duration = Duration::from_secs(60 * 60);
+
 /// Receivers whose late words are counted. Further ones have to wait for the bound.
 const MOST_RECEIVERS: usize = 16;
 
@@ -49,6 +57,8 @@ pub struct Occurrence {
     pub earliest: Timestamp,
     /// The latest start that was ever told of the alert.
     pub newest: Timestamp,
+    /// When it was last heard of, by our clock, within an hour.
+    pub heard: Timestamp,
     /// Its end, if it is over.
     pub over: Option<Over>,
     /// The latest start of the occurrence before, if there was one.
@@ -196,19 +206,22 @@ pub fn step(
     now: Timestamp,
 ) -> (Occurrence, Heard) {
     let Some(state) = state else {
-        let first = Occurrence::first(event.start());
+        let first = Occurrence::first(event.start(), now);
         return match event {
             Event::Firing { .. } => (first, Heard::Began),
             Event::Resolved { start, end } => (first.ended(start, end, now), Heard::Missed),
         };
     };
     match (event, &state.over) {
+        (Event::Firing { start }, None) if start > state.newest && elapsed(state.heard, now) >= SILENCE => {
+            (state.next(start, false, now), Heard::Began)
+        }
         (Event::Firing { start }, None) => {
             let known = (state.earliest..=state.newest).contains(&start);
-            (state.clone().with(start), if known { Heard::Repeated } else { Heard::Moved })
+            (state.clone().with(start, now), if known { Heard::Repeated } else { Heard::Moved })
         }
         (Event::Firing { start }, Some(over)) if state.begins_after(start, over) => {
-            (state.next(start, false), Heard::Began)
+            (state.next(start, false, now), Heard::Began)
         }
         (Event::Firing { start }, Some(over)) => {
             let mut doubt = over.doubt.clone().unwrap_or_else(|| Doubt { since: now, start, told: BTreeMap::new() });
@@ -216,18 +229,18 @@ pub fn step(
                 *doubt.told.entry(receiver.clone()).or_default() += 1;
             }
             if elapsed(over.at, now) >= bound || doubt.told.get(receiver).is_some_and(|count| *count >= TELLINGS) {
-                return (state.next(start, true), Heard::Reopened);
+                return (state.next(start, true, now), Heard::Reopened);
             }
             (
                 Occurrence { over: Some(Over { doubt: Some(doubt), at: over.at, until: over.until }), ..state.clone() }
-                    .with(start),
+                    .with(start, now),
                 Heard::Late,
             )
         }
         (Event::Resolved { start, end }, None) if state.is_outdated(start, end) => (state.clone(), Heard::Outdated),
         (Event::Resolved { start, end }, None) => (state.clone().ended(start, end, now), Heard::Ended),
         (Event::Resolved { start, end }, Some(over)) if state.begins_after(start, over) => {
-            (state.next(start, false).ended(start, end, now), Heard::Missed)
+            (state.next(start, false, now).ended(start, end, now), Heard::Missed)
         }
         // With it, all late words before were old ones.
         (Event::Resolved { start, end }, Some(_)) => (state.clone().ended(start, end, now), Heard::StillOver),
@@ -237,34 +250,37 @@ pub fn step(
 /// The new occurrence of an alert that is over, when its late words have stood for so long.
 pub fn believe(state: &Occurrence, bound: Duration, now: Timestamp) -> Option<Occurrence> {
     let doubt = state.over.as_ref()?.doubt.as_ref()?;
-    (elapsed(doubt.since, now) >= bound).then(|| state.next(doubt.start, true))
+    (elapsed(doubt.since, now) >= bound).then(|| state.next(doubt.start, true, now))
 }
 
 impl Occurrence {
-    fn first(start: Timestamp) -> Self {
-        Self { number: 1, starts_at: start, reopened: false, earliest: start, newest: start, over: None, before: None }
+    fn first(start: Timestamp, now: Timestamp) -> Self {
+        let (earliest, newest, heard) = (start, start, now);
+        Self { number: 1, starts_at: start, reopened: false, earliest, newest, heard, over: None, before: None }
     }
 
-    fn next(&self, start: Timestamp, reopened: bool) -> Self {
+    fn next(&self, start: Timestamp, reopened: bool, now: Timestamp) -> Self {
         Self {
             number: self.number + 1,
             reopened,
             newest: self.newest.max(start),
             before: Some(self.newest),
-            ..Self::first(start)
+            ..Self::first(start, now)
         }
     }
 
     /// The same, told with this start.
-    fn with(self, start: Timestamp) -> Self {
-        Self { earliest: self.earliest.min(start), newest: self.newest.max(start), ..self }
+    fn with(self, start: Timestamp, now: Timestamp) -> Self {
+        // A clock that was set back makes no silence.
+        let heard = if now < self.heard || elapsed(self.heard, now) >= ROUGHLY { now } else { self.heard };
+        Self { earliest: self.earliest.min(start), newest: self.newest.max(start), heard, ..self }
     }
 
     fn ended(self, start: Timestamp, end: Option<Timestamp>, now: Timestamp) -> Self {
         // Nothing that was told by now ends later; a sender whose clock is ahead says so already of the start.
         let until = end.filter(|end| *end >= start).unwrap_or(now).min(now.max(start));
         let until = self.over.as_ref().map_or(until, |over| over.until.max(until));
-        Self { over: Some(Over { at: now, until, doubt: None }), ..self }.with(start)
+        Self { over: Some(Over { at: now, until, doubt: None }), ..self }.with(start, now)
     }
 
     /// Whether a start is of another occurrence than the one that is over. A start before the end is one that another

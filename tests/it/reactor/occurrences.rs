@@ -58,8 +58,14 @@ async fn a_start_that_moves_is_the_same_intent_and_its_end_takes_all_back() {
     let life = world.live(all, effect, Cut::never(), true);
     tell(&world, &life, fires(10)).await;
     let states = [State::Running, State::Scheduled, State::Proposed, State::Done];
-    let before = world.settled(4, &states).await;
+    world.settled(4, &states).await;
     until_told(&world, &[Phase::Problem]).await;
+    let before = until("that it was told is known", || async {
+        let found = world.records().await;
+        let told = found.iter().any(|it| it.action.kind() == Kind::Notify && it.state == State::Done);
+        told.then_some(found)
+    })
+    .await;
     // Later, earlier, for another receiver: nothing new.
     tell(&world, &life, fires(500)).await;
     tell(&world, &life, fires(5)).await;
@@ -154,6 +160,25 @@ async fn fired_again_after_a_false_end_it_is_told_and_decided_anew_under_cooldow
     use Phase::{Problem, Recovered};
     until_told(&world, &[Problem, Recovered, Problem, Recovered, Problem]).await;
     world.settled(9, &[State::Done, State::Cooldown]).await;
+}
+
+#[tokio::test]
+async fn a_day_of_silence_and_a_later_start_end_what_nobody_ended() {
+    let world = World::new();
+    let effect = Counted::default();
+    let asks = Rule { name: "asks".into(), ..rule(Kind::Rescan, Mode::Propose) };
+    let all = rules(vec![rule(Kind::Hook, Mode::Execute), asks, rule(Kind::Notify, Mode::Execute)]);
+    let long = Duration::from_secs(30 * 86_400);
+    let life = world.live(Rules { proposals_expire: long, ..all }, effect.clone(), Cut::never(), true);
+    tell(&world, &life, fires(10)).await;
+    world.settled(3, &[State::Done, State::Proposed]).await;
+    world.clock.forward(Duration::from_secs(86_401));
+    tell(&world, &life, fires(90_000)).await;
+    let found = world.settled(6, &[State::Done, State::Proposed, State::Cancelled]).await;
+    let of = |state| found.iter().filter(|it| it.state == state).count();
+    assert_eq!((of(State::Cancelled), of(State::Proposed), effect.done.load(Ordering::SeqCst)), (1, 1, 2));
+    until_told(&world, &[Phase::Problem, Phase::Recovered, Phase::Problem]).await;
+    assert_eq!(world.store().alerts(Some(Status::Firing), ALL).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -112,6 +112,21 @@ fn an_end_of_before_does_not_end_what_began_since() {
 }
 
 #[test]
+fn an_end_that_nobody_told_is_known_by_the_silence() {
+    const DAY: i64 = 86_400;
+    // Told every four hours it goes on, also when its start moves; a day after the last word it is another one.
+    let mut told: Vec<(i64, Event)> = (0..12).map(|it| (it * 4 * 3_600, fires(-10))).collect();
+    told.push((2 * DAY, fires(2 * DAY - 60)));
+    assert_eq!(hear(&told).1[12], Heard::Moved);
+    told[12] = (3 * DAY, fires(3 * DAY - 60));
+    let (state, meant) = hear(&told);
+    assert_eq!((meant[12], state.number, state.reopened, state.is_open()), (Heard::Began, 2, false, true));
+    // With the start that it has it is the same.
+    told[12] = (3 * DAY, fires(-10));
+    assert_eq!(hear(&told).1[12], Heard::Repeated);
+}
+
+#[test]
 fn what_ended_before_it_was_heard_of_and_clocks_that_are_wrong() {
     assert_eq!(hear(&[(300, over(10, 290)), (301, fires(10))]).1, [Heard::Missed, Heard::Late]);
     assert_eq!(
