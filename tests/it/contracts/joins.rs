@@ -72,9 +72,7 @@ fn is_one_each(expression: &Expr, by: &Labels, recorded: &Recorded) -> bool {
     }
     let one = |it: &Expr| is_one_each(it, by, recorded);
     match expression {
-        Expr::VectorSelector(selector) => {
-            selector.name.as_ref().and_then(|name| recorded.get(name)).is_some_and(one)
-        }
+        Expr::VectorSelector(selector) => selector.name.as_ref().and_then(|name| recorded.get(name)).is_some_and(one),
         Expr::Aggregate(it) => {
             let grouped = matches!(&it.modifier, Some(LabelModifier::Include(labels))
                 if labels.labels.iter().all(|label| by.contains(label)));
