@@ -9,6 +9,7 @@ pub mod checksum_file;
 pub mod container_config;
 pub mod dump_content;
 pub mod dump_pattern;
+pub mod foreign_name;
 pub mod guest_config;
 pub mod gzip;
 pub mod input;

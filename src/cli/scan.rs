@@ -114,7 +114,8 @@ fn exit_code(inventory: &Inventory, ad_hoc: bool, now: jiff::Timestamp) -> u8 {
         view.items.iter().filter_map(state).collect()
     };
     let all: Vec<Vec<State>> = inventory.sources.iter().map(|view| states(view)).collect();
-    let blind = inventory.sources.iter().any(|view| !view.health.up());
+    let unread = |view: &SourceView| view.listings.iter().flatten().any(|listing| listing.unreadable > 0);
+    let blind = inventory.sources.iter().any(|view| !view.health.up() || unread(view));
     if blind || all.iter().flatten().any(|state| *state == State::Unknown) {
         return 2;
     }

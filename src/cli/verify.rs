@@ -100,7 +100,12 @@ impl Verify {
         }
         let inventory = looking::at_all(sources, &config.policy());
         let problems = inventory.sources.iter().flat_map(|view| {
-            view.health.problems.iter().map(|problem| format!("{}: could not look: {problem}", view.spec.name))
+            let blind = view.health.problems.iter().map(ToString::to_string);
+            let unread = view.spec.roots.iter().zip(&view.listings).flat_map(|(root, listing)| {
+                let names = listing.iter().flat_map(|listing| &listing.unread_names);
+                names.map(move |name| format!("{}/{name}", root.path))
+            });
+            blind.chain(unread).map(|problem| format!("{}: could not look: {problem}", view.spec.name))
         });
         let jobs = jobs(&inventory, self.item.as_ref(), level);
         let work = Work { problems: problems.collect(), jobs, passed: Passed::default() };

@@ -101,6 +101,8 @@ kinds! {
         DumpIncomplete = "dump_incomplete",
         /// The structure of a dump is wrong.
         DumpStructure = "dump_structure",
+        /// Something that is none of a dump stands in it or in its place: a message of a program, an error, a page.
+        DumpText = "dump_text",
         /// The checksum file beside it says something else.
         SidecarMismatch = "sidecar_mismatch",
         /// The content differs from an earlier reading though size and time of last write are the same.
@@ -119,6 +121,8 @@ kinds! {
         ConfigIncomplete = "config_incomplete",
         /// A name in the archive that would be written outside of the target, or that no file system takes.
         HostileName = "hostile_name",
+        /// Of a mount point that the configuration includes only the empty directory is in the archive.
+        MountPointEmpty = "mount_point_empty",
         /// A disk that the configuration names is not in the archive. The archive is as it was written: whether the disk was
         /// left out on purpose, the operator has to say.
         DiskMissing = "disk_missing",
@@ -130,6 +134,8 @@ kinds! {
         VmstateShort = "vmstate_short",
         /// A file that belongs to it (`-wal`) may be missing.
         CompanionMissing = "companion_missing",
+        /// A message of a program stands behind the data of a dump, or the dump says that it lacks something.
+        DumpMessage = "dump_message",
         /// Pages of a database that belong to nothing and are not free.
         UnusedPages = "unused_pages",
         /// A version of its format that isn't known here: nothing was checked.
@@ -148,6 +154,8 @@ kinds! {
         NoEndKnown = "no_end_known",
         /// The file was written again since an earlier reading.
         Rewritten = "rewritten",
+        /// A volume that the configuration leaves out of backups.
+        VolumeLeftOut = "volume_left_out",
         /// More was found than is kept.
         More = "more",
     }

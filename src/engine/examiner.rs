@@ -9,13 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::ports::{Archives, Clock, OpenArchive};
+use super::ports::{Archives, Clock, FurtherSidecar, OpenArchive};
 use super::throttle::Throttle;
 use crate::domain::age;
+use crate::domain::attempt::Sidecar;
+use crate::domain::finding::{Findings, Kind};
 use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
 use crate::domain::run::FileFacts;
 use crate::formats::archive::{self, CannotCheck, Checked, Request};
+use crate::formats::checksum_file::{self, ChecksumFileError};
+use crate::formats::printable::printable;
+use crate::formats::sum::{self, Sum};
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -86,7 +91,7 @@ pub fn examine(
     let mut verification = Verification {
         archive: job.archive.clone(),
         item: job.item.clone(),
-        facts: looked.facts.unwrap_or(FileFacts { size: 0, modified: jiff::Timestamp::UNIX_EPOCH }),
+        facts: looked.facts.unwrap_or(FileFacts::new(0, jiff::Timestamp::UNIX_EPOCH)),
         digest: None,
         wanted: job.level,
         reached: None,
@@ -132,8 +137,8 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         }
     };
     let facts = file.facts();
-    let sidecar = match file.sidecar() {
-        Ok(sidecar) => sidecar,
+    let (sidecar, mut further) = match file.sidecar().and_then(|first| Ok((first, file.further_sidecars()?))) {
+        Ok((sidecar, further)) => (sidecar, FurtherSums::of(further)),
         Err(error) => return Looked::failed(Some(facts), format_args!("its checksum file could not be read: {error}")),
     };
     let request = Request {
@@ -142,9 +147,10 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         sidecar: sidecar.as_ref().map(|(kind, text)| (*kind, &**text)),
     };
     let limits = Limits { control, allowance, begun: Instant::now() };
-    let guard = Guard { file: &mut *file, limits };
-    let result =
-        archive::check_while(guard, request, &|| limits.check()).map_err(|error: CannotCheck| error.to_string());
+    let guard = Guard { file: &mut *file, limits, further: &mut further };
+    let result = archive::check_while(guard, request, &|| limits.check())
+        .map(|checked| further.judge(checked))
+        .map_err(|error: CannotCheck| error.to_string());
     // What changed or went away while it was read was not seen as it is, whatever was found.
     match file.unchanged() {
         Ok(true) => Looked { facts: Some(facts), result, gone: false },
@@ -152,6 +158,60 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         Err(error) => {
             Looked::failed(Some(facts), format_args!("whether it changed while it was read can't be told: {error}"))
         }
+    }
+}
+
+/// Checksum files beside the one that counts first, with the sums of what was read so far.
+struct FurtherSums {
+    wanted: Vec<(FurtherSidecar, Result<String, ChecksumFileError>)>,
+    sums: Vec<Sum>,
+}
+
+impl FurtherSums {
+    fn of(files: Vec<FurtherSidecar>) -> Self {
+        let parse = |file: FurtherSidecar| {
+            let said = checksum_file::parse(&file.text, sum::digits(file.kind), &file.of);
+            (file, said)
+        };
+        let wanted: Vec<_> = files.into_iter().map(parse).collect();
+        let mut kinds: Vec<Sidecar> =
+            wanted.iter().filter(|(_, said)| said.is_ok()).map(|(file, _)| file.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Self { wanted, sums: kinds.into_iter().map(Sum::new).collect() }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.sums.iter_mut().for_each(|sum| sum.update(bytes));
+    }
+
+    /// Adds what they say of a file that was read to its end.
+    fn judge(&self, mut checked: Checked) -> Checked {
+        if checked.digest.is_none() {
+            return checked;
+        }
+        let mut findings = Findings::default();
+        findings.extend(std::mem::take(&mut checked.findings));
+        for (file, said) in &self.wanted {
+            let (kind, of) = (file.kind.as_str(), printable(file.of.as_bytes()));
+            let found = self.sums.iter().map(Sum::digits).find(|found| found.len() == sum::digits(file.kind));
+            match (said, found) {
+                (Ok(wanted), Some(found)) if *wanted != found => {
+                    let text = format!(
+                        "another checksum file, of {of}, says {kind} {wanted}, and its content has {kind} {found}"
+                    );
+                    findings.say(Kind::SidecarMismatch, text);
+                    (checked.conclusion, checked.reached) = (Conclusion::Damaged, None);
+                }
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    let text = format!("another checksum file, of {of} ({kind}), can't be used: {error}");
+                    findings.say(Kind::SidecarUnreadable, text);
+                }
+            }
+        }
+        checked.findings = findings.into_vec();
+        checked
     }
 }
 
@@ -185,6 +245,7 @@ impl Limits<'_> {
 struct Guard<'a> {
     file: &'a mut dyn OpenArchive,
     limits: Limits<'a>,
+    further: &'a mut FurtherSums,
 }
 
 impl Read for Guard<'_> {
@@ -192,6 +253,7 @@ impl Read for Guard<'_> {
         let limits = self.limits;
         limits.check()?;
         let count = self.file.read(buffer)?;
+        self.further.update(&buffer[..count]);
         limits.control.read.fetch_add(count as u64, Ordering::Relaxed);
         if !limits.allowance.throttle.take(count as u64, || limits.control.is_stopped()) {
             return Err(stopped());

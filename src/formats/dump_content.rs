@@ -18,6 +18,7 @@ use super::stream::{self, Stop, Stream, drain, read_full};
 use crate::domain::finding::{Finding, Findings, Kind};
 
 mod inner;
+mod misread;
 mod pg_custom;
 mod sql;
 mod sqlite;
@@ -36,6 +37,8 @@ pub struct Summary {
     pub format: &'static str,
     /// Whether it can be told that the dump is whole. If not, no finding of damage proves nothing.
     pub end_known: bool,
+    /// Whether anything of its content was checked.
+    pub understood: bool,
     /// Its bytes.
     pub unpacked: u64,
     /// Entries of its table of contents.
@@ -47,11 +50,21 @@ pub struct Summary {
 /// Checks a dump and consumes the stream to its end. What is wrong with the dump becomes a finding; an error is only
 /// what the stream itself had to say, or a limit.
 pub fn check(stream: &mut (impl Stream + ?Sized), findings: &mut Findings) -> Result<Summary, Stop> {
+    check_promised(stream, false, findings)
+}
+
+/// The same of a file whose name promises a dump, or doesn't.
+pub fn check_promised(
+    stream: &mut (impl Stream + ?Sized),
+    promised: bool,
+    findings: &mut Findings,
+) -> Result<Summary, Stop> {
     let mut head = vec![0; HEAD];
     let filled = read_full(stream, &mut head)?;
     head.truncate(filled);
-    let mut summary = Summary { format: UNKNOWN, end_known: false, unpacked: 0, members: None, created: None };
-    let mut source = Source { whole: filled < HEAD, head, used: 0, rest: stream, position: 0 };
+    let mut summary =
+        Summary { format: UNKNOWN, end_known: false, understood: false, unpacked: 0, members: None, created: None };
+    let mut source = Source { whole: filled < HEAD, head, used: 0, rest: stream, position: 0, promised };
     match dispatch(&mut source, &mut summary, findings) {
         Ok(()) => {}
         Err(Fault::Wrong(finding)) => findings.add(finding),
@@ -87,6 +100,8 @@ fn dispatch<S: Stream + ?Sized>(
     } else if sqlite::lacks_mark(&source.head) {
         let text = "the file is an SQLite database but for its first mark: SQLite refuses it";
         Err(Fault::wrong(Kind::DumpStructure, text))
+    } else if let Some(why) = misread::as_something_else(&source.head, source.whole, source.promised) {
+        Err(Fault::wrong(Kind::DumpStructure, why))
     } else if let Some(dialect) = sql::recognise(&source.head, source.whole) {
         sql::check(source, dialect, summary, findings)
     } else {
@@ -97,6 +112,10 @@ fn dispatch<S: Stream + ?Sized>(
 /// Of a format that isn't known only one thing can be told: whether there is anything but zeros, which a file system
 /// leaves where a file had its length but not its content when the power went.
 fn unknown<S: Stream + ?Sized>(source: &mut Source<'_, S>, findings: &mut Findings) -> Result<(), Fault> {
+    if source.promised && !source.whole && source.head.iter().all(|byte| *byte == 0) {
+        let text = format!("it is named as a dump and begins with {} zero bytes", source.head.len());
+        return Err(Fault::wrong(Kind::Empty, text));
+    }
     let mut zeros = true;
     loop {
         let chunk = source.chunk()?;
@@ -142,6 +161,8 @@ struct Source<'a, S: ?Sized> {
     used: usize,
     rest: &'a mut S,
     position: u64,
+    /// Whether the name of the file promises a dump.
+    promised: bool,
 }
 
 impl<S: Stream + ?Sized> Source<'_, S> {

@@ -52,7 +52,7 @@ static UNREADABLE: Description = Description::gauge(
 static PASSED_OVER: Description = Description::gauge(
     "firedrill_source_passed_over_files",
     SOURCE,
-    "Files that look like backups by their name and can't be read as one. Cached from the last scan.",
+    "Files that look like backups by their name and can't be read as one, and what belongs to a NAS or a desktop. Cached from the last scan.",
 );
 
 /// Families of this file.

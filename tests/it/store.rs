@@ -35,7 +35,7 @@ fn verification(file: &str, digest: Option<u8>, conclusion: Conclusion) -> Verif
         archive: archive(file),
         item: "qemu/100".parse().unwrap(),
         // Every digit of the time counts.
-        facts: FileFacts { size: 7_000_000_000, modified: "2026-11-20T01:02:03.123456789Z".parse().unwrap() },
+        facts: FileFacts::new(7_000_000_000, "2026-11-20T01:02:03.123456789Z".parse().unwrap()),
         digest: digest.map(|byte| Digest([byte; 32])),
         wanted: Level::Complete,
         reached: (conclusion == Conclusion::Intact).then_some(Level::Complete),

@@ -156,7 +156,7 @@ impl Read for Opened {
 
 impl OpenArchive for Opened {
     fn facts(&self) -> FileFacts {
-        FileFacts { size: 100, modified: now() }
+        FileFacts::new(100, now())
     }
 
     fn unchanged(&mut self) -> io::Result<bool> {
@@ -190,6 +190,8 @@ fn inventory(files: &[&str]) -> Arc<Inventory> {
         file: (*file).into(),
         size: 100,
         modified: Some(now()),
+        changed: None,
+        log: None,
         duration: None,
         guest_name: None,
         note: None,
@@ -382,7 +384,7 @@ async fn other_bytes_under_the_same_size_and_time_are_bit_rot() {
     let rotten = |store: &Memory| {
         let id = ArchiveId { source: source(), root: "/dumps".into(), file: "a.sql".into() };
         let digest = crate::domain::proof::Digest([9; 32]);
-        let sight = FirstSight { facts: FileFacts { size: 100, modified: now() }, digest, at: now() };
+        let sight = FirstSight { facts: FileFacts::new(100, now()), digest, at: now() };
         store.sights.lock().unwrap().insert(id, sight);
     };
     let mut rig = Rig::start(&[("a.sql", dump())], rotten);

@@ -57,17 +57,23 @@ pub(super) fn lacks_mark(head: &[u8]) -> bool {
     matches!(head.get(MAGIC.len()..), Some([1, OLDEST..=NEWEST, 0..=99, 4, 4 | 8, 1, ..]))
 }
 
+/// Where a dump begins that isn't at the beginning.
+pub(super) fn behind_text(head: &[u8]) -> Option<usize> {
+    let at = super::misread::find(head, MAGIC)?;
+    lacks_mark(&head[at..]).then_some(at)
+}
+
 pub(super) fn check<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
     summary: &mut Summary,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
-    (summary.format, summary.end_known) = (FORMAT, true);
+    (summary.format, summary.end_known, summary.understood) = (FORMAT, true, true);
     let mut dump = Reader { source, offset_size: 0, minor: 0 };
     let algorithm = match dump.header(summary)? {
         Header::Dump(algorithm) => algorithm,
         Header::Other(kind, text) => {
-            summary.end_known = false;
+            (summary.end_known, summary.understood) = (false, false);
             findings.say(kind, text);
             return Ok(());
         }
@@ -78,6 +84,8 @@ pub(super) fn check<S: Stream + ?Sized>(
     if algorithm == Algorithm::Lz4 && !pending.is_empty() {
         let text = "the data of the dump is compressed with lz4, which is not decompressed here: only the structure around it was checked";
         findings.say(Kind::NoEndKnown, text);
+        // Of a level nothing is claimed that wasn't decoded.
+        (summary.end_known, summary.understood) = (false, false);
     }
     let left = pending.len();
     Blocks { dump, inner: Inner::new(algorithm)?, entries, pending, left }.check(findings)

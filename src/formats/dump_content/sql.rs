@@ -7,21 +7,23 @@
 use jiff::civil::{Date, DateTime};
 use memchr::memchr;
 
-use self::script::{ASIDE, Rest, Rules, Said, Script};
+use self::ends::Ends;
+use self::script::{Rest, Rules, SANDBOX, Script};
 
 use super::{Fault, Source, Summary};
 use crate::domain::finding::{Findings, Kind};
 use crate::formats::printable::printable;
 use crate::formats::stream::Stream;
 
+mod ends;
+mod message;
 mod script;
+mod words;
 
 /// Bytes of the end that are searched for the last line.
 const TAIL: usize = 8 << 10;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// First line of newer dumps of MariaDB: an old client must not read on, since the rest could make it run programs.
-const SANDBOX: &[u8] = b"/*M!999999\\- enable the sandbox mode */";
 const PG_DUMP: &[u8] = b"-- PostgreSQL database dump";
 const PG_DUMP_END: &[u8] = b"-- PostgreSQL database dump complete";
 const PG_CLUSTER: &[u8] = b"-- PostgreSQL database cluster dump";
@@ -39,32 +41,8 @@ const BEGINNINGS: &[&[u8]] = &[
     b"-- MySQL dump",
     b"-- MariaDB dump",
     b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;",
-    SANDBOX,
-];
-
-/// First words of SQL, to name a text.
-const WORDS: &[&[u8]] = &[
-    b"--",
-    b"/*",
-    b"alter",
-    b"begin",
-    b"connect",
-    b"copy",
-    b"create",
-    b"delete",
-    b"drop",
-    b"grant",
-    b"insert",
-    b"lock",
-    b"pragma",
-    b"replace",
-    b"select",
-    b"set",
-    b"start",
-    b"truncate",
-    b"update",
-    b"use",
-    b"\\",
+    SANDBOX[0],
+    SANDBOX[1],
 ];
 
 /// What sort of text it is.
@@ -95,49 +73,55 @@ impl Dialect {
     }
 }
 
-/// What the beginning says, and where the dump begins in it; `None` if it is no text. `whole`: the beginning is all there
-/// is.
-pub(super) fn recognise(head: &[u8], whole: bool) -> Option<(Dialect, usize)> {
+/// What the beginning says; `None` if it is no text. `whole`: the beginning is all there is.
+pub(super) fn recognise(head: &[u8], whole: bool) -> Option<Dialect> {
     let text = head.strip_prefix(BOM).unwrap_or(head);
-    if let Some((dialect, at)) = by_header(text, whole) {
-        return Some((dialect, head.len() - text.len() + at));
+    if let Some(dialect) = by_header(text, whole) {
+        return Some(dialect);
     }
     let body = first_words(text);
-    let at = head.len() - body.len();
-    let sandbox = body.strip_prefix(SANDBOX).map(<[u8]>::trim_ascii_start);
+    let sandbox = SANDBOX.iter().find_map(|line| body.strip_prefix(*line)).map(<[u8]>::trim_ascii_start);
     let rest = sandbox.unwrap_or(body);
     let begins = |beginning: &&[u8]| beginning.len() > rest.len() && beginning.starts_with(rest);
     if whole && BEGINNINGS.iter().any(begins) && !(rest.is_empty() && text.trim_ascii().is_empty()) {
-        return Some((Dialect::Cut, at));
+        return Some(Dialect::Cut);
     }
     let first = lines(rest).find(|line| !line.is_empty() && !line.starts_with(b"--") && !line.starts_with(b"\\"));
     if first.is_some_and(|line| sandbox.is_some() || line.starts_with(b"/*!40")) {
-        return Some((Dialect::MySqlBare, at));
+        return Some(Dialect::MySqlBare);
     }
-    let word = |word: &&[u8]| body.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-    let dialect = if WORDS.iter().any(word) { Dialect::Sql } else { Dialect::Text };
-    is_text(text, whole).then_some((dialect, at))
+    if !has_only_text(text) {
+        return None;
+    }
+    if words::holds_sql(body, whole) {
+        return Some(Dialect::Sql);
+    }
+    is_utf8(text, whole).then_some(Dialect::Text)
 }
 
-/// The comment that names the program, or the first statements of `.dump`, and where.
-fn by_header(text: &[u8], whole: bool) -> Option<(Dialect, usize)> {
-    let (mut at, mut pragma) = (0, None);
+/// Whether a text is the beginning of a dump of a known program.
+pub(super) fn is_known(text: &[u8], whole: bool) -> bool {
+    by_header(text, whole).is_some()
+}
+
+/// By the comment that names the program, or the first statements of `.dump`.
+fn by_header(text: &[u8], whole: bool) -> Option<Dialect> {
+    let mut pragma = false;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         if !whole && !line.ends_with(b"\n") {
             return None;
         }
         let content = line.trim_ascii_end();
         if content == PG_DUMP {
-            return Some((Dialect::PgDump, at));
+            return Some(Dialect::PgDump);
         } else if content == PG_CLUSTER {
-            return Some((Dialect::PgDumpAll, at));
+            return Some(Dialect::PgDumpAll);
         } else if begins_mysql(content) {
-            return Some((Dialect::MySql, at));
-        } else if let Some(pragma) = pragma.filter(|_| content == SQLITE_BEGIN) {
-            return Some((Dialect::Sqlite, pragma));
+            return Some(Dialect::MySql);
+        } else if pragma && content == SQLITE_BEGIN {
+            return Some(Dialect::Sqlite);
         }
-        pragma = (content == SQLITE_PRAGMA).then_some(at);
-        at += line.len();
+        pragma = content == SQLITE_PRAGMA;
     }
     None
 }
@@ -146,21 +130,25 @@ fn by_header(text: &[u8], whole: bool) -> Option<(Dialect, usize)> {
 fn first_words(mut text: &[u8]) -> &[u8] {
     loop {
         text = text.trim_ascii_start();
-        let aside = ASIDE.iter().any(|aside| text.starts_with(aside));
-        if !aside && !text.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"use ")) {
+        let line = &text[..memchr(b'\n', text).unwrap_or(text.len())];
+        if !message::is_message(line) && !line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"use ")) {
             return text;
         }
-        text = &text[memchr(b'\n', text).unwrap_or(text.len())..];
+        text = &text[line.len()..];
     }
 }
 
-/// UTF-8 without the control characters that no text has; the last character may be cut.
-fn is_text(head: &[u8], whole: bool) -> bool {
-    let valid = match std::str::from_utf8(head) {
+/// None of the control characters that no text has.
+fn has_only_text(head: &[u8]) -> bool {
+    !head.iter().any(|byte| matches!(byte, 0..=8 | 14..=26 | 28..=31))
+}
+
+/// The last character may be cut.
+fn is_utf8(head: &[u8], whole: bool) -> bool {
+    match std::str::from_utf8(head) {
         Ok(_) => true,
         Err(error) => error.error_len().is_none() && !whole,
-    };
-    valid && !head.iter().any(|byte| matches!(byte, 0..=8 | 14..=26 | 28..=31))
+    }
 }
 
 fn lines(text: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
@@ -169,40 +157,48 @@ fn lines(text: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 
 pub(super) fn check<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
-    (dialect, at): (Dialect, usize),
+    dialect: Dialect,
     summary: &mut Summary,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
     summary.format = dialect.format();
     summary.end_known = !matches!(dialect, Dialect::MySqlBare | Dialect::Sql | Dialect::Text);
+    summary.understood = dialect != Dialect::Text;
     let rules = match dialect {
         Dialect::PgDump | Dialect::PgDumpAll => Some(Rules::Postgres),
         Dialect::MySql | Dialect::MySqlBare => Some(Rules::MySql),
         Dialect::Sqlite => Some(Rules::Sqlite),
         Dialect::Cut | Dialect::Sql | Dialect::Text => None,
     };
+    if dialect == Dialect::Text && source.promised {
+        let first = lines(&source.head).find(|line| !line.is_empty()).unwrap_or_default();
+        let text = format!(
+            "it is named as a dump and holds no SQL, but a text that begins with “{}”",
+            printable(&first[..first.len().min(100)])
+        );
+        return Err(Fault::wrong(Kind::DumpText, text));
+    }
     let mut script = rules.map(Script::new);
-    let mut ends = Ends::default();
-    source.skip(at as u64, "its beginning")?;
-    let (tail, zero) = read(source, |bytes| {
+    let mut ends = Ends::new(dialect);
+    let mark = if source.head.starts_with(BOM) { BOM.len() } else { 0 };
+    source.skip(mark as u64, "its beginning")?;
+    // A text of an unknown program may be anything.
+    let zeros_may_be = dialect == Dialect::Text;
+    let tail = read(source, zeros_may_be, |bytes| {
         if let Some(script) = &mut script {
             script.feed(bytes, &mut |said| ends.hear(said));
         }
     })?;
     let rest = script.as_mut().map_or(Rest::Nothing, |script| script.finish(&mut |said| ends.hear(said)));
-    if let Some(at) = zero.filter(|_| !matches!(dialect, Dialect::Sql | Dialect::Text)) {
-        let text =
-            format!("there is a zero byte at {at}: no such dump has any, and the programs that read it refuse it");
-        findings.say(Kind::DumpStructure, text);
-    }
     match dialect {
         Dialect::PgDump | Dialect::PgDumpAll | Dialect::MySql | Dialect::Sqlite => {
             summary.created = ends.created;
-            ends.judge(dialect)?;
+            ends.judge(&rest, findings)?;
             behind_the_end(&rest, findings)
         }
         Dialect::Cut => Err(incomplete("the dump ends within its first lines")),
         Dialect::MySqlBare => {
+            ends.judge(&rest, findings)?;
             summary.end_known = rest == Rest::Nothing && settings_restored(&tail);
             if !summary.end_known {
                 let text = "the dump was made without comments, so its end has no mark: that it is whole can't be told";
@@ -217,73 +213,6 @@ pub(super) fn check<S: Stream + ?Sized>(
     }
 }
 
-/// Which dumps have begun, and which of them have ended.
-#[derive(Debug, Default)]
-struct Ends {
-    dump: bool,
-    /// One of a PostgreSQL cluster, with dumps in it.
-    cluster: bool,
-    /// One has begun though another had no end.
-    cut: bool,
-    rolled_back: bool,
-    created: Option<DateTime>,
-}
-
-impl Ends {
-    /// Whether it was a beginning or an end.
-    fn hear(&mut self, said: Said<'_>) -> bool {
-        match said {
-            Said::Comment(line, _) if line == PG_DUMP || begins_mysql(line) => {
-                self.cut |= self.dump;
-                self.dump = true;
-            }
-            Said::Comment(line, _) if line == PG_CLUSTER => {
-                self.cut |= self.dump || self.cluster;
-                self.cluster = true;
-            }
-            Said::Comment(PG_DUMP_END, _) => self.dump = false,
-            Said::Comment(PG_CLUSTER_END, _) => self.cluster = false,
-            Said::Comment(line, whole) => {
-                let Some(rest) = line.strip_prefix(MYSQL_END) else { return false };
-                let Some(created) = completed(rest, whole) else { return false };
-                (self.dump, self.created) = (false, created);
-            }
-            Said::Statement(b"BEGIN TRANSACTION") => {
-                self.cut |= self.dump;
-                self.dump = true;
-            }
-            Said::Statement(b"COMMIT") => self.dump = false,
-            Said::Statement(b"ROLLBACK") => self.rolled_back = true,
-            Said::Statement(_) => {}
-        }
-        true
-    }
-
-    fn judge(&self, dialect: Dialect) -> Result<(), Fault> {
-        let last = match dialect {
-            Dialect::MySql => MYSQL_END,
-            Dialect::Sqlite => b"COMMIT;",
-            _ if self.cluster && !self.dump => PG_CLUSTER_END,
-            _ => PG_DUMP_END,
-        };
-        let last = String::from_utf8_lossy(last);
-        if dialect == Dialect::Sqlite && self.rolled_back {
-            return Err(incomplete("the dump ends with “ROLLBACK;”: the database could not be read to its end"));
-        }
-        if self.dump || self.cluster {
-            return Err(incomplete(format_args!(
-                "the dump lacks its last line “{last}”: it was cut off, or the program that wrote it failed"
-            )));
-        }
-        if self.cut {
-            return Err(incomplete(format_args!(
-                "several dumps are joined, and one lacks its last line “{last}”: it was cut off"
-            )));
-        }
-        Ok(())
-    }
-}
-
 /// What follows the end of the last dump must be whole statements.
 fn behind_the_end(rest: &Rest<'_>, findings: &mut Findings) -> Result<(), Fault> {
     match rest {
@@ -292,9 +221,8 @@ fn behind_the_end(rest: &Rest<'_>, findings: &mut Findings) -> Result<(), Fault>
             Err(incomplete(format_args!("something follows the end of the dump that ends within {what}")))
         }
         Rest::Statement(text) => {
-            let word = |word: &&[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
             let shown = printable(&text[..text.len().min(40)]);
-            if WORDS.iter().any(word) {
+            if words::may_begin_statement(text) {
                 return Err(incomplete(format_args!(
                     "a statement without its end follows the end of the dump: {shown}…"
                 )));
@@ -308,20 +236,27 @@ fn behind_the_end(rest: &Rest<'_>, findings: &mut Findings) -> Result<(), Fault>
     }
 }
 
-/// Reads everything, showing it on the way; the last complete lines, and where the first zero byte is.
+/// Reads everything, showing it on the way; the last complete lines. A zero byte ends it: no program that writes SQL
+/// writes any, and none that reads it takes one; a file system leaves them where it lost what was written, and a small
+/// file may become any number of them.
 fn read<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
+    zeros_may_be: bool,
     mut show: impl FnMut(&[u8]),
-) -> Result<(Vec<u8>, Option<u64>), Fault> {
+) -> Result<Vec<u8>, Fault> {
     let mut tail = Vec::with_capacity(2 * TAIL);
-    let mut zero = None;
     loop {
         let position = source.position;
         let chunk = source.chunk()?;
         if chunk.is_empty() {
             break;
         }
-        zero = zero.or_else(|| memchr(0, chunk).map(|at| position + at as u64));
+        if let Some(at) = memchr(0, chunk).filter(|_| !zeros_may_be) {
+            let at = position + at as u64;
+            let text =
+                format!("there is a zero byte at {at}: no such dump has any, and the programs that read it refuse it");
+            return Err(Fault::wrong(Kind::DumpStructure, text));
+        }
         show(chunk);
         let new = &chunk[chunk.len().saturating_sub(TAIL)..];
         if tail.len() + new.len() > 2 * TAIL {
@@ -337,7 +272,7 @@ fn read<S: Stream + ?Sized>(
         let line = memchr(b'\n', &tail).map_or(tail.len(), |at| at + 1);
         tail.drain(..line);
     }
-    Ok((tail, zero))
+    Ok(tail)
 }
 
 fn incomplete(text: impl std::fmt::Display) -> Fault {

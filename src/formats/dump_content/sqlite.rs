@@ -32,7 +32,7 @@ pub(super) fn check<S: Stream + ?Sized>(
     summary: &mut Summary,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
-    (summary.format, summary.end_known) = (FORMAT, true);
+    (summary.format, summary.end_known, summary.understood) = (FORMAT, true, true);
     let mut bytes = [0; HEADER];
     source.fill(&mut bytes, "the header of the database")?;
     let header = Header::parse(&bytes)?;

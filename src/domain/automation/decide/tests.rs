@@ -86,6 +86,8 @@ fn inventory(blind: bool) -> Inventory {
         file: "f".into(),
         size: 1,
         modified: None,
+        changed: None,
+        log: None,
         duration: None,
         guest_name: None,
         note: None,

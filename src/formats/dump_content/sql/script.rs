@@ -1,16 +1,27 @@
 //! A dump of SQL as it streams by: which comment lines are comments, and not within a text, a function or rows.
 //!
 //! Nothing is understood of a statement but where it ends. What is within quotes, within the rows behind
-//! `COPY … FROM stdin;` or between `DELIMITER ;;` and `DELIMITER ;` can't begin or end a dump, whatever is written there.
+//! `COPY … FROM stdin;` or between `DELIMITER ;;` and `DELIMITER ;` can't begin or end a dump, and is no message of a
+//! program, whatever is written there.
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
-/// Beginnings of lines that programs write to their standard error, which scripts lead into the dump.
-pub(super) const ASIDE: [&[u8]; 7] =
-    [b"mysqldump: ", b"mariadb-dump: ", b"pg_dump: ", b"pg_dumpall: ", b"pg_restore: ", b"Warning: ", b"WARNING: "];
+use super::message;
 
 /// So much of a line or of a statement is kept.
 const KEPT: usize = 200;
+
+/// So much is kept of a `COPY`, to count its columns: 1,600 of them with long names.
+const KEPT_COPY: usize = 256 << 10;
+
+/// First line of newer dumps of MariaDB, in both of its forms: an old client must not read on, since the rest could make
+/// it run programs. It has no end of its own.
+pub(super) const SANDBOX: [&[u8]; 2] =
+    [b"/*M!999999\\- enable the sandbox mode */", b"/*!999999\\- enable the sandbox mode */"];
+
+/// What begins a line of mysqldump and pg_dump that is never a line of an `INSERT`.
+const NEVER_IN_INSERT: [&[u8]; 7] =
+    [b"UNLOCK TABLES", b"LOCK TABLES", b"DROP ", b"CREATE ", b"INSERT ", b"ALTER TABLE", b"SELECT pg_catalog."];
 
 /// The rules of which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +35,29 @@ pub(super) enum Rules {
 /// statement before it doesn't go on behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said<'a> {
-    /// A whole line that is a comment; `false` if the text ends in it.
-    Comment(&'a [u8], bool),
-    /// The beginning of a statement that ended.
-    Statement(&'a [u8]),
+    /// A whole line that is a comment.
+    Comment {
+        line: &'a [u8],
+        /// Whether it has its line feed, or the text ends in it.
+        whole: bool,
+        /// The beginning of the statement that is open there; empty if none is.
+        open: &'a [u8],
+    },
+    /// A statement that ended.
+    Statement {
+        /// Its beginning.
+        text: &'a [u8],
+        /// Whether it is an `INSERT` that swallowed what must come behind its end.
+        swallowed: bool,
+    },
+    /// A line of a program's messages.
+    Message {
+        line: &'a [u8],
+        /// Whether it lies within a statement.
+        within: bool,
+    },
+    /// A row of another number of columns than the table has.
+    Row(&'a [u8]),
 }
 
 /// What is open at the end.
@@ -61,8 +91,10 @@ enum State {
     Dollars(usize),
     /// In a line that is a command of the client.
     Command,
-    /// In a line that is none of the dump.
-    Aside,
+    /// After a colon, which may follow the name of a program.
+    Colon,
+    /// In a line that is a message; whether within a statement.
+    Aside(bool),
     /// In rows of `COPY`.
     Rows,
     /// Between other delimiters.
@@ -86,6 +118,11 @@ pub(super) struct Script {
     statement: Vec<u8>,
     /// Last bytes of the statement without blanks.
     end: u128,
+    /// Whether the statement is an `INSERT` that swallowed something.
+    swallowed: bool,
+    /// Columns of the table whose rows are read; `None` where that isn't known.
+    columns: Option<usize>,
+    tabs: usize,
     pairs: Pairs,
 }
 
@@ -132,6 +169,9 @@ impl Script {
             line: Vec::new(),
             statement: Vec::new(),
             end: 0,
+            swallowed: false,
+            columns: None,
+            tabs: 0,
             pairs: Pairs::None,
         }
     }
@@ -146,7 +186,8 @@ impl Script {
                 State::Dashes => self.dashes(byte),
                 State::SlashStar | State::SlashStarM => self.slash_star(byte),
                 State::Dollar => self.dollar(byte),
-                State::Comment(_) | State::Command | State::Aside | State::Rows | State::Routine => {
+                State::Colon => self.colon(byte),
+                State::Comment(_) | State::Command | State::Aside(_) | State::Rows | State::Routine => {
                     self.line_end(bytes, said)
                 }
                 State::Block(depth, last) => self.block(byte, depth, last),
@@ -163,13 +204,12 @@ impl Script {
             self.dashes(b'\n');
         }
         match self.state {
-            State::Comment(whole) => {
-                if whole && said(Said::Comment(self.line.trim_ascii_end(), false)) {
-                    self.open = false;
-                }
+            State::Comment(whole) => self.comment(whole, false, said),
+            State::Aside(within) => {
+                said(Said::Message { line: self.line.trim_ascii_end(), within });
             }
             State::Code if self.rows_follow => return Rest::Within("the rows of a table"),
-            State::Code | State::Command | State::Aside => {}
+            State::Code | State::Command | State::Colon => {}
             // Half a comment, or a sign of a statement.
             State::Dash | State::Dashes | State::Slash | State::SlashStar | State::SlashStarM | State::Dollar => {}
             State::Block(..) => return Rest::Within("a comment"),
@@ -180,7 +220,20 @@ impl Script {
             State::Routine if self.ends_routine() => {}
             State::Routine => return Rest::Within("a routine"),
         }
+        self.close_line();
         if self.open { Rest::Statement(&self.statement) } else { Rest::Nothing }
+    }
+
+    /// A comment line has ended, or the text in it.
+    fn comment(&mut self, is_line: bool, whole: bool, said: &mut impl FnMut(Said<'_>) -> bool) {
+        if !is_line {
+            return;
+        }
+        let open = if self.open { self.statement.trim_ascii_end() } else { b"" };
+        self.swallowed |= is_insert(open);
+        if said(Said::Comment { line: self.line.trim_ascii_end(), whole, open }) {
+            self.open = false;
+        }
     }
 
     /// Bytes of statements, as many as mean nothing, and one that does.
@@ -197,12 +250,9 @@ impl Script {
             self.keep(&bytes[..run]);
             return run;
         }
-        if self.open && ASIDE.iter().any(|aside| self.statement.starts_with(aside)) {
-            (self.state, self.open) = (State::Aside, false);
-            return 0;
-        }
         match byte {
             b'\n' => self.line_feed(),
+            b':' => self.state = State::Colon,
             b';' => {
                 self.end_statement(said);
                 self.before = b';';
@@ -231,11 +281,15 @@ impl Script {
                 self.line_start &= bytes.is_empty();
                 return;
             }
-            (self.open, self.end) = (true, 0);
+            (self.open, self.end, self.swallowed) = (true, 0, false);
             self.statement.clear();
+        } else if self.line_start && is_insert(&self.statement) {
+            self.swallowed |= NEVER_IN_INSERT.iter().any(|word| bytes.starts_with(word));
         }
         let bytes = if self.statement.is_empty() { bytes.trim_ascii_start() } else { bytes };
-        let room = KEPT.saturating_sub(self.statement.len()).min(bytes.len());
+        let start = if self.statement.is_empty() { bytes } else { &self.statement };
+        let most = if start.starts_with(b"COPY ") { KEPT_COPY } else { KEPT };
+        let room = most.saturating_sub(self.statement.len()).min(bytes.len());
         self.statement.extend_from_slice(&bytes[..room]);
         for byte in &bytes[bytes.len().saturating_sub(32)..] {
             if !byte.is_ascii_whitespace() {
@@ -251,8 +305,10 @@ impl Script {
         if self.rows_follow {
             (self.state, self.rows_follow) = (State::Rows, false);
             self.line.clear();
+            self.tabs = 0;
             return;
         }
+        self.close_line();
         let statement = self.statement.trim_ascii_end();
         if self.open && self.rules == Rules::MySql && delimiter(statement).is_some() {
             self.open = false;
@@ -260,6 +316,15 @@ impl Script {
                 self.state = State::Routine;
                 self.line.clear();
             }
+        }
+    }
+
+    /// What the client of MySQL takes for whole at the end of its line, without a semicolon.
+    fn close_line(&mut self) {
+        let statement = self.statement.trim_ascii();
+        let alone = || statement.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"use "));
+        if self.open && self.rules == Rules::MySql && (SANDBOX.contains(&statement) || alone()) {
+            self.open = false;
         }
     }
 
@@ -275,12 +340,34 @@ impl Script {
         self.rows_follow = self.rules == Rules::Postgres
             && self.statement.starts_with(b"COPY ")
             && self.end & ((1 << 72) - 1) == u128::from_be_bytes(*b"\0\0\0\0\0\0\0FROMstdin");
-        let statement = self.statement.trim_ascii_end();
-        if self.rules == Rules::MySql && statement.starts_with(b"/*!") {
-            self.pairs = Pairs::of(statement).unwrap_or(self.pairs);
+        let text = self.statement.trim_ascii_end();
+        if self.rules == Rules::MySql && text.starts_with(b"/*!") {
+            self.pairs = Pairs::of(text).unwrap_or(self.pairs);
         }
-        said(Said::Statement(statement));
+        if self.rows_follow {
+            self.columns = columns(text);
+        }
+        said(Said::Statement { text, swallowed: self.swallowed });
         self.open = false;
+    }
+
+    /// After a colon: the name of a program before it and a blank behind it begin a message, on a line of its own or
+    /// in the middle of what was being written.
+    fn colon(&mut self, byte: u8) -> usize {
+        self.state = State::Code;
+        let statement: &[u8] = if self.open { self.statement.trim_ascii() } else { b"" };
+        let alone = !statement.iter().any(u8::is_ascii_whitespace) && statement.len() < KEPT;
+        let program = message::program(self.end).filter(|_| self.open);
+        let Some(name) = program.or_else(|| message::word(statement)).filter(|_| byte == b' ') else {
+            self.keep(b":");
+            return 0;
+        };
+        self.line.clear();
+        self.line.extend_from_slice(name);
+        self.line.push(b':');
+        self.open &= !alone;
+        self.state = State::Aside(!alone);
+        0
     }
 
     /// After a byte that begins a comment if another follows.
@@ -319,6 +406,7 @@ impl Script {
     fn slash_star(&mut self, byte: u8) -> usize {
         if self.rules == Rules::MySql && byte == b'!' {
             self.state = State::Code;
+            self.swallowed |= self.open && is_insert(&self.statement);
             self.keep(b"/*");
             return 0;
         }
@@ -416,15 +504,25 @@ impl Script {
         let part = &bytes[..end.unwrap_or(bytes.len())];
         let room = KEPT.saturating_sub(self.line.len()).min(part.len());
         self.line.extend_from_slice(&part[..room]);
+        if self.state == State::Rows && self.columns.is_some() {
+            self.tabs += memchr_iter(b'\t', part).count();
+        }
         let Some(end) = end else { return bytes.len() };
         match self.state {
-            State::Comment(whole) => {
+            State::Comment(is_line) => {
                 self.state = State::Code;
-                if whole && said(Said::Comment(self.line.trim_ascii_end(), true)) {
-                    self.open = false;
-                }
+                self.comment(is_line, true, said);
             }
-            State::Rows if self.line.trim_ascii_end() != b"\\." => {}
+            State::Aside(within) => {
+                self.state = State::Code;
+                said(Said::Message { line: self.line.trim_ascii_end(), within });
+            }
+            State::Rows if self.line.trim_ascii_end() != b"\\." => {
+                if self.columns.is_some_and(|columns| columns != self.tabs + 1) {
+                    said(Said::Row(&self.line));
+                }
+                self.tabs = 0;
+            }
             State::Routine if !self.ends_routine() => {}
             _ => self.state = State::Code,
         }
@@ -446,9 +544,19 @@ fn delimiter(line: &[u8]) -> Option<&[u8]> {
     word.eq_ignore_ascii_case(b"delimiter ").then(|| rest.trim_ascii())
 }
 
+fn is_insert(statement: &[u8]) -> bool {
+    statement.starts_with(b"INSERT ") || statement.starts_with(b"REPLACE ")
+}
+
+/// The number of columns of `COPY table (a, b) FROM stdin`, whose quoted names were left out.
+fn columns(copy: &[u8]) -> Option<usize> {
+    let list = &copy[memchr(b'(', copy).filter(|_| copy.len() < KEPT_COPY)?..];
+    Some(memchr_iter(b',', list).count() + 1)
+}
+
 /// Bytes that may have a meaning outside of quotes and comments.
 fn is_special(byte: u8) -> bool {
-    matches!(byte, b'\n' | b';' | b'-' | b'/' | b'#' | b'$' | b'\'' | b'"' | b'`' | b'[' | b'\\')
+    matches!(byte, b'\n' | b';' | b':' | b'-' | b'/' | b'#' | b'$' | b'\'' | b'"' | b'`' | b'[' | b'\\')
 }
 
 fn is_name(byte: u8) -> bool {

@@ -42,7 +42,7 @@ fn an_end_within_data_is_none() {
     let mark = "-- PostgreSQL database dump complete\n";
     for open in [
         "COPY public.t (a) FROM stdin;\n1\n",
-        "COPY public.t (a, \"b;c\") FROM stdin;\n",
+        "COPY public.t (\"b;c\") FROM stdin;\n",
         "INSERT INTO t VALUES ('\n",
         "INSERT INTO t VALUES (E'it\\'s\n",
         "CREATE FUNCTION f() RETURNS int AS $_$\n",
@@ -80,7 +80,7 @@ fn quotes_in_odd_places_hide_no_end() {
     whole(&[
         PG_HEAD,
         "-- Name: o'brien; Type: TABLE\n\\connect -reuse-previous=on \"dbname='o\\'b'\"\n",
-        "COPY public.t (a) FROM stdin;\nit's\t$$\t/*\n-- PostgreSQL database dump complete\n\\.\n\n",
+        "COPY public.t (a, b, c) FROM stdin;\nit's\t$$\t/*\n\\.\nCOPY public.t (a) FROM stdin;\n-- PostgreSQL database dump complete\n\\.\n\n",
         "COPY public.\"o'brien\" (a) FROM stdin;\n\\.\n\n",
         "INSERT INTO t VALUES ('it''s', 'C:\\', E'\\\\', 5-3, 4/2, a$b$c, $1);\n",
         "CREATE FUNCTION f() AS $_$ it's -- /* $$ $ $_ $_$;\nCOMMENT ON TABLE t IS ' $_$ /* ';\n",
@@ -143,18 +143,13 @@ fn what_follows_the_end() {
         cut(&[head, end, "INSERT INTO t VALUES ('a"]);
         assert_eq!(kinds(&[head, end, "done in 5 s\n"]), [Kind::TrailingBytes]);
     }
-    whole(&[PG_HEAD, PG_END, "\\unrestrict aB3\n\n", "pg_dump: warning: isn't good\n"]);
-    whole(&[MY_HEAD, MY_END, "/*!40101 SET x=@y */;\nmysqldump: Error: 'Access denied; you\n"]);
+    whole(&[PG_HEAD, PG_END, "\\unrestrict aB3\n\n"]);
     cut(&[PG_HEAD, PG_END, "COPY t FROM stdin;\n1\n"]);
 }
 
 #[test]
 fn the_header_need_not_come_first() {
-    let partial =
-        "Warning: A partial dump from a server that has GTIDs. If you don't want to restore GTIDs, pass a flag.\n";
-    for before in
-        ["\u{feff}", "\n\n", "mysqldump: [Warning] Using a password can be insecure.\n", partial, "USE `shop`;\n"]
-    {
+    for before in ["\u{feff}", "\n\n", "USE `shop`;\n", "-- by cron, isn't it\n", "set names utf8;\n"] {
         for (head, end, format) in [
             (PG_HEAD, PG_END, "pg_dump-sql"),
             (ALL_HEAD, ALL_END, "pg_dumpall-sql"),
@@ -166,6 +161,154 @@ fn the_header_need_not_come_first() {
             cut(&[before, head]);
         }
     }
+    whole(&["use shop\n", MY_HEAD, MY_END]);
     cut(&["mysqldump: Got error: 1045: \"Access denied\" when trying to connect\n"]);
     cut(&["\nUSE x;\n-- MySQL du"]);
+}
+
+const PARTIAL: &str =
+    "Warning: A partial dump from a server that has GTIDs. If you don't want to restore GTIDs, pass a flag.\n";
+const PASSWORD: &str = "mysqldump: [Warning] Using a password on the command line interface can be insecure.\n";
+const CREATE: &str = "CREATE TABLE t (a int);\n";
+
+#[track_caller]
+fn refused(parts: &[&str]) {
+    assert_eq!(kinds(parts), [Kind::DumpText], "{}", parts.concat());
+}
+
+#[test]
+fn messages_before_and_within_statements_are_damage() {
+    let verbose = "pg_dump: creating TABLE \"public.t\"\n";
+    for message in [
+        PARTIAL,
+        PASSWORD,
+        verbose,
+        "Starting the backup, isn't it\n",
+        "/usr/bin/mysqldump: Deprecated program name.\n",
+    ] {
+        for (head, end) in [(PG_HEAD, PG_END), (MY_HEAD, MY_END), (LITE_HEAD, "COMMIT;\n")] {
+            let quoted = message.contains("isn't");
+            let outcome = kinds(&[message, head, CREATE, end]);
+            assert!(
+                outcome.contains(&Kind::DumpText) || (quoted && outcome == [Kind::DumpIncomplete]),
+                "{message} {outcome:?}"
+            );
+            if quoted {
+                continue;
+            }
+            refused(&[head, message, CREATE, end]);
+            refused(&[head, CREATE, message, CREATE, end]);
+        }
+    }
+    for (head, end) in [(PG_HEAD, PG_END), (MY_HEAD, MY_END)] {
+        refused(&[head, "CREATE TABLE t (\n  a int,\npg_dump: warning: x\n  b int);\n", end]);
+        refused(&[head, "INSERT INTO t VALUES (1,'a'),(2mysqldump: Couldn't find table: \"x\"\n,'b');\n", end]);
+        // The mark of the end must not heal it.
+        assert_eq!(kinds(&[head, CREATE, "mysqldump: Couldn't find table: \"x\"\n", end]), [Kind::DumpText]);
+    }
+    refused(&["/*!40101 SET NAMES utf8 */;\n", PASSWORD, "INSERT INTO t VALUES (1);\n"]);
+    refused(&[PASSWORD, "/*!40101 SET NAMES utf8 */;\n", "INSERT INTO t VALUES (1);\n"]);
+}
+
+#[test]
+fn messages_behind_the_data() {
+    let quoted = |text: &[u8]| findings_of(text, 7).1.iter().any(|finding| finding.text.contains("can be insecure"));
+    for (head, end) in [(PG_HEAD, PG_END), (MY_HEAD, MY_END), (LITE_HEAD, "COMMIT;\n")] {
+        for text in [[head, CREATE, end, PASSWORD], [head, CREATE, end, PASSWORD.trim_end()]] {
+            assert_eq!(kinds(&text), [Kind::DumpMessage]);
+            assert!(quoted(text.concat().as_bytes()));
+        }
+    }
+    assert_eq!(kinds(&[PG_HEAD, PG_END, "pg_dump: warning: isn't good\n"]), [Kind::DumpMessage]);
+    let tablespaces = "mysqldump: Error: 'Access denied; you need (at least one of) the PROCESS privilege(s) for this operation' when trying to dump tablespaces\n";
+    assert_eq!(kinds(&[MY_HEAD, MY_END, tablespaces]), [Kind::DumpMessage]);
+    refused(&[MY_HEAD, MY_END, "mysqldump: Got errno 28 on write\n"]);
+    refused(&[PG_HEAD, PG_END, "pg_dump: error: query failed: \n"]);
+    refused(&[MY_HEAD, MY_END, PASSWORD, MY_HEAD, MY_END]);
+    assert_eq!(
+        kinds(&[MY_HEAD, "\n-- insufficient privileges to SHOW CREATE PROCEDURE\n", MY_END]),
+        [Kind::DumpMessage]
+    );
+}
+
+#[test]
+fn quoted_messages_are_data() {
+    let message = "mysqldump: Error 2013: Lost connection\npg_dump: error: x\nWarning: y\n";
+    whole(&[
+        MY_HEAD,
+        "INSERT INTO t VALUES ('\n",
+        message,
+        "');\n",
+        "DELIMITER ;;\nCREATE PROCEDURE p() BEGIN\n/*\n",
+        message,
+        "*/ END ;;\nDELIMITER ;\n",
+        MY_END,
+    ]);
+    whole(&[
+        PG_HEAD,
+        "CREATE FUNCTION f() AS $_$\n",
+        message,
+        "$_$;\nCOMMENT ON TABLE t IS '\n",
+        message,
+        "';\n/*\n",
+        message,
+        "*/\n-- pg_dump: error: x\n",
+        PG_END,
+    ]);
+    // A table of a log with one column, and with two.
+    whole(&[PG_HEAD, "COPY public.log (line) FROM stdin;\n", message, "\\.\n", PG_END]);
+    whole(&[PG_HEAD, "COPY public.log (id, line) FROM stdin;\n1\tpg_dump: error: x\n\\.\n", PG_END]);
+    whole(&[PG_HEAD, "SELECT 'x'::text, a::int FROM pg_dump;\nINSERT INTO t VALUES (1);\n", PG_END]);
+}
+
+#[test]
+fn rows_have_as_many_columns_as_their_table() {
+    let copy =
+        |list: &str, rows: &str| kinds(&[PG_HEAD, "COPY public.t", list, " FROM stdin;\n", rows, "\\.\n", PG_END]);
+    assert_eq!(copy(" (a, \"b,(\", c)", "1\t2\t3\n\\N\t\t\n"), []);
+    assert_eq!(copy(" ", "\n\n"), []);
+    let long = (0..1600).map(|index| format!("a_rather_long_name_of_a_column_{index}")).collect::<Vec<_>>().join(", ");
+    assert_eq!(copy(&format!(" ({long})"), &["1"; 1600].join("\t")), [Kind::DumpStructure]);
+    assert_eq!(copy(&format!(" ({long})"), &(["1"; 1600].join("\t") + "\n")), []);
+    for row in ["pg_dump: dumping contents of table \"public.t\"\n", "1\t2\t3\t4\n", "1\n", "\n"] {
+        assert_eq!(copy(" (a, b, c)", &["1\t2\t3\n", row].concat()), [Kind::DumpStructure], "{row}");
+    }
+}
+
+#[test]
+fn an_end_heals_no_open_statement() {
+    let open = "INSERT INTO `t` VALUES\n(1,'x'),\n(2,'y')";
+    let restored = "\n/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;\n\n";
+    cut(&[MY_HEAD, open, "\n", MY_END]);
+    cut(&[MY_HEAD, open, restored, MY_END]);
+    cut(&[MY_HEAD, open, "\n\n--\n-- Table structure for table `u`\n--\n\n", CREATE, MY_END]);
+    cut(&[MY_HEAD, open, "\nUNLOCK TABLES;\n", MY_END]);
+    cut(&[PG_HEAD, "INSERT INTO public.t VALUES (1, 'x')\n", PG_END]);
+    cut(&[
+        PG_HEAD,
+        "INSERT INTO public.t VALUES (1, 'x')\n\n--\n-- Data for Name: u\n--\n\nINSERT INTO u VALUES (1);\n",
+        PG_END,
+    ]);
+    // What was locked, switched off or begun for the rows of a table.
+    let rows = "INSERT INTO `t` VALUES (1,'x');\n";
+    for (begin, end) in [
+        ("LOCK TABLES `t` WRITE;\n", "UNLOCK TABLES;\n"),
+        ("/*!40000 ALTER TABLE `t` DISABLE KEYS */;\n", "/*!40000 ALTER TABLE `t` ENABLE KEYS */;\n"),
+        ("set autocommit=0;\n", "commit;\n"),
+    ] {
+        whole(&[MY_HEAD, begin, rows, end, MY_END]);
+        whole(&[MY_HEAD, begin, rows, end, begin, rows, end, MY_END]);
+        cut(&[MY_HEAD, begin, rows, MY_END]);
+        cut(&[MY_HEAD, begin, rows, end, begin, rows, MY_END]);
+        cut(&[MY_HEAD, begin, rows, MY_END, MY_HEAD, MY_END]);
+        let bare = "/*!40101 SET NAMES utf8 */;\n";
+        assert_eq!(kinds(&[bare, begin, rows, end]), [Kind::NoEndKnown]);
+        cut(&[bare, begin, rows]);
+        cut(&[bare, begin, open]);
+        cut(&[bare, begin, "INSERT INTO `t` VALUES (1,'x"]);
+    }
+    whole(&["/*M!999999\\- enable the sandbox mode */ \n", MY_HEAD, rows, MY_END]);
+    whole(&["/*!999999\\- enable the sandbox mode */ \n", MY_HEAD, rows, MY_END]);
+    // By hand, behind the end.
+    whole(&[MY_HEAD, MY_END, "INSERT INTO t VALUES\n-- the first\n(1);\n"]);
 }
