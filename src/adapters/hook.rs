@@ -1,8 +1,9 @@
 //! Runs a program for an action: no shell, a clean environment, a time limit, nothing left behind.
 
+mod environment;
+mod place;
+
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,28 +12,27 @@ use futures_util::future::BoxFuture;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use self::environment::{add, cleaned};
+pub use self::place::{Place, inspect};
 use crate::domain::age;
 use crate::domain::automation::action::Action;
-use crate::domain::automation::alert::Labels;
 use crate::domain::automation::record::Record;
 use crate::engine::ports::ledger::{Effect, Failure, Outcome};
 
 /// So much of what a program writes is kept; the rest is read and thrown away.
 const MOST_OUTPUT: usize = 64 << 10;
 
-/// A value in the environment is cut here; the kernel takes 128 KiB at most.
-const MOST_VALUE: usize = 16 << 10;
-
-/// All values together.
-const MOST_ENVIRONMENT: usize = 256 << 10;
-
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Whether all have ended is looked at so often meanwhile.
 const POLL: Duration = Duration::from_millis(50);
+
+/// Looks for a group between two for marks.
+const MARKS_EACH: u32 = 40;
 
 /// What children that went on hold open is not waited for longer.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
@@ -65,88 +65,90 @@ impl Effect for Hook {
             ]);
             add(&mut environment, "FIREDRILL_LABEL_", labels);
             add(&mut environment, "FIREDRILL_ANNOTATION_", annotations);
-            run(program, arguments, environment, Duration::from_secs(*timeout)).await
+            let run = Run { program, arguments, environment, limit: Duration::from_secs(*timeout) };
+            run.wait(record.id, &record.rule).await
         })
     }
 }
 
 /// Others must not be able to change what is run in our name.
 fn check(program: &str) -> Result<(), Failure> {
-    let found = std::fs::metadata(program).map_err(|error| Failure::new(format!("{program}: {error}")))?;
-    if !Path::new(program).is_absolute() || !found.is_file() || found.mode() & 0o111 == 0 {
-        return Err(Failure::new(format!("{program} is no executable file with an absolute path")));
-    }
-    if found.mode() & 0o002 != 0 {
-        return Err(Failure::new(format!("{program} can be changed by everybody: chmod o-w {program}")));
-    }
-    Ok(())
+    place::inspect(program).refused.map_or(Ok(()), |reason| Err(Failure::new(reason)))
 }
 
-/// Adds labels under names that a shell can use. What doesn't fit is left out.
-fn add(environment: &mut BTreeMap<String, String>, prefix: &str, labels: &Labels) {
-    for (name, value) in labels {
-        let fits = !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
-        let size: usize = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let value = cleaned(value);
-        if fits && size + prefix.len() + name.len() + value.len() <= MOST_ENVIRONMENT {
-            environment.insert(format!("{prefix}{name}"), value);
-        }
-    }
-}
-
-/// Without control characters, and not too long.
-fn cleaned(value: &str) -> String {
-    let mut end = value.len().min(MOST_VALUE);
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    value[..end].chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
-}
-
-async fn run(
-    program: &str,
-    arguments: &[Arc<str>],
+/// A program that is to be run.
+struct Run<'a> {
+    program: &'a str,
+    arguments: &'a [Arc<str>],
     environment: BTreeMap<String, String>,
     limit: Duration,
-) -> Result<Outcome, Failure> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(|error| Failure::new(format!("no random number: {error}")))?;
-    let mark: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut command = Command::new(program);
-    command.args(arguments.iter().map(|argument| &**argument)).env_clear().envs(environment).env(MARK, &mark);
-    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child =
-        command.spawn().map_err(|error| Failure::new(format!("{program} could not be started: {error}")))?;
-    let group = Group { leader: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)), mark };
-    let output = Output::default();
-    let readers = [
-        child.stdout.take().map(|pipe| tokio::spawn(output.clone().take(pipe))),
-        child.stderr.take().map(|pipe| tokio::spawn(output.clone().take(pipe))),
-    ];
-    let ended = timeout(limit, child.wait()).await;
-    let failure = match &ended {
-        Ok(Ok(status)) if status.success() => None,
-        Ok(Ok(status)) => Some(format!("{program} failed: {status}")),
-        Ok(Err(error)) => Some(format!("{program} could not be waited for: {error}")),
-        Err(_) => {
-            group.end(&mut child).await;
-            Some(format!("{program} took longer than {} and was killed with its children", age::words(limit)))
+}
+
+impl Run<'_> {
+    fn start(&self) -> Result<(Child, Group), Failure> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|error| Failure::new(format!("no random number: {error}")))?;
+        let mark: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut command = Command::new(self.program);
+        command.args(self.arguments.iter().map(|argument| &**argument));
+        command.env_clear().envs(&self.environment).env(MARK, &mark);
+        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let failed = |error| Failure::new(format!("{} could not be started: {error}", self.program));
+        let child = command.spawn().map_err(failed)?;
+        let group = Group { leader: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)), mark };
+        Ok((child, group))
+    }
+
+    async fn wait(self, action: i64, rule: &str) -> Result<Outcome, Failure> {
+        let (program, limit) = (self.program, self.limit);
+        let until = Instant::now() + limit;
+        let (mut child, group) = self.start()?;
+        let output = Output::default();
+        let readers = [
+            child.stdout.take().map(|pipe| tokio::spawn(output.clone().take(pipe))),
+            child.stderr.take().map(|pipe| tokio::spawn(output.clone().take(pipe))),
+        ];
+        let failure = match timeout(limit, child.wait()).await {
+            Ok(Ok(status)) if status.success() => None,
+            Ok(Ok(status)) => Some(format!("{program} failed: {status}")),
+            Ok(Err(error)) => Some(format!("{program} could not be waited for: {error}")),
+            Err(_) => {
+                group.end(&mut child).await;
+                Some(format!("{program} took longer than {} and was killed with its children", age::words(limit)))
+            }
+        };
+        let mut open = Readers(Vec::new());
+        let last = Instant::now() + LAST_OUTPUT;
+        for mut reader in readers.into_iter().flatten() {
+            if timeout_at(last, &mut reader).await.is_err() {
+                open.0.push(reader);
+            }
         }
-    };
-    for reader in readers.into_iter().flatten() {
-        let abort = reader.abort_handle();
-        if timeout(LAST_OUTPUT, reader).await.is_err() {
-            abort.abort();
+        if group.lives() {
+            // It ended by itself: what it left running has the rest of its time, and is read, or it would end at a
+            // closed pipe.
+            let rule = rule.to_owned();
+            tokio::spawn(async move {
+                group.outlive(until, action, rule).await;
+                drop(open);
+            });
+        } else {
+            group.forget();
+        }
+        let text = output.text();
+        match failure {
+            None => Ok(Outcome { result: format!("{program} ended well"), output: text, notices: Vec::new() }),
+            Some(reason) => Err(Failure { reason, output: text }),
         }
     }
-    // It ended by itself: what it left running on purpose goes on.
-    if failure.is_none() || ended.is_ok() {
-        group.forget();
-    }
-    let text = output.text();
-    match failure {
-        None => Ok(Outcome { result: format!("{program} ended well"), output: text, notices: Vec::new() }),
-        Some(reason) => Err(Failure { reason, output: text }),
+}
+
+/// Pipes that are still read. Dropped, they are closed.
+struct Readers(Vec<JoinHandle<()>>);
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -182,8 +184,35 @@ struct Group {
 }
 
 impl Group {
-    /// Asks it to end, then makes it.
-    async fn end(&self, child: &mut Child) {
+    /// Waits for what goes on after the program itself, and ends it when its time is over. The number of a group can't
+    /// be given anew while it has a member; once none was seen, the number means nothing any more.
+    async fn outlive(mut self, until: Instant, action: i64, rule: String) {
+        let mut looks = 0_u32;
+        while Instant::now() < until {
+            if self.leader.is_none_or(|leader| test_kill_process_group(leader).is_err()) {
+                self.leader = None;
+                // To look for marks means to read all of /proc.
+                if looks.is_multiple_of(MARKS_EACH) && self.marked().is_empty() {
+                    return self.forget();
+                }
+                looks += 1;
+            }
+            sleep(POLL.min(until.saturating_duration_since(Instant::now()))).await;
+        }
+        self.terminate();
+        let gone = async {
+            while self.lives() {
+                sleep(POLL).await;
+            }
+        };
+        let _ = timeout(GRACE, gone).await;
+        self.kill();
+        tracing::warn!(action, rule, "what the hook left running was ended when its time was over");
+        self.forget();
+    }
+
+    /// Asks all to end.
+    fn terminate(&self) {
         if let Some(leader) = self.leader {
             // It may have ended in this moment.
             let _ = kill_process_group(leader, Signal::TERM);
@@ -191,6 +220,11 @@ impl Group {
         for pid in self.marked() {
             let _ = kill_process(pid, Signal::TERM);
         }
+    }
+
+    /// Asks it to end, then makes it.
+    async fn end(&self, child: &mut Child) {
+        self.terminate();
         let all_gone = async {
             let _ = child.wait().await;
             // What it began has as much time as itself.

@@ -251,8 +251,9 @@ impl Automation {
             }
         }
         for (index, url) in self.alertmanagers.iter().enumerate() {
-            if !(url.starts_with("http://") || url.starts_with("https://")) {
-                wrong(&format!("alertmanagers.{index}"), "must be a base URL such as http://alertmanager:9093");
+            if let Some(sentence) = text::wrong_http_url(url) {
+                let sentence = format!("{sentence}; it is a base URL such as http://alertmanager:9093");
+                wrong(&format!("alertmanagers.{index}"), &sentence);
             }
         }
         let mut names = BTreeSet::new();

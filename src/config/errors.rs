@@ -49,6 +49,8 @@ pub(crate) struct Complaints {
     errors: Vec<(String, String)>,
     /// Elements of lists that were taken out, so that later ones keep their number.
     removed: Vec<(String, usize)>,
+    /// Elements of lists that are called by their name: the key, and what is said instead.
+    names: Vec<(String, String)>,
 }
 
 impl Complaints {
@@ -67,11 +69,16 @@ impl Complaints {
         if self.errors.is_empty() {
             return Ok(config);
         }
-        Err(ConfigErrors { origin: self.origin, errors: self.errors })
+        Err(self.failed())
     }
 
     fn failed(self) -> ConfigErrors {
-        ConfigErrors { origin: self.origin, errors: self.errors }
+        let named = |key: String| {
+            let found = self.names.iter().find_map(|(of, name)| Some((name, key.strip_prefix(of.as_str())?)));
+            found.filter(|(_, rest)| rest.starts_with('.')).map(|(name, rest)| format!("{name}{rest}")).unwrap_or(key)
+        };
+        let errors = self.errors.into_iter().map(|(key, sentence)| (named(key), sentence)).collect();
+        ConfigErrors { origin: self.origin, errors }
     }
 
     /// The key as it stands in the file: list elements that were taken out before it count.
@@ -110,6 +117,7 @@ pub(super) fn extract(figment: &Figment) -> Result<(Config, Complaints), ConfigE
             return Err(complaints.failed());
         }
     };
+    complaints.names = names(&values);
     loop {
         let error = match Value::from(values.clone()).deserialize::<Config>() {
             Ok(config) => return Ok((config, complaints)),
@@ -120,6 +128,19 @@ pub(super) fn extract(figment: &Figment) -> Result<(Config, Complaints), ConfigE
             return Err(complaints.failed());
         }
     }
+}
+
+/// What rules are called, where that tells them apart: nobody counts them in a long file.
+fn names(values: &Dict) -> Vec<(String, String)> {
+    let rules = values.get("automation").and_then(|it| it.find_ref("rules")).and_then(Value::as_array);
+    let names: Vec<Option<&str>> = rules
+        .into_iter()
+        .flatten()
+        .map(|rule| rule.find_ref("name").and_then(Value::as_str).filter(|name| !name.is_empty() && name.len() <= 64))
+        .collect();
+    let is_one = |name: &&str| names.iter().filter(|other| other.is_some_and(|other| other == *name)).count() == 1;
+    let named = names.iter().enumerate().filter_map(|(index, name)| Some((index, name.filter(is_one)?)));
+    named.map(|(index, name)| (format!("automation.rules.{index}"), format!("automation.rules.{name:?}"))).collect()
 }
 
 /// An error of syntax without the line that it quotes: in that line may be a password.

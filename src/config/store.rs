@@ -61,7 +61,9 @@ impl Store {
             }
             (None, None) => default_url(),
         };
-        anyhow::ensure!(is_known(&url), "store.url must begin with sqlite:// or postgres://");
+        if let Some(sentence) = wrong(&url) {
+            anyhow::bail!("store.url {sentence}");
+        }
         Ok(url)
     }
 
@@ -69,14 +71,22 @@ impl Store {
         if self.url.is_some() && self.url_file.is_some() {
             complaints.add("store.url_file".to_owned(), "is set beside store.url; say it once".to_owned());
         }
-        if self.url.as_ref().is_some_and(|url| !is_known(&url.0)) {
-            let sentence = "must begin with sqlite:// (and an absolute path) or postgres://".to_owned();
+        if let Some(sentence) = self.url.as_ref().and_then(|url| wrong(&url.0)) {
             complaints.add("store.url".to_owned(), sentence);
         }
         if self.retention < Duration::from_secs(24 * 60 * 60) {
             complaints.add("store.retention".to_owned(), "must be at least 1d".to_owned());
         }
     }
+}
+
+/// What is wrong with a URL of a store. It isn't quoted: it may hold a password.
+fn wrong(url: &str) -> Option<String> {
+    if !is_known(url) {
+        return Some("must begin with sqlite:// (and an absolute path) or postgres://".to_owned());
+    }
+    // A path may have any characters.
+    if url.starts_with("sqlite:") { None } else { text::wrong_url(url) }
 }
 
 fn is_known(url: &str) -> bool {

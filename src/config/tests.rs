@@ -216,6 +216,96 @@ fn rubbish_is_one_clear_error() {
 }
 
 #[test]
+fn every_bad_matcher_is_found_and_rules_are_called_by_their_name() {
+    let text = r#"
+        [[automation.rules]]
+        name = "first"
+        action = "rescan"
+        matchers = ["a = b"]
+        [[automation.rules]]
+        name = "second"
+        action = "rescan"
+        matchers = ["a != processing,speech", "a = b", "item =~ \"(\"", 'a = "\t"']
+        cooldown = 5
+        [[automation.rules]]
+        name = "twice"
+        action = "reverify"
+        matchers = [""]
+        [[automation.rules]]
+        name = "twice"
+        action = "rescan"
+        matchers = ["x"]
+        [[automation.rules]]
+        name = "1.2"
+        action = "rescan"
+        [[automation.rules]]
+        action = "rescan"
+        matchers = ["a = b"]
+    "#;
+    let mut found = keys(text);
+    found.sort();
+    let mut expected = [
+        "automation.rules.\"second\".cooldown",
+        "automation.rules.\"second\".matchers.0",
+        "automation.rules.\"second\".matchers.2",
+        "automation.rules.\"second\".matchers.3",
+        "automation.rules.2.matchers.0",
+        "automation.rules.3.matchers.0",
+        "automation.rules.3.name",
+        "automation.rules.\"1.2\".matchers",
+        "automation.rules.5.name",
+    ];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn urls_that_nobody_can_ask_are_found_without_being_shown() {
+    let text = r#"
+        [store]
+        url = "postgres://me:hunter2@host:99999/db"
+        [automation]
+        alertmanagers = ["http://good:9093", "http://alert manager:9093", "http://host:hunter2"]
+        [[notify.receivers]]
+        name = "a"
+        type = "slack"
+        url = "https://hooks slack/hunter2"
+        [[notify.receivers]]
+        name = "b"
+        type = "webhook"
+        url = "http://host:99999/hunter2"
+        [[notify.receivers]]
+        name = "c"
+        type = "telegram"
+        token = "1:x"
+        chat_id = 5
+        api_url = "http://"
+    "#;
+    let found = errors(text);
+    let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+    for key in [
+        "store.url",
+        "automation.alertmanagers.1",
+        "automation.alertmanagers.2",
+        "notify.receivers.0.url",
+        "notify.receivers.1.url",
+        "notify.receivers.2.api_url",
+    ] {
+        assert!(keys.contains(&key), "{key}: {keys:?}");
+    }
+    assert!(!keys.contains(&"automation.alertmanagers.0") && !format!("{found:?}").contains("hunter2"), "{found:?}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "postgres://me:hunter2@host:99999/db\n").unwrap();
+    let error =
+        load_text(&format!("[store]\nurl_file = {:?}", file.path())).unwrap().store.url().unwrap_err().to_string();
+    assert!(error.contains("invalid port number") && !error.contains("hunter2"), "{error}");
+    std::fs::write(file.path(), "https://hooks slack/hunter2\n").unwrap();
+    let text = format!("[[notify.receivers]]\nname = \"a\"\ntype = \"slack\"\nurl_file = {:?}", file.path());
+    let error = load_text(&text).unwrap().notify.receivers[0].outlet().unwrap_err().to_string();
+    assert!(error.contains("url of a is no URL") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
 fn errors_read_well() {
     let text = load_text("[web]\nport = 1\n").unwrap_err().to_string();
     assert!(text.contains("web.port: is no key; there are: listen_address, config_file"), "{text}");

@@ -32,3 +32,53 @@ pub(super) fn time_zone<'de, D: Deserializer<'de>>(from: D) -> Result<TimeZone, 
     TimeZone::get(&text)
         .map_err(|_| D::Error::custom(format!("{text:?} is no time zone; write a name such as Europe/Berlin, or UTC")))
 }
+
+/// What is wrong with a URL that is asked by HTTP. It isn't quoted: it may hold a secret.
+pub(super) fn wrong_http_url(text: &str) -> Option<String> {
+    if !(text.starts_with("https://") || text.starts_with("http://")) {
+        return Some("must begin with https:// or http://".to_owned());
+    }
+    wrong_url(text)
+}
+
+/// What is wrong with a URL, whatever it is for.
+pub(super) fn wrong_url(text: &str) -> Option<String> {
+    if text.contains(|it: char| it.is_whitespace() || it.is_control()) {
+        return Some("is no URL: there is white space in it; write %20".to_owned());
+    }
+    url::Url::parse(text).err().map(|error| format!("is no URL: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_nobody_can_ask_are_found() {
+        for text in
+            ["https://hooks.slack.com/a?b=c#d", "http://[::1]:9093", "http://me:secret@host/", "https://bücher.example"]
+        {
+            assert_eq!(wrong_http_url(text), None, "{text}");
+        }
+        for text in [
+            "",
+            "hooks.slack.com",
+            "HTTPS//x",
+            "https://",
+            "http://:80/",
+            "https://hooks slack/x",
+            "https://host/a b",
+            "http://host:99999",
+            "http://host:x/",
+            "http://host\n",
+            "http://[::1",
+            "ftp://host",
+            "https://a%b/",
+        ] {
+            let wrong = wrong_http_url(text).unwrap_or_else(|| panic!("{text}"));
+            assert!(text.is_empty() || !wrong.contains(text), "{wrong}");
+        }
+        assert_eq!(wrong_url("postgres:///db?host=/run/postgresql"), None);
+        assert!(wrong_url("postgres://me:secret@host:99999/db").unwrap().ends_with("invalid port number"));
+    }
+}

@@ -13,6 +13,9 @@ use crate::domain::automation::alert::{Alert, Labels, Notification, Status};
 /// Alerts of one payload.
 const MOST_ALERTS: usize = 20_000;
 
+/// Digits of a fingerprint; Alertmanager writes 16.
+const MOST_FINGERPRINT: usize = 64;
+
 /// Labels of an alert, and annotations.
 const MOST_LABELS: usize = 256;
 
@@ -84,7 +87,7 @@ struct Entry {
     #[serde(default, rename = "generatorURL")]
     generator_url: String,
     #[serde(default)]
-    fingerprint: String,
+    fingerprint: serde_json::Value,
 }
 
 /// Reads a payload. Alerts that can't be kept are told apart; the others count.
@@ -130,16 +133,30 @@ pub fn parse(body: &[u8]) -> Result<(Notification, Vec<Malformed>), PayloadError
     Ok((notification, malformed))
 }
 
+/// What an alert is known by. Whoever gets another answer must know what to do about it.
+fn fingerprint(value: &serde_json::Value) -> Result<String, String> {
+    let text = value.as_str().unwrap_or_default();
+    if value.is_null() || value == "" {
+        return Err("it has no fingerprint; upgrade Alertmanager to 0.19 or newer, or let what sends this write 16 hexadecimal \
+                    digits that stay the same for the same labels"
+            .to_owned());
+    }
+    if !(1..=MOST_FINGERPRINT).contains(&text.len()) || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return Err(format!(
+            "its fingerprint {:?} isn't one of Alertmanager (16 hexadecimal digits); upgrade or mend what sends this",
+            short(value)
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
 fn short(value: &serde_json::Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     text.chars().take(40).collect()
 }
 
 fn alert(entry: Entry) -> Result<Alert, String> {
-    let fingerprint = entry.fingerprint;
-    if !(1..=64).contains(&fingerprint.len()) || !fingerprint.bytes().all(|it| it.is_ascii_hexdigit()) {
-        return Err("its fingerprint isn't of hexadecimal digits".to_owned());
-    }
+    let fingerprint = fingerprint(&entry.fingerprint)?;
     let starts_at: Timestamp = entry.starts_at.parse().map_err(|_| "its startsAt is no time of RFC 3339".to_owned())?;
     for (what, labels) in [("labels", &entry.labels), ("annotations", &entry.annotations)] {
         if labels.len() > MOST_LABELS {
@@ -155,7 +172,7 @@ fn alert(entry: Entry) -> Result<Alert, String> {
     let ends_at = ends_at.and_then(|end| end.as_str()?.parse().ok()).filter(|end| *end >= starts_at);
     Ok(Alert {
         status: entry.status,
-        fingerprint: fingerprint.to_ascii_lowercase().into(),
+        fingerprint: fingerprint.into(),
         starts_at,
         ends_at,
         labels: without_zeros(entry.labels),

@@ -3,7 +3,7 @@
 //! | in a pattern | stands for |
 //! |---|---|
 //! | `{time}` | the start of the dump; common spellings, or what `time_format` says |
-//! | `{anything}` | part of the item's name: any characters but `/` |
+//! | `{db}`, `{host}` … | part of the item's name: any characters but `/`; the words are those of [`NAMES`] |
 //! | `*` `?` | any characters, any one character but `/` |
 //! | `/` | a directory below the root |
 //!
@@ -23,6 +23,35 @@ use crate::domain::printable::printable;
 /// Date, or date and time, with the separators that dump scripts use.
 const TIME: &str = r"\d{4}[-_.]?\d{2}[-_.]?\d{2}(?:[T_. -]?\d{2}[-_.:h]?\d{2}(?:[-_.:m]?\d{2})?Z?)?";
 
+/// What the parts of an item's name may be called. Another word is refused: a misspelt `{tiem}` or an unknown `{date}`
+/// would make each dump an item of its own, and none of them would ever be late.
+pub const NAMES: [&str; 24] = [
+    "account",
+    "app",
+    "application",
+    "cluster",
+    "customer",
+    "database",
+    "db",
+    "environment",
+    "group",
+    "host",
+    "instance",
+    "item",
+    "key",
+    "name",
+    "node",
+    "project",
+    "schema",
+    "server",
+    "service",
+    "site",
+    "stack",
+    "tenant",
+    "user",
+    "vm",
+];
+
 /// Longest name of an item, in bytes.
 const LONGEST_NAME: usize = 200;
 
@@ -35,6 +64,9 @@ pub enum PatternError {
     /// A brace without its partner, or with a name that is no word.
     #[error("the braces of {0:?} do not match; write {{name}} with letters, digits or _")]
     Braces(String),
+    /// A word that stands for nothing.
+    #[error("{}", unknown(.0))]
+    Unknown(String),
     /// The same braces twice.
     #[error("{{{0}}} stands twice in the pattern")]
     Twice(String),
@@ -53,6 +85,14 @@ pub enum PatternError {
     /// Too large.
     #[error("the pattern is too large")]
     Large,
+}
+
+fn unknown(word: &str) -> String {
+    let known: Vec<String> = NAMES.iter().map(|name| format!("{{{name}}}")).collect();
+    format!(
+        "{{{word}}} stands for nothing. There is {{time}}, and for parts of the item's name {}; write * for what is neither",
+        known.join(" ")
+    )
 }
 
 /// When a dump began, as its name says.
@@ -182,6 +222,9 @@ fn translate(text: &str, free_time: bool) -> Result<(String, Vec<String>), Patte
                 let word = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
                 if !word || name.is_empty() || name.as_bytes()[0].is_ascii_digit() {
                     return Err(braces());
+                }
+                if name != "time" && !NAMES.contains(&name.trim_end_matches(|it: char| it.is_ascii_digit())) {
+                    return Err(PatternError::Unknown(name.to_owned()));
                 }
                 if names.iter().any(|known| known == name) {
                     return Err(PatternError::Twice(name.to_owned()));

@@ -400,6 +400,23 @@ async fn two_daemons_on_one_postgresql_run_each_hook_once() {
 }
 
 #[tokio::test]
+async fn a_hook_that_fails_is_a_warning_in_the_log() {
+    let place = tempfile::tempdir().unwrap();
+    let (program, _) = hook(place.path(), false);
+    std::fs::write(&program, "#!/bin/sh\necho one\nprintf 'no \\033[31mspace left\\n' >&2\nexit 7\n").unwrap();
+    let config = configuration(place.path(), &sqlite(place.path()), &hook_rule(&program, 1));
+    let daemon = daemon(&config).await;
+    assert_eq!(deliver(&daemon, &payload(&numbered(1))).await.status(), 200);
+    let line = until("its end is logged", || async {
+        daemon.process.log().lines().find(|line| line.contains("hook failed: ")).map(str::to_owned)
+    })
+    .await;
+    for part in ["level=warn", "exit status: 7", "rule=hook", "output=\"one | no \u{fffd}[31mspace left\""] {
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn killed_again_and_again_no_hook_runs_twice_and_no_alert_is_lost() {
     const ALERTS: u32 = 30;
     let place = tempfile::tempdir().unwrap();

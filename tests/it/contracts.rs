@@ -12,6 +12,8 @@ use crate::automation::exposition_with_open_work;
 use crate::golden::exposition_of_demo;
 use crate::support::repository;
 
+mod joins;
+
 /// Labels that Prometheus adds to every series.
 const TARGET_LABELS: &[&str] = &["job", "instance", "__name__"];
 

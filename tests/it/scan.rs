@@ -292,6 +292,49 @@ fn check_config_names_everything_that_is_wrong() {
 }
 
 #[test]
+fn check_config_looks_where_hooks_lie() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("hooks");
+    std::fs::create_dir(&directory).unwrap();
+    let (program, file) = (directory.join("free"), place.path().join("c.toml"));
+    let minimal = std::fs::read_to_string(crate::support::repository("config/minimal.toml")).unwrap();
+    let rule = format!(
+        "\n[[automation.rules]]\nname = \"make room\"\naction = \"hook\"\nmatchers = [\"a = b\"]\ncommand = [{:?}]\n",
+        program.display().to_string()
+    );
+    std::fs::write(&file, minimal + &rule).unwrap();
+    let check = || run(&["check-config", "--config.file", file.to_str().unwrap()]);
+
+    let output = check();
+    assert!(output.status.success(), "it may be for another machine: {}", stderr(&output));
+    assert!(stdout(&output).contains("rule make room: ") && stdout(&output).contains("No such file"));
+
+    std::fs::write(&program, "#!/bin/sh\n").unwrap();
+    mode(&program, 0o755);
+    let output = check();
+    assert!(output.status.success() && !stdout(&output).contains("make room"), "{}", stdout(&output));
+
+    mode(&directory, 0o777);
+    let output = check();
+    assert!(!output.status.success());
+    let wanted = format!("rule make room: the directory {} can be changed by everybody", directory.display());
+    assert!(stderr(&output).contains(&wanted), "{}", stderr(&output));
+
+    if rustix::process::geteuid().is_root() {
+        mode(&directory, 0o775);
+        std::os::unix::fs::chown(&directory, None, Some(65534)).unwrap();
+        let output = check();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let wanted = format!("rule make room: {} can be changed by group 65534", directory.display());
+        assert!(stdout(&output).contains(&wanted), "{}", stdout(&output));
+    }
+}
+
+#[test]
 fn the_environment_goes_over_the_file_and_typing_errors_are_found() {
     let good = crate::support::repository("config/minimal.toml");
     let check = |name: &str, value: &str| {

@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::domain::automation::alert::Labels;
 
 use super::*;
 
@@ -35,6 +37,7 @@ async fn labels_come_by_the_environment_and_are_no_commands() {
     let first = output.lines().next().unwrap();
     assert_eq!(first, format!("a b;c|$(touch /tmp/never); `id`  \"'|7|{PATH}"));
     assert!(!output.contains("bad-name") && !output.contains("HOME="), "{output}");
+    assert!(output.contains("FIREDRILL_LABEL_U__bad_2d_name=x\n"), "{output}");
 }
 
 #[tokio::test]
@@ -113,4 +116,102 @@ async fn what_everybody_could_change_is_not_run() {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(check(program.to_str().unwrap()).is_err());
     assert!(check("/nowhere/at/all").is_err());
+}
+
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_good_hook_leaves_running_ends_with_its_timeout() {
+    let place = tempfile::tempdir().unwrap();
+    let (pids, trace) = (place.path().join("pids"), place.path().join("trace"));
+    let polite = format!("trap 'echo cleaned > {}; exit' TERM; while :; do sleep 0.05; done", trace.display());
+    let text = format!(
+        "sh -c \"{polite}\" & echo $! >> {0}\nsetsid sh -c \"trap '' TERM; echo \\$\\$ >> {0}; while :; do sleep 0.05; done\" &\nwhile [ $(wc -l < {0}) -lt 2 ]; do sleep 0.02; done\nexit 0",
+        pids.display()
+    );
+    let outcome = hook(&text, &[], &[], 3).await.unwrap();
+    assert!(outcome.result.ends_with("ended well"), "{}", outcome.result);
+    let pids = std::fs::read_to_string(pids).unwrap();
+    eventually("what it left has ended", || pids.lines().all(|pid| !is_alive(pid))).await;
+    assert_eq!(std::fs::read_to_string(trace).unwrap(), "cleaned\n");
+}
+
+#[tokio::test]
+async fn what_it_leaves_running_can_go_on_writing() {
+    let place = tempfile::tempdir().unwrap();
+    let trace = place.path().join("trace");
+    let go = place.path().join("go");
+    let text = format!(
+        "(while [ ! -e {} ]; do sleep 0.02; done; echo more; echo more >&2; echo written > {}) & echo begun",
+        go.display(),
+        trace.display()
+    );
+    let outcome = hook(&text, &[], &[], 60).await.unwrap();
+    assert_eq!(outcome.output.unwrap(), "begun\n");
+    std::fs::write(go, "").unwrap();
+    eventually("it wrote", || trace.exists()).await;
+}
+
+fn mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_place_that_everybody_can_change_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let inner = root.path().join("a/b");
+    std::fs::create_dir_all(&inner).unwrap();
+    let program = script(&inner, "true");
+    let refused = |path: &Path| inspect(path.to_str().unwrap()).refused;
+    assert_eq!(refused(&program), None);
+    for open in [&inner, &root.path().join("a")] {
+        mode(open, 0o777);
+        let reason = refused(&program).unwrap();
+        assert!(reason.ends_with(&format!("chmod o-w {}", open.display())), "{reason}");
+        // Nobody but the owner can put another file in its place.
+        mode(open, 0o1777);
+        assert_eq!(refused(&program), None);
+        mode(open, 0o755);
+    }
+    // By way of a link that others can change, and one whose target lies where others can.
+    let links = root.path().join("links");
+    std::fs::create_dir(&links).unwrap();
+    std::os::unix::fs::symlink("../a/b/hook", links.join("hook")).unwrap();
+    assert_eq!(refused(&links.join("hook")), None);
+    mode(&links, 0o757);
+    assert!(refused(&links.join("hook")).unwrap().contains("links"));
+    mode(&links, 0o755);
+    mode(&inner, 0o757);
+    assert!(refused(&links.join("hook")).unwrap().contains("a/b"));
+    std::os::unix::fs::symlink("loop", links.join("loop")).unwrap();
+    assert!(refused(&links.join("loop")).unwrap().contains("too many links"));
+    assert!(refused(Path::new("relative")).is_some());
+}
+
+#[test]
+fn what_another_user_or_group_can_change_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let inner = root.path().join("a");
+    std::fs::create_dir(&inner).unwrap();
+    let program = script(&inner, "true");
+    let doubts = || inspect(program.to_str().unwrap()).doubts;
+    assert_eq!(doubts(), Vec::<String>::new());
+    std::os::unix::fs::chown(&inner, None, Some(65534)).unwrap();
+    assert_eq!(doubts(), Vec::<String>::new());
+    mode(&inner, 0o775);
+    assert_eq!(doubts(), [format!("{0} can be changed by group 65534: chmod g-w {0}", inner.display())]);
+    std::os::unix::fs::chown(&program, Some(65534), None).unwrap();
+    assert_eq!(doubts().len(), 2);
+    // Whoever owns what lies in a directory for everybody can change it.
+    mode(&inner, 0o1777);
+    assert!(inspect(program.to_str().unwrap()).refused.is_some());
 }

@@ -203,7 +203,13 @@ impl Receiver {
         };
         let needed =
             |key: &str, value: Option<Secret>| value.with_context(|| format!("{key} of {} is missing", self.name));
-        let url = || needed("url", secret("url", &self.url, &self.url_file)?);
+        let url = || {
+            let url = needed("url", secret("url", &self.url, &self.url_file)?)?;
+            match text::wrong_http_url(url.expose()) {
+                Some(sentence) => bail!("url of {} {sentence}", self.name),
+                None => anyhow::Ok(url),
+            }
+        };
         Ok(match self.kind {
             Kind::Telegram => Outlet::Telegram {
                 api_url: self.api_url.clone().unwrap_or_else(|| "https://api.telegram.org".to_owned()),
@@ -278,12 +284,10 @@ impl Receiver {
                 wrong(name, &format!("is missing, and so is {name}_file"));
             }
         }
-        let is_http = |url: &str| url.starts_with("https://") || url.starts_with("http://");
-        if self.url.as_ref().is_some_and(|url| !is_http(url.expose())) {
-            wrong("url", "must begin with https:// or http://");
-        }
-        if self.api_url.as_deref().is_some_and(|url| !is_http(url)) {
-            wrong("api_url", "must begin with https:// or http://");
+        for (name, url) in [("url", self.url.as_ref().map(Secret::expose)), ("api_url", self.api_url.as_deref())] {
+            if let Some(sentence) = url.and_then(text::wrong_http_url) {
+                wrong(name, &sentence);
+            }
         }
         self.check_kind(&mut wrong);
     }

@@ -7,8 +7,8 @@ use super::alert::KeptAlert;
 
 mod pattern;
 
-use pattern::Pattern;
-pub use pattern::PatternError;
+use self::pattern::Pattern;
+pub use self::pattern::PatternError;
 
 /// How a label is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,8 +7,9 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::timeout;
 
 use crate::domain::age;
-use crate::domain::automation::record::Record;
+use crate::domain::automation::record::{Record, State};
 use crate::engine::ports::ledger::{Effect, Failure, Outcome};
+use crate::formats::printable;
 
 /// How an action ended.
 pub(super) struct Ended {
@@ -16,6 +17,34 @@ pub(super) struct Ended {
     pub(super) result: Result<Outcome, Failure>,
     /// It was ended because that is what its rule says.
     pub(super) cancelled: bool,
+}
+
+/// Lines of a program's output that a log shows, from its end.
+const LAST_LINES: usize = 3;
+
+/// Characters of each.
+const LINE: usize = 200;
+
+impl Ended {
+    /// Says in the log how it ended. Whoever reads only that must see what went wrong.
+    pub(super) fn log(&self, state: State, reason: &str) {
+        let Record { id: action, action: what, rule, .. } = &self.record;
+        match &self.result {
+            Ok(_) => tracing::info!(action, state = state.as_str(), "{what}: {reason}"),
+            Err(failure) => {
+                let output = last_lines(failure.output.as_deref().unwrap_or_default());
+                tracing::warn!(action, rule = &**rule, state = state.as_str(), output, "{what}: {reason}");
+            }
+        }
+    }
+}
+
+fn last_lines(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    let shown: Vec<String> =
+        last.iter().map(|line| printable::shown(&line.chars().take(LINE).collect::<String>())).collect();
+    shown.join(" | ")
 }
 
 /// Effects that run, each a task of its own.
@@ -85,5 +114,18 @@ impl Hands {
     pub(super) async fn drop_all(&mut self) -> Vec<Record> {
         self.tasks.shutdown().await;
         self.records.drain().map(|(_, (record, ..))| record).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_lines;
+
+    #[test]
+    fn the_end_of_an_output_is_shown_in_one_line() {
+        assert_eq!(last_lines(""), "");
+        assert_eq!(last_lines("one\n\ntwo\nthree\nfour\n \n"), "two | three | four");
+        assert_eq!(last_lines("a\u{1b}[2J\u{202e}b\tc"), "a\\u{1b}[2J\\u{202e}b\\tc");
+        assert_eq!(last_lines(&"x".repeat(10_000)).len(), super::LINE);
     }
 }

@@ -360,9 +360,10 @@ impl Reactor {
                 self.tell_change(&mut *turn, &ended.record, state, &change.reason, now).await?;
             }
             turn.commit().await?;
-            let record = self.unsaved.remove(0).record;
+            let ended = self.unsaved.remove(0);
+            let record = &ended.record;
             if kept {
-                tracing::info!(action = record.id, state = state.as_str(), "{}: {}", record.action, change.reason);
+                ended.log(state, &change.reason);
                 if let Some(counted) = Counted::of(state) {
                     self.tally.count(record.action.kind(), counted);
                 }

@@ -73,6 +73,29 @@ fn one_bad_alert_does_not_take_the_others_with_it() {
 }
 
 #[test]
+fn a_fingerprint_that_is_none_says_what_to_upgrade() {
+    let whole = r#""fingerprint":"472e32bf361f96cc""#;
+    for (odd, says) in [
+        (r#""x":1"#, "no fingerprint"),
+        (r#""fingerprint":"""#, "no fingerprint"),
+        (r#""fingerprint":null"#, "no fingerprint"),
+        (r#""fingerprint":5"#, "\"5\""),
+        (r#""fingerprint":{"a":"b"}"#, "isn't one of Alertmanager"),
+        (r#""fingerprint":"abc\u001b[31mxyz""#, "abc\\u{1b}[31mxyz"),
+        (r#""fingerprint":"../../etc""#, "16 hexadecimal digits"),
+    ] {
+        let text = payload(&format!("{GOOD},{}", GOOD.replace(whole, odd)));
+        let (notification, malformed) = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{odd}: {error}"));
+        assert_eq!((notification.alerts.len(), malformed.len()), (1, 1), "{odd}");
+        let reason = malformed[0].to_string();
+        assert!(
+            reason.starts_with("alert 1: ") && reason.contains(says) && reason.contains("upgrade"),
+            "{odd}: {reason}"
+        );
+    }
+}
+
+#[test]
 fn wrong_types_are_no_notification() {
     for (from, to) in [
         (r#""labels":{"a":"b"}"#, r#""labels":{"a":1}"#),

@@ -98,6 +98,15 @@ fn bad_patterns_say_why() {
     assert!(matches!(error("{d-b}", None), PatternError::Braces(_)));
     assert!(matches!(error("{}", None), PatternError::Braces(_)));
     assert_eq!(error("{db}{db}", None), PatternError::Twice("db".into()));
+    // Each dump would be an item of its own, and none of them late.
+    for pattern in ["{foo}_{time}.sql", "{db}_{tiem}.sql", "{db}_{date}.sql", "{DB}_{time}.sql", "{db_1}.sql"] {
+        let error = error(pattern, None);
+        assert!(matches!(error, PatternError::Unknown(_)), "{pattern}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("{time}") && text.contains("{db}") && text.contains("{host}"), "{text}");
+    }
+    assert_eq!(error("{foo}_{time}.sql", Some("x")), PatternError::Unknown("foo".into()));
+    assert_eq!(read("{host}/{db1}-{db2}_*.sql", "a/b-c_x.sql").unwrap().0, "dump/a/b/c");
     assert_eq!(error("x_{time}.sql", None), PatternError::NoItem);
     assert_eq!(error("{db}.sql", Some("x")), PatternError::TwoItems);
     for path in ["/srv/{db}", "../{db}", "a//{db}", "", "a/./{db}"] {
