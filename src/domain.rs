@@ -18,6 +18,7 @@ pub mod local_time;
 pub mod look;
 pub mod notice;
 pub mod policy;
+pub mod printable;
 pub mod proof;
 pub mod run;
 pub mod secret;

@@ -15,7 +15,6 @@ pub mod gzip;
 pub mod input;
 pub mod lzop;
 pub mod matchers;
-pub mod printable;
 pub mod stream;
 pub mod sum;
 pub mod tar;
@@ -24,3 +23,5 @@ pub mod vma;
 pub mod vzdump_log;
 pub mod vzdump_name;
 pub mod zstd;
+
+pub use crate::domain::printable;

@@ -13,6 +13,7 @@ mod golden;
 mod hung_share;
 mod intake;
 mod layers;
+mod mail;
 mod matchers;
 mod notify;
 mod reactor;

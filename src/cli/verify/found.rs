@@ -165,7 +165,8 @@ impl Finder {
         }
     }
 
-    /// Judges a link as its target; by its own name, too, where that asks for more than the target's.
+    /// Judges a link as its target, by both names where one of them asks for more. Checksum files beside both are compared
+    /// whenever it is read by the link's name.
     fn link(&mut self, path: &Path) {
         let target = path.canonicalize().and_then(|target| Ok((std::fs::metadata(&target)?.len(), target)));
         let (size, target) = match target {
@@ -174,36 +175,44 @@ impl Finder {
         };
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (own, its) = (name(path), name(&target));
-        let says_nothing = sort(&its) != Sort::Backup;
-        if !says_nothing {
+        if sort(&its) == Sort::Backup && asks_for_more(&its, &own) {
             self.file(&target, size);
         }
         let beside = |(ending, _): (&str, Sidecar)| path.with_file_name(format!("{own}.{ending}")).exists();
-        if says_nothing || asks_for_more(&own, &its) || Sidecar::ENDINGS.into_iter().any(beside) {
-            self.job(path, size);
+        let new = self.seen.insert(target);
+        if new || asks_for_more(&own, &its) || Sidecar::ENDINGS.into_iter().any(beside) {
+            // Of `latest.vma.zst` the target tells which guest it is.
+            let item = item_of(&own).or_else(|| item_of(&its));
+            self.job(path, item, size);
         }
     }
 
     fn file(&mut self, path: &Path, size: u64) {
         if self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned())) {
-            self.job(path, size);
+            let item = path.file_name().and_then(|name| item_of(&name.to_string_lossy()));
+            self.job(path, item, size);
         }
     }
 
-    fn job(&mut self, path: &Path, size: u64) {
+    fn job(&mut self, path: &Path, item: Option<ItemId>, size: u64) {
         let Some((root, name)) = path.parent().zip(path.file_name()) else { return };
         let (Some(root), Some(name)) = (root.to_str(), name.to_str()) else {
             let text = format!("{}: its name is not UTF-8; rename it to have it verified", path.display());
             return self.work.problems.push(text);
         };
-        let item = match vzdump_name::parse(name.as_bytes()) {
-            VzdumpName::Archive(run) => run.item(),
-            VzdumpName::Renamed(item) => item,
-            _ => ItemId::Dump(name.into()),
-        };
+        let item = item.unwrap_or_else(|| ItemId::Dump(name.into()));
         let source = "files".parse().expect("a fixed name that fits");
         let archive = ArchiveId { source, root: root.into(), file: name.into() };
         self.work.jobs.push((Job { archive, item, level: self.level }, size));
+    }
+}
+
+/// The guest that a name tells.
+fn item_of(name: &str) -> Option<ItemId> {
+    match vzdump_name::parse(name.as_bytes()) {
+        VzdumpName::Archive(run) => Some(run.item()),
+        VzdumpName::Renamed(item) => Some(item),
+        _ => None,
     }
 }
 

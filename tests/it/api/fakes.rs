@@ -198,7 +198,10 @@ pub(super) fn filled() -> Memory {
         memory.alerts.lock().unwrap().push(KeptAlert {
             id,
             fingerprint: format!("{id:016x}").into(),
+            occurrence: 1,
             starts_at: Still.now(),
+            reopened: false,
+            last_start: Still.now(),
             receiver: text("firedrill"),
             labels: labels.map(|(name, value)| (text(name), text(value))).into(),
             annotations: BTreeMap::from([(text("summary"), text("it is damaged"))]),
@@ -206,6 +209,7 @@ pub(super) fn filled() -> Memory {
             first_received: Still.now(),
             last_received: Still.now(),
             times: id,
+            late: 0,
             resolved_at: (id == 1).then(|| Still.now()),
         });
     }
