@@ -87,6 +87,8 @@ pub trait Stores: Send + Sync + 'static {
 pub struct LevelReached {
     /// The source.
     pub source: SourceName,
+    /// The directory of the archive; empty where it was not noted.
+    pub root: Arc<str>,
     /// The item.
     pub item: ItemId,
     /// The level.

@@ -23,12 +23,16 @@ use super::ports::{Clock, Source};
 use crate::domain::age;
 use crate::domain::ids::SourceName;
 use crate::domain::look::{ErrorKind, Look, LookError, SourceSpec};
+use crate::domain::verdict::elapsed;
 
 /// After a change was noticed, wait this long for the rest of it: vzdump renames the archive, then writes the log.
 const CALM: Duration = Duration::from_secs(2);
 
 /// However much changes, scans that changes caused are at least so far apart.
 const NUDGE_GAP: Duration = Duration::from_secs(10);
+
+/// So often it is seen whether the wall clock went on without the timers.
+const CLOCK_LOOK: Duration = Duration::from_secs(5);
 
 /// The result of a scan, for the keeper.
 #[derive(Debug)]
@@ -78,7 +82,7 @@ pub async fn run(
                     return Ok(());
                 }
                 source = returned;
-                pause(&spec, started, &mut nudges).await;
+                pause(&spec, started, &*clock, &mut nudges).await;
             }
             // What the hanging scan saw when it ends at last is old; it is thrown away and a new scan follows.
             Err(_) => loop {
@@ -130,15 +134,28 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
 }
 
 /// Waits for the next scan: the interval, or a change that was noticed.
-async fn pause(spec: &SourceSpec, started: Instant, nudges: &mut mpsc::Receiver<()>) {
+async fn pause(spec: &SourceSpec, started: Instant, clock: &dyn Clock, nudges: &mut mpsc::Receiver<()>) {
     let change = async {
         if nudges.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
     };
     tokio::select! {
-        () = sleep(spec.scan_interval) => {}
+        () = interval(spec.scan_interval, clock) => {}
         () = change => sleep(CALM.max(NUDGE_GAP.saturating_sub(started.elapsed()))).await,
+    }
+}
+
+/// Waits until it has passed on either clock: timers stand still while the machine sleeps, and what is known has grown old
+/// all the same.
+async fn interval(pause: Duration, clock: &dyn Clock) {
+    let (begun, from) = (Instant::now(), clock.now());
+    loop {
+        let left = pause.saturating_sub(begun.elapsed().max(elapsed(from, clock.now())));
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(CLOCK_LOOK)).await;
     }
 }
 

@@ -6,7 +6,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::state::State;
+use crate::domain::age;
 use crate::domain::inventory::SourceView;
+use crate::domain::verdict::elapsed;
 
 pub(super) async fn healthy() -> &'static str {
     "firedrill is healthy.\n"
@@ -53,7 +55,8 @@ struct Source {
 /// to answer.
 pub(super) async fn report(Extract(state): Extract<State>) -> Response {
     let inventory = state.inventory.borrow().clone();
-    let sources: Vec<Source> = inventory.sources.iter().map(|view| source(view)).collect();
+    let now = state.clock.now();
+    let sources: Vec<Source> = inventory.sources.iter().map(|view| source(view, now)).collect();
     let verifier = inventory.verifier.as_ref().map(|it| Reading {
         running: it.running,
         waiting: it.waiting,
@@ -73,13 +76,16 @@ pub(super) async fn report(Extract(state): Extract<State>) -> Response {
     }
 }
 
-fn source(view: &SourceView) -> Source {
+fn source(view: &SourceView, now: jiff::Timestamp) -> Source {
+    // After a sleep of the machine, or when scans don't come any more.
+    let age = view.health.last_scan.map(|scan| elapsed(scan, now)).filter(|age| *age > view.spec.stale_after());
+    let old = age.map(|age| format!("the last scan ended {} ago", age::words(age)));
     Source {
         name: view.spec.name.to_string(),
         kind: view.spec.kind.as_str(),
-        up: view.health.up(),
+        up: view.health.up() && old.is_none(),
         last_scan: view.health.last_scan.map(|time| time.to_string()),
         items: view.items.len(),
-        problems: view.health.problems.iter().map(ToString::to_string).collect(),
+        problems: view.health.problems.iter().map(ToString::to_string).chain(old).collect(),
     }
 }

@@ -11,8 +11,15 @@ use super::state::State;
 use crate::metrics::exposition::CONTENT_TYPE;
 
 pub(super) async fn metrics(Extract(state): Extract<State>, headers: HeaderMap) -> Response {
-    let exposition = state.exposition.borrow().clone();
+    let mut exposition = state.exposition.borrow().clone();
     let now = state.clock.now();
+    if exposition.is_overdue(now) {
+        let old = exposition.clone();
+        match tokio::task::spawn_blocking(move || old.anew(now)).await {
+            Ok(anew) => exposition = anew.into(),
+            Err(defect) => std::panic::resume_unwind(defect.into_panic()),
+        }
+    }
     let fixed = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::VARY, "accept-encoding")];
     if !accepts_gzip(&headers) {
         return (fixed, in_parts(exposition.plain(now))).into_response();

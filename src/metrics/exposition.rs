@@ -79,6 +79,18 @@ impl Exposition {
             && self.inventory.sources.iter().zip(&inventory.sources).all(|(old, new)| same(old, new))
     }
 
+    /// Whether what it shows should have been rendered anew long ago. The renderer sleeps with the machine: after a
+    /// resume a scrape may come before it.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        let late = |since: Timestamp| elapsed(since, now) > 2 * TICK;
+        self.holds_until.is_some_and(late) || elapsed(now, self.rendered) > 2 * TICK
+    }
+
+    /// The same snapshot, judged now.
+    pub fn anew(&self, now: Timestamp) -> Self {
+        Self::of(self.inventory.clone(), now)
+    }
+
     /// The whole text, in parts to be sent one after the other.
     pub fn plain(&self, now: Timestamp) -> [Bytes; 2] {
         [self.items.plain.clone(), self.rest(now)]

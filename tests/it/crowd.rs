@@ -103,11 +103,15 @@ async fn everybody_is_answered(daemon: &Daemon, tls: Option<&TlsConnector>, afte
     for round in 0..10 {
         for (index, (from, limit)) in [(ELSEWHERE, ELSEWHERE_LIMIT), (CROWDED, CROWDED_LIMIT)].into_iter().enumerate() {
             let begun = Instant::now();
+            let mut refused = Vec::new();
             let answered = tokio::time::timeout(limit, async {
                 loop {
                     match scrape(from, daemon.address, tls).await {
                         // Among neighbours that open and open it may be the one that has said nothing yet.
-                        Err(_) if from == CROWDED => {}
+                        Err(error) if from == CROWDED => {
+                            refused.push(error.to_string());
+                            tokio::time::sleep(Duration::from_millis(10)).await;
+                        }
                         answered => break answered,
                     }
                 }
@@ -115,7 +119,7 @@ async fn everybody_is_answered(daemon: &Daemon, tls: Option<&TlsConnector>, afte
             .await;
             assert!(
                 matches!(answered, Ok(Ok(()))),
-                "{after}: round {round} from {from}: {answered:?} after {:?}; {slowest:?}\n{}",
+                "{after}: round {round} from {from}: {answered:?} after {:?}, {refused:?}; {slowest:?}\n{}",
                 begun.elapsed(),
                 daemon.process.log()
             );

@@ -4,6 +4,7 @@
 mod api;
 mod approvals;
 mod automation;
+mod changes;
 mod compose;
 mod contracts;
 mod crowd;

@@ -63,7 +63,7 @@ impl Store {
     }
 
     async fn levels_of(&self, source: &SourceName) -> Result<Vec<LevelReached>, sqlx::Error> {
-        let rows = sqlx::query("SELECT item, level, at FROM levels WHERE source = $1")
+        let rows = sqlx::query("SELECT item, level, at, root FROM levels WHERE source = $1")
             .bind(source.as_str())
             .fetch_all(&self.pool)
             .await?;
@@ -71,7 +71,8 @@ impl Store {
         for row in rows {
             let (item, level, at): (String, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             if let (Ok(item), Some(level), Some(at)) = (item.parse(), Level::of(level), stamp(at)) {
-                found.push(LevelReached { source: source.clone(), item, level, at });
+                let root: String = row.try_get(3)?;
+                found.push(LevelReached { source: source.clone(), root: root.into(), item, level, at });
             }
         }
         Ok(found)
@@ -184,13 +185,15 @@ async fn supersedes(connection: &mut AnyConnection, archive: i64, it: &Verificat
 
 async fn note_level(connection: &mut AnyConnection, it: &Verification, level: Level) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO levels (source, item, level, at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (source, item, level) DO UPDATE SET at = excluded.at WHERE excluded.at > levels.at",
+        "INSERT INTO levels (source, item, level, at, root) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (source, item, level) DO UPDATE SET at = excluded.at, root = excluded.root \
+         WHERE excluded.at > levels.at",
     )
     .bind(it.archive.source.as_str())
     .bind(clean(&it.item.to_string()))
     .bind(i64::from(level.number()))
     .bind(micros(it.ended()))
+    .bind(clean(&it.archive.root))
     .execute(connection)
     .await?;
     Ok(())

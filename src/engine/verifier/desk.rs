@@ -117,10 +117,15 @@ impl Desk {
         };
         for kept in store.newest(&self.sources, self.last - OVERLAP).await? {
             self.last = self.last.max(kept.id);
-            books.add(&kept.verification);
+            let archive = &kept.verification.archive;
+            if self.is_ours(&archive.source, &archive.root) {
+                books.add(&kept.verification);
+            }
         }
         for level in store.levels(&self.sources).await? {
-            books.reached(level);
+            if level.root.is_empty() || self.is_ours(&level.source, &level.root) {
+                books.reached(level);
+            }
         }
         self.loaded = true;
         // Before everything was looked at once, nobody knows what is there.
@@ -128,6 +133,13 @@ impl Desk {
             self.tidy_up(&*store, books).await?;
         }
         Ok(())
+    }
+
+    /// Whether a source has this directory. Names are moved from one to another, and the store remembers what they stood
+    /// for before.
+    fn is_ours(&self, source: &SourceName, root: &str) -> bool {
+        let inventory = self.inventories.borrow();
+        inventory.source(source).is_some_and(|view| view.spec.roots.iter().any(|its| *its.path == *root))
     }
 
     /// Notes what is there, and forgets what is old.

@@ -68,7 +68,8 @@ async fn who_said_something_stays_longer_than_who_is_silent_and_who_is_answered_
     let rig = Rig::new(3).await;
     let mut asked = rig.enter(1).await;
     asked.client.write_all(b"GET").await.unwrap();
-    asked.guest.0.silent().as_ref().unwrap().readable().await.unwrap();
+    let stream = asked.guest.0.silent().clone().unwrap();
+    stream.readable().await.unwrap();
     let answered = rig.enter(1).await;
     answered.guest.0.stand_up();
     let answering = answered.guest.0.begin();
