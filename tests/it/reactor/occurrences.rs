@@ -58,8 +58,9 @@ async fn a_start_that_moves_is_the_same_intent_and_its_end_takes_all_back() {
     let life = world.live(all, effect, Cut::never(), true);
     tell(&world, &life, fires(10)).await;
     let states = [State::Running, State::Scheduled, State::Proposed, State::Done];
-    let before = world.settled(4, &states).await;
+    // What is told is posted with the end of the notification, so that nothing moves after it.
     until_told(&world, &[Phase::Problem]).await;
+    let before = world.settled(4, &states).await;
     // Later, earlier, for another receiver: nothing new.
     tell(&world, &life, fires(500)).await;
     tell(&world, &life, fires(5)).await;
