@@ -31,10 +31,11 @@ use crate::domain::inventory::Inventory;
 use crate::domain::policy::Policy;
 use crate::domain::proof::book::Proofs;
 use crate::engine::examiner::Allowance;
+use crate::engine::ports::custody::Custody;
 use crate::engine::ports::{Clock, Source};
 use crate::engine::throttle::Throttle;
 use crate::engine::verifier::{self, Outside};
-use crate::engine::{keeper, reactor, scanner};
+use crate::engine::{custodian, keeper, reactor, scanner};
 use crate::http::auth::Gate;
 use crate::http::server::{self, Limits, Server};
 use crate::http::web_config::{self, WebConfig};
@@ -43,6 +44,9 @@ use crate::metrics::exposition::{self, Exposition};
 
 /// The verifier, the reactor and the notifier get so long each to store what they did.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// At the end the store's log is folded into its file if it takes no longer than this.
+const LAST_FOLD: Duration = Duration::from_secs(5);
 
 /// Reports of scans that wait to be folded.
 const REPORTS: usize = 16;
@@ -80,9 +84,9 @@ fn paths(roots: &[root::Root]) -> Vec<PathBuf> {
     roots.iter().map(|root| root.path.clone()).collect()
 }
 
-/// The configured store. Opens nothing yet.
+/// The configured store, as commands use it. Opens nothing yet.
 pub fn store(config: &Config) -> anyhow::Result<Shared> {
-    Ok(Shared::new(Place::new(config.store.url()?)))
+    Ok(Shared::new(Place::new(config.store.url()?)).marked(config.store.marker()?))
 }
 
 /// The verifier with its outside, if archives are to be read.
@@ -143,7 +147,7 @@ impl App {
             );
         }
         install_tls();
-        let store = store(config)?;
+        let store = store(config)?.tied(clock.clone());
         let verifier = verifier(config, &sources, &store, &clock)?;
         let automation = automation::build(config, &store, &clock)?;
         let notifier = notify::notifying(config, &store, &clock)?;
@@ -201,6 +205,7 @@ impl App {
         let (publish_inventory, inventories) = watch::channel(inventory);
         let (publish_exposition, expositions) = watch::channel(Arc::new(first));
         let (stop, stopped) = watch::channel(false);
+        let custody: Arc<dyn Custody> = Arc::new(self.store.clone());
         let state = http::State {
             inventory: inventories.clone(),
             exposition: expositions,
@@ -229,6 +234,10 @@ impl App {
             inventories: inventories.clone(),
             orders: self.verifier.is_some().then_some(order),
         };
+        let uses_store = self.verifier.is_some() || self.automation.is_some() || self.notifier.is_some();
+        if uses_store {
+            loops.spawn(named("custodian", custodian::run(custody.clone(), self.clock.clone(), news.clone())));
+        }
         let mut reacting = None;
         if let Some(automation) = self.automation {
             let (settings, outside, writer) = automation.outside(reach, &self.clock)?;
@@ -263,6 +272,10 @@ impl App {
         // They end within a moment; what hangs on a dead share is left behind.
         for task in [verifying, reacting, notifying].into_iter().flatten().filter(|task| !task.is_finished()) {
             let _ = tokio::time::timeout(LAST_WORDS, task).await;
+        }
+        loops.shutdown().await;
+        if tokio::time::timeout(LAST_FOLD, custody.close()).await.is_err() {
+            tracing::warn!("the store could not be closed in time; its log is read at the next start");
         }
         match failed {
             None => Ok(()),

@@ -9,6 +9,7 @@ mod notify;
 mod scan;
 mod scan_report;
 mod serve;
+mod store;
 mod token;
 mod verify;
 mod verify_html;
@@ -51,6 +52,8 @@ enum Command {
     Automation(automation::Automation),
     /// Make, list and revoke tokens of the API
     Token(token::Tokens),
+    /// Accept a store in place of one that was lost
+    Store(store::Store),
     /// Send a test message, or list what was sent
     Notify(notify::Notify),
     /// Check the configuration and print everything that is wrong with it
@@ -85,6 +88,7 @@ impl Cli {
             Command::Verify(verify) => verify.run(),
             Command::Automation(automation) => automation.run(),
             Command::Token(tokens) => tokens.run(),
+            Command::Store(store) => store.run(),
             Command::Notify(notify) => notify.run(),
             Command::CheckConfig(check) => check.run(),
         };

@@ -23,6 +23,7 @@ pub mod proof;
 pub mod run;
 pub mod secret;
 pub mod statistics;
+pub mod store;
 pub mod verdict;
 pub mod verification;
 pub mod window;

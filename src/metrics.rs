@@ -16,3 +16,4 @@ pub mod notifications;
 pub mod proofs;
 pub mod sources;
 pub mod storage;
+pub mod store;

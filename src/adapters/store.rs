@@ -5,28 +5,38 @@
 
 mod actions;
 mod alerts;
+mod bond;
+mod care;
 mod error;
+mod marker;
+mod memory;
 mod notices;
 mod occurrences;
 mod proofs;
+mod pulse;
 mod rows;
 mod shared;
 mod tokens;
 mod turn;
+mod writing;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _};
 
+use self::bond::{Bond, Tie};
 use self::error::Doing;
+use self::pulse::Pulse;
 use self::rows::clean;
+use self::writing::Writing;
 use crate::engine::ports::StoreError;
 
-pub use self::shared::Shared;
+pub use self::shared::{Requests, Shared};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -36,6 +46,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connections that write to SQLite, one at a time: one is given back while the next one begins.
 const WRITERS: u32 = 2;
+
+/// Connections to a server are made anew after this: a role or a certificate may have changed.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// Connections. SQLite has one writer anyway.
 const CONNECTIONS: u32 = 4;
@@ -64,6 +77,11 @@ impl Place {
 
     fn is_sqlite(&self) -> bool {
         self.url.starts_with("sqlite:")
+    }
+
+    /// The file, where it is one.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.is_sqlite().then(|| PathBuf::from(self.shown()))
     }
 
     /// For messages: without user, password and parameters.
@@ -99,38 +117,27 @@ pub struct Store {
     writer: AnyPool,
     /// Writers of this process stand in line. SQLite lets them sleep and try again, and who comes late may be first.
     line: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// A transaction that may write.
-struct Writing {
-    transaction: Transaction<'static, Any>,
-    /// Given up after the transaction has ended.
-    _place_in_line: Option<tokio::sync::OwnedMutexGuard<()>>,
-}
-
-impl Writing {
-    async fn commit(self) -> Result<(), sqlx::Error> {
-        self.transaction.commit().await
-    }
-}
-
-impl std::ops::Deref for Writing {
-    type Target = AnyConnection;
-
-    fn deref(&self) -> &AnyConnection {
-        &self.transaction
-    }
-}
-
-impl std::ops::DerefMut for Writing {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
-    }
+    /// SQLite: as long as it is open the log and its index are the same files, whatever other connections come and go.
+    anchor: Option<Arc<tokio::sync::Mutex<AnyConnection>>>,
+    /// What tells it from others, for who goes on with it.
+    bond: Option<Arc<Bond>>,
+    pulse: Arc<Pulse>,
 }
 
 impl Store {
     /// Opens the store; creates the file and its directory, and brings the tables up to date.
     pub async fn open(place: Place) -> Result<Self, StoreError> {
+        Self::open_with(place, Arc::default()).await
+    }
+
+    /// Opens it for who goes on with it for long, and notices if it isn't the same any more.
+    async fn open_tied(place: Place, pulse: Arc<Pulse>, tie: Tie<'_>) -> Result<Self, StoreError> {
+        let store = Self::open_with(place, pulse).await?;
+        let bond = store.bounded(Doing::Open, Bond::tie(&store, tie)).await?;
+        Ok(Self { bond: Some(Arc::new(bond)), ..store })
+    }
+
+    async fn open_with(place: Place, pulse: Arc<Pulse>) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         if place.is_sqlite() {
             place.prepare_file()?;
@@ -140,16 +147,25 @@ impl Store {
         let probe = async {
             let mut connection = AnyConnection::connect(&place.url).await?;
             connection.execute(sqlx::AssertSqlSafe(set_up.clone())).await?;
-            connection.close().await
+            Ok(connection)
         };
         let probed = tokio::time::timeout(2 * PATIENCE, probe).await;
-        probed.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| place.failed(Doing::Open, &error))?;
+        let first =
+            probed.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| place.failed(Doing::Open, &error))?;
+        let anchor = match place.is_sqlite() {
+            true => Some(Arc::new(tokio::sync::Mutex::new(first))),
+            // It was only to know why it can't be opened.
+            false => first.close().await.map(|()| None).map_err(|error| place.failed(Doing::Open, &error))?,
+        };
         let connect = |options: AnyPoolOptions| {
             let set_up = set_up.clone();
-            let options = options.acquire_timeout(PATIENCE).after_connect(move |connection, _| {
-                let set_up = set_up.clone();
-                Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(set_up)).await.map(drop) })
-            });
+            // Connections to a file don't grow old.
+            let lifetime = (!place.is_sqlite()).then_some(LIFETIME);
+            let options =
+                options.acquire_timeout(PATIENCE).max_lifetime(lifetime).after_connect(move |connection, _| {
+                    let set_up = set_up.clone();
+                    Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(set_up)).await.map(drop) })
+                });
             options.connect_lazy(&place.url).map_err(|error| place.failed(Doing::Open, &error))
         };
         let pool = connect(AnyPoolOptions::new().max_connections(CONNECTIONS))?;
@@ -158,7 +174,7 @@ impl Store {
             true => connect(AnyPoolOptions::new().max_connections(WRITERS).test_before_acquire(false))?,
             false => pool.clone(),
         };
-        let store = Self { place, pool, writer, line: Arc::default() };
+        let store = Self { place, pool, writer, line: Arc::default(), anchor, bond: None, pulse };
         store.migrate().await?;
         Ok(store)
     }
@@ -181,11 +197,12 @@ impl Store {
 
     /// A transaction that is allowed to write. SQLite takes the lock at once: one that it would take later can't wait.
     async fn begin(&self) -> Result<Writing, sqlx::Error> {
+        let (bond, pulse) = (self.bond.clone(), self.pulse.clone());
         if !self.place.is_sqlite() {
-            return Ok(Writing { transaction: self.writer.begin().await?, _place_in_line: None });
+            return Writing::begin(self.writer.acquire().await?, "BEGIN", bond, pulse, None).await;
         }
         let in_line = self.line.clone().lock_owned().await;
-        Ok(Writing { transaction: self.writer.begin_with("BEGIN IMMEDIATE").await?, _place_in_line: Some(in_line) })
+        Writing::begin(self.writer.acquire().await?, "BEGIN IMMEDIATE", bond, pulse, Some(in_line)).await
     }
 
     /// Writes with one statement; how many rows it changed.
@@ -196,6 +213,12 @@ impl Store {
         Ok(changed)
     }
 
+    /// What it calls itself; `None` where no daemon used it yet.
+    async fn id(&self) -> Result<Option<String>, StoreError> {
+        let asked = sqlx::query_scalar("SELECT id FROM store_identity").fetch_optional(&self.pool);
+        self.bounded(Doing::Read, asked).await
+    }
+
     async fn bounded<T>(
         &self,
         doing: Doing,
@@ -203,9 +226,18 @@ impl Store {
     ) -> Result<T, StoreError> {
         // Statements have time limits of their own; this is for a server that went away without a word.
         match tokio::time::timeout(12 * PATIENCE, work).await {
-            Ok(result) => result.map_err(|error| self.place.failed(doing, &error)),
-            Err(_) => Err(self.place.failed(doing, &sqlx::Error::PoolTimedOut)),
+            Ok(result) => result.map_err(|error| self.fault(doing, &error)),
+            Err(_) => Err(self.fault(doing, &sqlx::Error::PoolTimedOut)),
         }
+    }
+
+    /// An error as others see it; how the store stands is known by it.
+    fn fault(&self, doing: Doing, error: &sqlx::Error) -> StoreError {
+        let failed = self.place.failed(doing, error);
+        if let Some(kind) = self.place.trouble(error) {
+            self.pulse.failed(kind, &failed.message);
+        }
+        failed
     }
 }
 

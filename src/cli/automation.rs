@@ -69,7 +69,10 @@ impl Automation {
             return automation_explain::run(&config, payload);
         }
         if let Some(path) = config.store.url()?.strip_prefix("sqlite://") {
-            ensure!(Path::new(path).exists(), "there is no store {path} yet: the daemon makes it when it starts");
+            // Of one that was there and is gone more can be said.
+            let was_there = config.store.marker()?.is_some_and(|marker| marker.exists());
+            let message = "yet: the daemon makes it when it starts";
+            ensure!(was_there || Path::new(path).exists(), "there is no store {path} {message}");
         }
         let store = app::store(&config)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -11,7 +11,7 @@ use crate::adapters::hook;
 use crate::app;
 use crate::config::Config;
 use crate::domain::automation::action::Kind;
-use crate::formats::printable::shown;
+use crate::domain::printable::shown;
 use crate::http::web_config;
 
 #[derive(Debug, Args)]

@@ -38,6 +38,8 @@ pub struct Store {
     pub url: Option<SecretUrl>,
     /// A file that holds the URL.
     pub url_file: Option<PathBuf>,
+    /// Says which store is used; beside the SQLite file, or in the state directory, where nothing is set.
+    pub marker: Option<PathBuf>,
     /// Verifications are kept so long.
     #[serde(deserialize_with = "text::duration")]
     pub retention: Duration,
@@ -45,7 +47,7 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: None, url_file: None, retention: Duration::from_secs(400 * 24 * 60 * 60) }
+        Self { url: None, url_file: None, marker: None, retention: Duration::from_secs(400 * 24 * 60 * 60) }
     }
 }
 
@@ -67,12 +69,27 @@ impl Store {
         Ok(url)
     }
 
+    /// The file that says which store is used. None for a server where no state directory is known.
+    pub fn marker(&self) -> anyhow::Result<Option<PathBuf>> {
+        if self.marker.is_some() {
+            return Ok(self.marker.clone());
+        }
+        let url = self.url()?;
+        Ok(match url.strip_prefix("sqlite://") {
+            Some(path) => Some(PathBuf::from(format!("{}.id", path.split(['?', '#']).next().unwrap_or(path)))),
+            None => state_directory().map(|directory| PathBuf::from(directory).join("store.id")),
+        })
+    }
+
     pub(super) fn check(&self, complaints: &mut Complaints) {
         if self.url.is_some() && self.url_file.is_some() {
             complaints.add("store.url_file".to_owned(), "is set beside store.url; say it once".to_owned());
         }
         if let Some(sentence) = self.url.as_ref().and_then(|url| wrong(&url.0)) {
             complaints.add("store.url".to_owned(), sentence);
+        }
+        if self.marker.as_ref().is_some_and(|path| !path.is_absolute()) {
+            complaints.add("store.marker".to_owned(), "must be an absolute path".to_owned());
         }
         if self.retention < Duration::from_secs(24 * 60 * 60) {
             complaints.add("store.retention".to_owned(), "must be at least 1d".to_owned());
@@ -95,8 +112,11 @@ fn is_known(url: &str) -> bool {
 }
 
 fn default_url() -> String {
-    // systemd: several directories are separated by colons; the first is ours.
-    let given = std::env::var("STATE_DIRECTORY").ok();
-    let directory = given.as_deref().and_then(|list| list.split(':').next()).filter(|path| path.starts_with('/'));
-    format!("sqlite://{}/firedrill.db", directory.unwrap_or(DEFAULT_DIRECTORY))
+    format!("sqlite://{}/firedrill.db", state_directory().as_deref().unwrap_or(DEFAULT_DIRECTORY))
+}
+
+/// As systemd gives it: several directories are separated by colons; the first is ours.
+fn state_directory() -> Option<String> {
+    let given = std::env::var("STATE_DIRECTORY").ok()?;
+    given.split(':').next().filter(|path| path.starts_with('/')).map(ToOwned::to_owned)
 }

@@ -18,6 +18,7 @@ use super::item::{Frame, Item, Standing};
 use super::look::{Capacity, Health, Look, RootListing, SourceSpec};
 use super::notice::status::NotifierStatus;
 use super::policy::{Policy, Traits};
+use super::proof::ArchiveId;
 use super::proof::book::Proofs;
 use super::verification::Verifier;
 
@@ -168,6 +169,8 @@ pub struct Inventory {
     pub automation: Option<Arc<Automation>>,
     /// What the notifier does; `None` where nobody is notified.
     pub notifier: Option<Arc<NotifierStatus>>,
+    /// How the store stands; `None` where none is used, or nothing was tried yet.
+    pub store: Option<Arc<super::store::Standing>>,
     /// What the web server counts, as it goes on; `None` where nothing is served.
     pub connections: Option<Arc<Connections>>,
 }
@@ -191,6 +194,18 @@ impl Inventory {
     /// The view of a source.
     pub fn source(&self, name: &SourceName) -> Option<&Arc<SourceView>> {
         self.sources.iter().find(|view| view.spec.name == *name)
+    }
+
+    /// Every file that was seen, with what it is a backup of.
+    pub fn archives(&self) -> impl Iterator<Item = (ArchiveId, &ItemId)> {
+        self.sources.iter().flat_map(|view| {
+            view.spec.roots.iter().zip(&view.listings).flat_map(move |(root, listing)| {
+                listing.iter().flat_map(|listing| &listing.attempts).map(move |attempt| {
+                    let (source, root) = (view.spec.name.clone(), root.path.clone());
+                    (ArchiveId { source, root, file: attempt.file.clone() }, &attempt.item)
+                })
+            })
+        })
     }
 
     /// Whether every source was looked at once, well or not.

@@ -13,6 +13,7 @@ use crate::domain::inventory::Inventory;
 use crate::domain::notice::status::NotifierStatus;
 use crate::domain::policy::Policy;
 use crate::domain::proof::book::Proofs;
+use crate::domain::store::Standing;
 use crate::domain::verification::Verifier;
 
 /// What changes the inventory beside scans.
@@ -26,6 +27,8 @@ pub enum News {
     Automation(Arc<Automation>),
     /// How the notifier stands.
     Notifier(Arc<NotifierStatus>),
+    /// How the store stands.
+    Store(Arc<Standing>),
 }
 
 enum Change {
@@ -77,6 +80,7 @@ fn fold(inventory: &Inventory, change: Change, policy: &Policy, clock: &dyn Cloc
         }
         Change::News(News::Verifier(verifier)) => Inventory { verifier: Some(verifier), ..inventory.clone() },
         Change::News(News::Automation(automation)) => Inventory { automation: Some(automation), ..inventory.clone() },
+        Change::News(News::Store(store)) => Inventory { store: Some(store), ..inventory.clone() },
         Change::News(News::Notifier(notifier)) => Inventory { notifier: Some(notifier), ..inventory.clone() },
     }
 }

@@ -1,6 +1,7 @@
 //! What the engine needs of the outside. Adapters implement these; tests bring their own.
 
 pub mod automation;
+pub mod custody;
 pub mod ledger;
 pub mod notices;
 pub mod tokens;
@@ -16,6 +17,7 @@ use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{Look, SourceSpec};
 use crate::domain::proof::{ArchiveId, FirstSight, Level, Verification};
 use crate::domain::run::FileFacts;
+use crate::domain::store::Standing;
 use crate::formats::beside::{Beside, ReadAt};
 use crate::formats::set::Files;
 
@@ -50,6 +52,8 @@ pub struct Kept {
     pub id: i64,
     /// The verification.
     pub verification: Verification,
+    /// The first reading of the file.
+    pub first: Option<FirstSight>,
 }
 
 /// Keeps what was verified. Several processes may use one store.
@@ -80,6 +84,11 @@ pub trait ProofStore: Send + Sync + 'static {
 pub trait Stores: Send + Sync + 'static {
     /// Opens it; creates and migrates where needed.
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn ProofStore>, StoreError>>;
+
+    /// How the store stands.
+    fn standing(&self) -> Standing {
+        Standing { tried: true, ..Standing::default() }
+    }
 }
 
 /// When a level was last reached on any archive of an item.

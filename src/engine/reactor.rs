@@ -48,6 +48,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// A server that went away without a word is waited for so long.
 const LONGEST_TURN: Duration = Duration::from_secs(60);
 
+/// A turn that failed is tried again after a second, and after ever longer ones up to this while it goes on failing.
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
 /// At the end, what ended is recorded if it takes no longer than this.
 const LAST_TURN: Duration = Duration::from_millis(800);
 
@@ -89,6 +92,9 @@ struct Reactor {
     paused: Option<Timestamp>,
     last_turn: Option<Timestamp>,
     problem: Option<Arc<str>>,
+    /// Turns that failed one after the other, and when the next one is worth trying.
+    failed: u32,
+    retry: Instant,
     renewed: Timestamp,
     tidied: Timestamp,
     /// Until then no lease of another daemon is taken for over: while the store was away nobody could renew one.
@@ -122,6 +128,12 @@ pub async fn run(
             _ = tick.tick() => ticked = true,
         }
         let begun = Instant::now();
+        if begun < reactor.retry {
+            if ticked && news.send(News::Automation(Arc::new(reactor.status()))).await.is_err() {
+                break;
+            }
+            continue;
+        }
         let slow = || StoreError { message: format!("the store did not answer within {}s", LONGEST_TURN.as_secs()) };
         let result = timeout(LONGEST_TURN, reactor.react()).await.unwrap_or_else(|_| Err(slow()));
         // A full batch, or something that ended: there may be more to do at once.
@@ -163,6 +175,8 @@ impl Reactor {
             paused: None,
             last_turn: None,
             problem: None,
+            failed: 0,
+            retry: Instant::now(),
             renewed: now,
             tidied: now,
             trusts_leases: Instant::now(),
@@ -204,6 +218,7 @@ impl Reactor {
     fn settle(&mut self, result: Result<(), StoreError>) {
         match result {
             Ok(()) => {
+                self.failed = 0;
                 if let Some(problem) = self.problem.take() {
                     tracing::info!("the automation can use the store again (before: {problem})");
                 }
@@ -213,6 +228,10 @@ impl Reactor {
                     tracing::error!("the automation stands still: {error}");
                 }
                 self.problem = Some(error.message.into());
+                let pause = Duration::from_secs(1 << self.failed.min(4)).min(LONGEST_RETRY);
+                // What woke it comes at ticks anyway.
+                self.retry = Instant::now() + pause - TICK / 2;
+                self.failed = self.failed.saturating_add(1);
             }
         }
     }

@@ -332,7 +332,7 @@ impl State {
         if self.stale || self.replan.due() {
             self.plan().await;
         }
-        for (source, proofs) in self.books.changes(self.desk.trouble_before_loading()) {
+        for (source, proofs) in self.books.changes(self.desk.trouble()) {
             if news.send(News::Proofs(source, proofs)).await.is_err() {
                 return false;
             }

@@ -29,6 +29,14 @@ struct Report {
     version: &'static str,
     sources: Vec<Source>,
     verifier: Option<Reading>,
+    store: Option<Store>,
+}
+
+#[derive(Serialize)]
+struct Store {
+    up: bool,
+    problem: Option<String>,
+    replaced: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -51,7 +59,7 @@ struct Source {
 
 /// The state of the daemon as JSON: `ok`, `starting`, or `degraded`.
 ///
-/// Degraded is when a source can't be looked at, a reading hangs, or the store can't be used. Always 200: the daemon itself is well enough
+/// Degraded is when a source can't be looked at, a reading hangs, or the store can't be used or isn't the one of before. Always 200: the daemon itself is well enough
 /// to answer.
 pub(super) async fn report(Extract(state): Extract<State>) -> Response {
     let inventory = state.inventory.borrow().clone();
@@ -63,13 +71,19 @@ pub(super) async fn report(Extract(state): Extract<State>) -> Response {
         hanging: it.hanging,
         store_problem: it.store_problem.as_deref().map(ToOwned::to_owned),
     });
+    let store = inventory.store.as_ref().map(|it| Store {
+        up: it.up(),
+        problem: it.problem.as_ref().map(|problem| problem.message.to_string()),
+        replaced: it.doubt.as_deref().map(ToOwned::to_owned),
+    });
     let reads = verifier.as_ref().is_none_or(|verifier| verifier.store_problem.is_none() && verifier.hanging == 0);
-    let status = match (inventory.is_complete(), reads && sources.iter().all(|source| source.up)) {
+    let stored = reads && store.as_ref().is_none_or(|store| store.up && store.replaced.is_none());
+    let status = match (inventory.is_complete(), stored && sources.iter().all(|source| source.up)) {
         (false, _) => "starting",
         (true, true) => "ok",
         (true, false) => "degraded",
     };
-    let report = Report { status, version: env!("CARGO_PKG_VERSION"), sources, verifier };
+    let report = Report { status, version: env!("CARGO_PKG_VERSION"), sources, verifier, store };
     match serde_json::to_string_pretty(&report) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

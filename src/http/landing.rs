@@ -18,11 +18,24 @@ const LISTED: usize = 100;
 
 const HEAD: &str = include_str!("landing.head.html");
 
+/// What is wrong with the store: it concerns everything below.
+fn store_lines(html: &mut String, inventory: &Inventory) {
+    let Some(store) = &inventory.store else { return };
+    if let Some(problem) = &store.problem {
+        put(html, format_args!("<p class=\"failed\">{}</p>\n", escaped(&problem.message)));
+    }
+    if let Some(doubt) = &store.doubt {
+        let doubt = escaped(doubt);
+        put(html, format_args!("<p class=\"failed\">The store isn't the one that was used before: {doubt}.</p>\n"));
+    }
+}
+
 pub(super) async fn page(Extract(state): Extract<State>) -> Html<String> {
     let inventory = state.inventory.borrow().clone();
     let now = state.clock.now();
     let mut html = HEAD.replace("{version}", env!("CARGO_PKG_VERSION"));
     let mut troubles = Vec::new();
+    store_lines(&mut html, &inventory);
     html.push_str("<h2>Sources</h2>\n<table><tr><th>source<th>kind<th>last scan");
     for state in ItemState::ALL {
         put(&mut html, format_args!("<th class=\"n\">{}", state.as_str()));

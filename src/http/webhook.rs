@@ -3,7 +3,7 @@
 //! Alertmanager tries again after 5xx and network errors only, so the answer says whether that would help: 503 when the
 //! alerts could not be kept, 4xx when they never will be, 200 when they are durable. 429 would be final, and is not used.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
@@ -37,6 +37,9 @@ const UNIT: usize = 512 << 10;
 /// The body must have come after this.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// That alerts can't be kept is said again after this: whoever sends them tries again every few seconds.
+const SAY_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Told to whoever is put off, in seconds.
 const RETRY_AFTER: &str = "5";
 
@@ -45,6 +48,8 @@ struct Hook {
     intake: Intake,
     /// Bounds the memory of all payloads together.
     memory: Arc<Semaphore>,
+    /// When it was last said that alerts could not be kept.
+    said: Arc<Mutex<Option<Instant>>>,
 }
 
 /// The route. Without an intake, which is without a rule, it says so.
@@ -52,7 +57,7 @@ pub fn router(intake: Option<Intake>) -> Router {
     let Some(intake) = intake else {
         return Router::new().route("/webhook/alertmanager", post(no_rules));
     };
-    let hook = Hook { intake, memory: Arc::new(Semaphore::new(UNITS as usize)) };
+    let hook = Hook { intake, memory: Arc::new(Semaphore::new(UNITS as usize)), said: Arc::default() };
     Router::new().route("/webhook/alertmanager", post(receive)).with_state(hook)
 }
 
@@ -125,7 +130,7 @@ async fn take(hook: &Hook, request: Request) -> Response {
     if !alerts.is_empty()
         && let Err(error) = hook.intake.keep(alerts).await
     {
-        return not_kept(&error);
+        return not_kept(hook, &error);
     }
     hook.intake.count(|counts| {
         counts.malformed += malformed.len() as u64;
@@ -164,9 +169,13 @@ async fn too_large(hook: &Hook, mut body: Body) -> Response {
     refused(StatusCode::PAYLOAD_TOO_LARGE, text)
 }
 
-fn not_kept(error: &NotKept) -> Response {
+fn not_kept(hook: &Hook, error: &NotKept) -> Response {
     if let NotKept::Store(error) = error {
-        tracing::warn!("alerts could not be kept: {error}");
+        let mut said = hook.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+            tracing::warn!("alerts could not be kept: {error}");
+            *said = Some(Instant::now());
+        }
     }
     later(match error {
         NotKept::Busy => "too many notifications wait already",

@@ -55,8 +55,11 @@ static OLDEST: Description = Description::gauge(
     &["state"],
     "When the oldest open action in this state was decided on, as Unix time; absent when there is none.",
 );
-static PAUSED: Description =
-    Description::gauge("firedrill_automation_paused", &[], "1 while the automation is paused: no action begins.");
+static PAUSED: Description = Description::gauge(
+    "firedrill_automation_paused",
+    &[],
+    "1 while the automation is paused: no action begins. Absent while that isn't known.",
+);
 static UP: Description = Description::gauge(
     "firedrill_automation_up",
     &[],
@@ -110,7 +113,8 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
     single(&MALFORMED, Some(it.intake.malformed as f64));
     single(&TRUNCATED, Some(it.intake.truncated as f64));
     single(&PUT_OFF, Some(it.intake.put_off as f64));
-    single(&PAUSED, flag(it.paused.is_some()));
+    // What a store that fails would say isn't known.
+    single(&PAUSED, flag(it.paused.is_some()).filter(|_| it.problem.is_none() && it.last_turn.is_some()));
     single(&UP, flag(it.problem.is_none()));
     single(&LAST_TURN, it.last_turn.map(seconds));
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::family::{Description, Family};
-use super::{automation, backups, connections, daemon, items, media, notifications, proofs, sources, storage};
+use super::{automation, backups, connections, daemon, items, media, notifications, proofs, sources, storage, store};
 use crate::domain::inventory::Inventory;
 
 /// Fills families from a snapshot.
@@ -15,7 +15,7 @@ pub type Collect = fn(&Inventory, Timestamp, &mut dyn FnMut(Family));
 pub const PER_ITEM: [Collect; 4] = [backups::collect, items::collect, media::collect, proofs::collect];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
-pub const PER_SCRAPE: [Collect; 7] = [
+pub const PER_SCRAPE: [Collect; 8] = [
     automation::collect,
     connections::collect,
     daemon::collect,
@@ -23,6 +23,7 @@ pub const PER_SCRAPE: [Collect; 7] = [
     proofs::collect_verifier,
     sources::collect,
     storage::collect,
+    store::collect,
 ];
 
 /// All families, by name.
@@ -39,6 +40,7 @@ pub fn descriptions() -> Vec<&'static Description> {
     all.extend(proofs::OF_VERIFIER);
     all.extend(sources::DESCRIPTIONS);
     all.extend(storage::DESCRIPTIONS);
+    all.extend(store::DESCRIPTIONS);
     all.sort_unstable_by_key(|description| description.name);
     all
 }

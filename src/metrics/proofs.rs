@@ -82,12 +82,10 @@ static AGAIN: Description = Description::gauge(
     &[],
     "Age from which a proof is renewed (verify.reverify_after).",
 );
-static STORE_UP: Description =
-    Description::gauge("firedrill_store_up", &[], "1 while the store can be read and written.");
 
 /// Families over the verifier.
-pub const OF_VERIFIER: [&Description; 10] =
-    [&VERIFICATIONS, &READ, &WAITING, &RUNNING, &HANGING, &UNSAVED, &OPEN, &PROGRESS, &AGAIN, &STORE_UP];
+pub const OF_VERIFIER: [&Description; 9] =
+    [&VERIFICATIONS, &READ, &WAITING, &RUNNING, &HANGING, &UNSAVED, &OPEN, &PROGRESS, &AGAIN];
 
 /// Fills the families over items.
 pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {
@@ -153,7 +151,6 @@ pub fn collect_verifier(inventory: &Inventory, _now: Timestamp, out: &mut dyn Fn
     single(&OPEN, flag(verifier.open));
     single(&PROGRESS, verifier.progress.map(seconds));
     single(&AGAIN, Some(verifier.again_after.as_secs_f64()));
-    single(&STORE_UP, flag(verifier.store_problem.is_none()));
 }
 
 fn counts(verifier: &Verifier) -> Family {

@@ -20,6 +20,7 @@ mod reactor;
 mod scan;
 mod sets;
 mod store;
+mod store_faults;
 mod support;
 mod verify;
 mod web;

@@ -100,6 +100,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if changed.rows_affected() == 1 {
+            transaction.touched.actions.push(ruling.action);
             let line = Line::new(&ruling.by, Some(ruling.action), event, &reason, ruling.at);
             write_down(&mut transaction, &[line]).await?;
             transaction.commit().await?;
@@ -109,6 +110,7 @@ impl Store {
             .bind(ruling.action)
             .fetch_optional(&mut *transaction)
             .await?;
+        transaction.roll_back().await?;
         let Some(row) = found else { return Ok(Ruled::Unknown) };
         let state = State::parse(&row.try_get::<String, _>(0)?).unwrap_or(State::Failed);
         // Expired a moment ago, and not noticed yet.
@@ -127,19 +129,7 @@ impl Store {
 
     async fn write_pause(&self, paused: bool, by: &str, now: Timestamp) -> Result<bool, sqlx::Error> {
         let mut transaction = self.begin().await?;
-        let changed = sqlx::query(
-            "INSERT INTO switches (name, value, at, by) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at, by = excluded.by \
-             WHERE switches.value <> excluded.value",
-        )
-        .bind(PAUSED)
-        .bind(if paused { "1" } else { "0" })
-        .bind(micros(now))
-        .bind(clean(by))
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected()
-            == 1;
+        let changed = switch(&mut transaction, paused, by, now).await?;
         if changed {
             let (event, detail) = if paused {
                 ("paused", "no action begins until it is resumed")
@@ -149,14 +139,40 @@ impl Store {
             write_down(&mut transaction, &[Line::new(by, None, event, detail, now)]).await?;
         }
         transaction.commit().await?;
+        if let Some(bond) = &self.bond {
+            bond.memory.paused(paused);
+        }
         Ok(changed)
     }
 }
 
-/// Whether the automation is paused, within a turn.
+/// Turns the switch. Whether that changed anything.
+pub(super) async fn switch(
+    connection: &mut AnyConnection,
+    paused: bool,
+    by: &str,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "INSERT INTO switches (name, value, at, by) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at, by = excluded.by \
+         WHERE switches.value <> excluded.value",
+    )
+    .bind(PAUSED)
+    .bind(if paused { "1" } else { "0" })
+    .bind(micros(now))
+    .bind(clean(by))
+    .execute(connection)
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Whether the automation is paused, within a turn. That the switch isn't there doesn't mean that it is off.
 pub(super) async fn is_paused(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::query("SELECT value FROM switches WHERE name = $1").bind(PAUSED).fetch_optional(connection).await?;
-    row.map_or(Ok(false), |row| Ok(row.try_get::<String, _>(0)? == "1"))
+    let missing = "the switch of the automation is missing, nobody knows whether it is paused: \
+                   `firedrill automation pause` or `resume` sets it";
+    row.ok_or_else(|| sqlx::Error::Protocol(missing.to_owned()))?.try_get::<String, _>(0).map(|value| value == "1")
 }
 
 /// A line of the audit trail to be.

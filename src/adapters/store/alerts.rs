@@ -81,11 +81,15 @@ impl Store {
         let changed: Vec<_> = changed.iter().filter_map(|it| Some((*it, of(it)?))).collect();
         let ended: Vec<_> = ended.iter().filter_map(|it| Some((*it, of(it)?))).collect();
         occurrences::write(&mut transaction, &changed).await?;
+        let changed_standing = changed.iter().map(|(name, it)| ((*name).to_owned(), (*it).clone())).collect();
         for some in chunks(&rows) {
             insert(&mut transaction, some, now).await?;
         }
         end(&mut transaction, &ended, now).await?;
         transaction.commit().await?;
+        if let Some(bond) = &self.bond {
+            bond.memory.received(alerts, reopen_after, now, changed_standing);
+        }
         Ok(tidings)
     }
 

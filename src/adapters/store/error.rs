@@ -6,6 +6,8 @@ use std::path::Path;
 use sqlx::migrate::MigrateError;
 
 use super::Place;
+use super::bond::NotTheStore;
+use crate::domain::store::Trouble;
 use crate::engine::ports::StoreError;
 
 /// What was tried.
@@ -30,8 +32,39 @@ impl Place {
             let made = std::fs::DirBuilder::new().mode(0o750).create(parent);
             made.map_err(|error| wrong(&format!("its directory {} can't be made", parent.display()), &error))?;
         }
+        if path.is_dir() {
+            return Err(wrong("the file can't be written", &rustix::io::Errno::ISDIR.into()));
+        }
+        if path.exists() {
+            // Not by opening it: who closes the file gives up all locks of this process on it.
+            let allowed = rustix::fs::access(path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK);
+            return allowed.map_err(|error| wrong("the file can't be written", &error.into()));
+        }
         let opened = std::fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
         opened.map(drop).map_err(|error| wrong("the file can't be written", &error))
+    }
+
+    /// Whether an error is trouble of the store, and which; `None` when only what was to be written was refused.
+    pub(super) fn trouble(&self, error: &sqlx::Error) -> Option<Trouble> {
+        if is_not_the_store(error) {
+            return Some(Trouble::Lost);
+        }
+        let code = code_of(error);
+        match (self.primary(&code), &*code) {
+            (Some(11 | 26), _) => Some(Trouble::Damaged),
+            // It is there, and is an empty one.
+            (Some(1), _) if error.to_string().contains("no such table") => Some(Trouble::Lost),
+            (None, "42P01") => Some(Trouble::Lost),
+            // Constraints, and values that are too large or of the wrong sort.
+            (Some(18..=20 | 25), _) => None,
+            (None, code) if code.starts_with("22") || code.starts_with("23") => None,
+            _ => Some(Trouble::Passing),
+        }
+    }
+
+    /// SQLite's extended codes hold the primary one in their low byte.
+    fn primary(&self, code: &str) -> Option<u32> {
+        if self.is_sqlite() { code.parse::<u32>().ok().map(|code| code & 0xff) } else { None }
     }
 
     pub(super) fn failed(&self, doing: Doing, error: &sqlx::Error) -> StoreError {
@@ -59,12 +92,16 @@ impl Place {
 
     /// What went wrong, and what to do. Codes: sqlite.org/rescode.html, appendix A of PostgreSQL's manual.
     fn explain(&self, error: &sqlx::Error) -> (String, &'static str) {
-        let database = error.as_database_error();
-        let code = database.and_then(|error| error.code()).unwrap_or_default().into_owned();
-        // SQLite's extended codes hold the primary one in their low byte.
-        let primary = if self.is_sqlite() { code.parse::<u32>().ok().map(|code| code & 0xff) } else { None };
-        let text = database.map_or_else(|| error.to_string(), |error| error.message().to_owned());
-        let advice = match (primary, code.as_str()) {
+        let code = code_of(error);
+        let text = match error {
+            sqlx::Error::Database(error) => error.message().to_owned(),
+            sqlx::Error::Configuration(error) if error.is::<NotTheStore>() => error.to_string(),
+            other => other.to_string(),
+        };
+        let advice = match (self.primary(&code), code.as_str()) {
+            _ if is_not_the_store(error) => {
+                "Nothing is taken, done or known until firedrill is started again, or `firedrill store accept-new` is run"
+            }
             (Some(13), _) | (None, "53100") => "Its disk is full: make room; nothing is lost, it is tried again",
             (Some(5 | 6), _) | (None, "55P03") => "Another process keeps it locked; it is tried again",
             (Some(8 | 14), _) => "Let the user who runs firedrill write there, or name another place with store.url",
@@ -83,4 +120,12 @@ impl Place {
         };
         (text, advice)
     }
+}
+
+fn code_of(error: &sqlx::Error) -> String {
+    error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned()
+}
+
+fn is_not_the_store(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Configuration(inner) if inner.is::<NotTheStore>())
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row as _};
 
 use super::error::Doing;
-use super::rows::{clean, key, micros, moment, nanos, of_row, stamp};
+use super::rows::{SIGHT, clean, key, micros, moment, nanos, of_row, sight_of, stamp};
 use super::{Store, json};
 use crate::domain::ids::SourceName;
 use crate::domain::proof::{ArchiveId, Conclusion, FirstSight, Level, Verification};
@@ -48,12 +48,14 @@ impl Store {
 
     async fn newest_of(&self, source: &SourceName, after: i64) -> Result<Vec<Kept>, sqlx::Error> {
         let mut found = Vec::new();
-        for pointer in [
-            "SELECT v.*, a.root, a.file FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.source = $1 AND v.id > $2",
-            "SELECT v.*, a.root, a.file FROM archives a JOIN verifications v ON v.id = a.newest WHERE a.source = $1 AND v.id > $2 \
+        for which in [
+            "FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.source = $1 AND v.id > $2",
+            "FROM archives a JOIN verifications v ON v.id = a.newest WHERE a.source = $1 AND v.id > $2 \
              AND (a.concluded IS NULL OR a.newest <> a.concluded)",
         ] {
-            let rows = sqlx::query(pointer).bind(source.as_str()).bind(after).fetch_all(&self.pool).await?;
+            let text = format!("SELECT v.*, a.root, a.file, {SIGHT} {which}");
+            let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(source.as_str()).bind(after);
+            let rows = query.fetch_all(&self.pool).await?;
             for row in rows {
                 // A row of another version of the program that can't be read is as good as none: it is read again.
                 found.extend(of_row(&row, source)?);
@@ -105,20 +107,10 @@ impl Store {
         transaction.commit().await
     }
 
-    async fn sight_of(&self, archive: &ArchiveId) -> Result<Option<FirstSight>, sqlx::Error> {
-        let row =
-            sqlx::query("SELECT size, modified, digest, read_at FROM archives WHERE key = $1 AND digest IS NOT NULL")
-                .bind(key(archive))
-                .fetch_optional(&self.pool)
-                .await?;
-        let Some(row) = row else { return Ok(None) };
-        let (size, modified): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        let (digest, at): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
-        let sight = || {
-            let facts = FileFacts::new(u64::try_from(size).ok()?, moment(modified)?);
-            Some(FirstSight { facts, digest: digest.parse().ok()?, at: stamp(at)? })
-        };
-        Ok(sight())
+    async fn first_of(&self, archive: &ArchiveId) -> Result<Option<FirstSight>, sqlx::Error> {
+        let text = format!("SELECT {SIGHT} FROM archives a WHERE a.key = $1 AND a.digest IS NOT NULL");
+        let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(key(archive)).fetch_optional(&self.pool).await?;
+        row.as_ref().map_or(Ok(None), sight_of)
     }
 }
 
@@ -201,7 +193,7 @@ async fn note_level(connection: &mut AnyConnection, it: &Verification, level: Le
 
 impl ProofStore for Store {
     fn first_sight<'a>(&'a self, archive: &'a ArchiveId) -> BoxFuture<'a, Result<Option<FirstSight>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.sight_of(archive)))
+        Box::pin(self.bounded(Doing::Read, self.first_of(archive)))
     }
 
     fn record<'a>(&'a self, verification: &'a Verification) -> BoxFuture<'a, Result<i64, StoreError>> {

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use crate::domain::ids::SourceName;
-use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
+use crate::domain::proof::{ArchiveId, Conclusion, Evidence, FirstSight, Level, Verification};
 use crate::domain::run::FileFacts;
 use crate::engine::ports::Kept;
 
@@ -73,6 +73,22 @@ pub(super) fn moment(nanos: i64) -> Option<Timestamp> {
     Timestamp::from_nanosecond(nanos.into()).ok()
 }
 
+/// Columns of the first sight of an archive `a`, in a row with others.
+pub(super) const SIGHT: &str =
+    "a.size AS first_size, a.modified AS first_modified, a.digest AS first_digest, a.read_at AS first_read_at";
+
+/// The first sight in such a row, if there was one and it can be understood.
+pub(super) fn sight_of(row: &AnyRow) -> Result<Option<FirstSight>, sqlx::Error> {
+    let number = |name: &str| row.try_get::<Option<i64>, _>(name);
+    let digest: Option<String> = row.try_get("first_digest")?;
+    let (size, modified, at) = (number("first_size")?, number("first_modified")?, number("first_read_at")?);
+    let understand = || {
+        let facts = FileFacts::new(u64::try_from(size?).ok()?, moment(modified?)?);
+        Some(FirstSight { facts, digest: digest?.parse().ok()?, at: stamp(at?)? })
+    };
+    Ok(understand())
+}
+
 /// A verification without its evidence; `None` when it can't be understood.
 pub(super) fn of_row(row: &AnyRow, source: &SourceName) -> Result<Option<Kept>, sqlx::Error> {
     let text = |name: &str| row.try_get::<String, _>(name);
@@ -105,5 +121,6 @@ pub(super) fn of_row(row: &AnyRow, source: &SourceName) -> Result<Option<Kept>, 
             sidecar: sidecar.map(Into::into),
         })
     };
-    Ok(understand().map(|verification| Kept { id, verification }))
+    let first = sight_of(row)?;
+    Ok(understand().map(|verification| Kept { id, verification, first }))
 }

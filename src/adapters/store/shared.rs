@@ -1,81 +1,195 @@
-//! One store for the whole process, opened when it is first needed and again when its file was replaced.
+//! One store for the whole process, opened when it is first needed. One that isn't the same any more is not opened anew:
+//! that is for a person to say.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+mod accepting;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::{Place, Store};
+pub use self::accepting::Requests;
+use super::bond::{Tie, not_the_store};
+use super::error::Doing;
+use super::memory::Memory;
+use super::pulse::Pulse;
+use super::{Place, Store, marker};
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::occurrence::Tidings;
 use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling};
 use crate::domain::ids::SourceName;
 use crate::domain::notice::Notice;
 use crate::domain::proof::{ArchiveId, FirstSight, Verification};
+use crate::domain::store::{Standing, Trouble};
 use crate::engine::ports::automation::{ActionFilter, ActionStore, Page};
+use crate::engine::ports::custody::Custody;
 use crate::engine::ports::ledger::{Ledger, Received, Turn};
 use crate::engine::ports::notices::{
     Claim, Claimed, Delivery, Failure, Line, NoticeStore, NoticeStores, Plan, Queue, Routed, Story, Taken, Tried,
 };
 use crate::engine::ports::tokens::{NewToken, Token, TokenStore};
-use crate::engine::ports::{Kept, LevelReached, ProofStore, StoreError, Stores};
+use crate::engine::ports::{Clock, Kept, LevelReached, ProofStore, StoreError, Stores};
 
 /// A store that could not be opened is tried again after this at the earliest; until then the answer is the same.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Device and inode of an SQLite file.
-type FileId = (u64, u64);
+/// A store that was written to within this time isn't probed.
+const QUIET: Duration = Duration::from_secs(8);
 
 enum State {
     Closed,
-    Open(Store, Option<FileId>),
+    Open(Store),
     Failed(StoreError, Instant),
+    /// Kept: as long as its files are open, what they held isn't gone.
+    Lost(Option<Store>, StoreError),
+    Ended,
 }
 
 /// The store of the process. Cheap to clone.
 #[derive(Clone)]
 pub struct Shared {
     place: Place,
+    marker: Option<Arc<Path>>,
+    /// For who goes on with it for long.
+    clock: Option<Arc<dyn Clock>>,
     state: Arc<Mutex<State>>,
+    pulse: Arc<Pulse>,
+    memory: Arc<Memory>,
 }
 
 impl Shared {
     /// The store at this place. Opens nothing yet.
     pub fn new(place: Place) -> Self {
-        Self { place, state: Arc::new(Mutex::new(State::Closed)) }
+        let state = Arc::new(Mutex::new(State::Closed));
+        Self { place, marker: None, clock: None, state, pulse: Arc::default(), memory: Arc::default() }
+    }
+
+    /// With the file beside it that says which store it is. One that isn't the same isn't opened.
+    pub fn marked(self, marker: Option<PathBuf>) -> Self {
+        Self { marker: marker.map(Arc::from), ..self }
+    }
+
+    /// For a daemon: it notices when the store isn't the same any more, and keeps the marker.
+    pub fn tied(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
     }
 
     /// The open store.
     pub async fn get(&self) -> Result<Store, StoreError> {
         let mut state = self.state.lock().await;
         match &*state {
-            State::Open(store, file) if *file == self.file() => return Ok(store.clone()),
-            State::Open(..) => {
-                tracing::error!(store = ?self.place, "the file of the store was replaced or removed: opening it anew");
-            }
+            State::Open(store) => match self.still_good(store) {
+                Ok(()) => return Ok(store.clone()),
+                Err(error) => {
+                    if self.pulse.now().is_lost() {
+                        *state = State::Lost(Some(store.clone()), error.clone());
+                    }
+                    return Err(error);
+                }
+            },
+            State::Lost(_, error) => return Err(error.clone()),
             State::Failed(error, at) if at.elapsed() < PAUSE => return Err(error.clone()),
+            State::Ended => return Err(self.place.failed(Doing::Open, &sqlx::Error::PoolClosed)),
             State::Closed | State::Failed(..) => {}
         }
-        match Store::open(self.place.clone()).await {
+        match self.open_store().await {
             Ok(store) => {
-                *state = State::Open(store.clone(), self.file());
+                *state = State::Open(store.clone());
                 Ok(store)
             }
             Err(error) => {
+                self.pulse.failed(Trouble::Passing, &error.message);
                 *state = State::Failed(error.clone(), Instant::now());
                 Err(error)
             }
         }
     }
 
-    fn file(&self) -> Option<FileId> {
-        let path = self.place.is_sqlite().then(|| PathBuf::from(self.place.shown()))?;
-        std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+    /// Whether it is still what was opened; a commit may have found that it isn't.
+    fn still_good(&self, store: &Store) -> Result<(), StoreError> {
+        let standing = self.pulse.now();
+        match standing.problem.filter(|it| it.kind == Trouble::Lost) {
+            Some(problem) => Err(StoreError { message: problem.message.to_string() }),
+            None => store.still_there(),
+        }
+    }
+
+    async fn open_store(&self) -> Result<Store, StoreError> {
+        let marker = self.marker.as_deref();
+        let Some(clock) = &self.clock else {
+            return self.open_known().await;
+        };
+        let now = clock.now();
+        // Asked for before it began: a person has looked at what is there.
+        let requested = marker.is_some_and(|marker| Requests::of(marker).take(now));
+        let tie = Tie { marker, accepted: requested, memory: self.memory.clone(), now };
+        Store::open_tied(self.place.clone(), self.pulse.clone(), tie).await
+    }
+
+    /// For commands: nothing is made, and another store than the daemon's isn't taken for it.
+    async fn open_known(&self) -> Result<Store, StoreError> {
+        let known = self.marker.as_deref().and_then(|path| marker::read(path).ok().flatten());
+        let known = known.filter(|known| known.place == self.place.shown());
+        let other = |why: &str| self.place.failed(Doing::Open, &not_the_store(why));
+        if known.is_some() && self.place.path().is_some_and(|path| !path.exists()) {
+            return Err(other("it is gone, and was used here before"));
+        }
+        let store = Store::open(self.place.clone()).await?;
+        match known {
+            Some(known) if store.id().await?.as_deref() != Some(&*known.store) => {
+                Err(other("it is another one than the one that was used here before"))
+            }
+            _ => Ok(store),
+        }
+    }
+}
+
+impl Custody for Shared {
+    fn standing(&self) -> watch::Receiver<Standing> {
+        self.pulse.watch()
+    }
+
+    fn probe(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let store = self.get().await?;
+            let quiet = self.pulse.quiet().is_none_or(|quiet| quiet >= QUIET);
+            if quiet || self.pulse.now().problem.is_some() { store.probe(now).await } else { Ok(()) }
+        })
+    }
+
+    fn check(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.get().await?.check(now).await })
+    }
+
+    fn fold(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.get().await?.fold().await })
+    }
+
+    fn hear(&self, now: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(self.hear_requests(now))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let before = std::mem::replace(&mut *self.state.lock().await, State::Ended);
+            match before {
+                State::Open(store) => {
+                    // It may have been lost a moment ago.
+                    let _ = store.still_there();
+                    store.rescue().await;
+                    store.close().await;
+                }
+                State::Lost(Some(store), _) => {
+                    store.rescue().await;
+                    store.close().await;
+                }
+                State::Closed | State::Failed(..) | State::Lost(None, _) | State::Ended => {}
+            }
+        })
     }
 }
 
@@ -85,6 +199,10 @@ impl Stores for Shared {
             self.get().await?;
             Ok(Arc::new(self.clone()) as Arc<dyn ProofStore>)
         })
+    }
+
+    fn standing(&self) -> Standing {
+        self.pulse.now()
     }
 }
 

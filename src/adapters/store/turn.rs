@@ -14,7 +14,7 @@ use sqlx::{AnyConnection, Row as _};
 use super::actions::{self, Line, states, write_down};
 use super::error::Doing;
 use super::rows::{chunks, clean, digest, micros, stamp, values};
-use super::{Place, Store, Writing, alerts, json, notices, occurrences};
+use super::{Store, Writing, alerts, json, notices, occurrences};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past};
@@ -29,7 +29,7 @@ use crate::engine::ports::ledger::{Change, Due, Held, Ledger, New, Received, Tur
 const TURN_LOCK: i64 = 0x6669_7265_6472_696C;
 
 struct Open {
-    place: Place,
+    store: Store,
     transaction: Writing,
     /// What goes into the audit trail at the end: few statements for many lines.
     lines: Vec<Line>,
@@ -41,7 +41,8 @@ impl Store {
         if !self.place.is_sqlite() {
             sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN_LOCK).execute(&mut *transaction).await?;
         }
-        Ok(Open { place: self.place.clone(), transaction, lines: Vec::new() })
+        transaction.changed = false;
+        Ok(Open { store: self.clone(), transaction, lines: Vec::new() })
     }
 
     async fn renew_all(&self, owner: &str, until: Timestamp) -> Result<u64, sqlx::Error> {
@@ -99,6 +100,7 @@ impl Ledger for Store {
 
 impl Open {
     async fn write(mut self) -> Result<(), sqlx::Error> {
+        self.transaction.changed |= !self.lines.is_empty();
         write_down(&mut self.transaction, &self.lines).await?;
         self.transaction.commit().await
     }
@@ -118,6 +120,7 @@ impl Open {
         if !strange.is_empty() {
             // Another version of the program wrote them: they must not stand before all others for ever.
             tracing::error!("{} alerts in the store can't be understood and are passed over", strange.len());
+            self.transaction.changed = true;
             let text = format!("UPDATE alerts SET handled = changed WHERE id IN ({})", strange.join(", "));
             sqlx::query(sqlx::AssertSqlSafe(text)).persistent(false).execute(&mut *self.transaction).await?;
         }
@@ -143,6 +146,7 @@ impl Open {
 
     async fn add_actions(&mut self, new: &[New], now: Timestamp) -> Result<Vec<Option<i64>>, sqlx::Error> {
         let mut added = Vec::with_capacity(new.len());
+        self.transaction.changed |= !new.is_empty();
         for some in chunks(new) {
             let rows = insert(&mut self.transaction, some, now).await?;
             let mut ids: HashMap<String, i64> = HashMap::new();
@@ -152,6 +156,7 @@ impl Open {
             for New { plan, identity, .. } in some {
                 // Taken out: of two with the same key only one is there.
                 let id = ids.remove(&key(identity));
+                self.transaction.touched.actions.extend(id);
                 if id.is_some() {
                     let actor = format!("rule:{}", plan.rule);
                     self.lines.push(Line::new(&actor, id, plan.state.as_str(), &plan.reason, now));
@@ -163,6 +168,8 @@ impl Open {
     }
 
     async fn note_handled(&mut self, alerts: &[KeptAlert]) -> Result<(), sqlx::Error> {
+        self.transaction.changed |= !alerts.is_empty();
+        self.transaction.touched.alerts.extend(alerts.iter().map(|alert| alert.id));
         // As they were read: what changed meanwhile stays to be dealt with.
         for (status, changed) in [(Status::Firing, 1), (Status::Resolved, 2)] {
             let ids: Vec<String> =
@@ -274,6 +281,8 @@ impl Open {
         }
         let changed = query.bind(change.action).execute(&mut *self.transaction).await?.rows_affected() == 1;
         if changed {
+            self.transaction.changed = true;
+            self.transaction.touched.actions.push(change.action);
             self.lines.push(Line::new("firedrill", Some(change.action), change.event, &change.reason, now));
         }
         Ok(changed)
@@ -294,12 +303,13 @@ impl Open {
 
     async fn take_denied(&mut self) -> Result<Vec<Record>, sqlx::Error> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(questions::denied())).fetch_all(&mut *self.transaction).await?;
+        self.transaction.changed |= !rows.is_empty();
         rows.iter().map(actions::of_row).filter_map(Result::transpose).collect()
     }
 
     fn failed(&self, doing: Doing) -> impl Fn(sqlx::Error) -> StoreError + use<> {
-        let place = self.place.clone();
-        move |error| place.failed(doing, &error)
+        let store = self.store.clone();
+        move |error| store.fault(doing, &error)
     }
 }
 
@@ -353,8 +363,10 @@ impl Turn for Open {
     ) -> BoxFuture<'_, Result<Tidings, StoreError>> {
         let failed = self.failed(Doing::Write);
         Box::pin(async move {
-            let Self { place, transaction, .. } = self;
-            occurrences::believe_late(transaction, place, (bound, most), now).await.map_err(failed)
+            let Self { store, transaction, .. } = self;
+            let believed = occurrences::believe_late(transaction, &store.place, (bound, most), now).await;
+            transaction.changed |= believed.as_ref().is_ok_and(|it| *it != Tidings::default());
+            believed.map_err(failed)
         })
     }
 
@@ -421,7 +433,14 @@ impl Turn for Open {
 
     fn is_paused(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
         let failed = self.failed(Doing::Read);
-        Box::pin(async move { actions::is_paused(&mut self.transaction).await.map_err(failed) })
+        let memory = self.store.bond.as_ref().map(|bond| bond.memory.clone());
+        Box::pin(async move {
+            let paused = actions::is_paused(&mut self.transaction).await;
+            if let (Ok(paused), Some(memory)) = (&paused, memory) {
+                memory.paused(*paused);
+            }
+            paused.map_err(failed)
+        })
     }
 
     fn change<'a>(
@@ -449,6 +468,7 @@ impl Turn for Open {
 
     fn tell<'a>(&'a mut self, told: &'a [Notice]) -> BoxFuture<'a, Result<(), StoreError>> {
         let failed = self.failed(Doing::Write);
+        self.transaction.changed |= !told.is_empty();
         Box::pin(async move { notices::post(&mut self.transaction, told).await.map_err(failed) })
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ArchiveId, Conclusion, Digest, Level, Verification};
+use super::{ArchiveId, Conclusion, Digest, Evidence, FirstSight, Level, Verification};
 use crate::domain::attempt::Attempt;
 use crate::domain::finding::Severity;
 use crate::domain::ids::ItemId;
@@ -48,6 +49,51 @@ pub struct Known {
     pub proof: Option<ArchiveProof>,
     /// A later try that came to none.
     pub unchecked: Option<Unchecked>,
+}
+
+impl Known {
+    /// What is known, as verifications that another store can keep. `first` is the first reading of the file where the last
+    /// one doesn't tell it. What was found and is worth a look isn't known word for word: such a file is read again.
+    pub fn told_again(&self, archive: &ArchiveId, item: &ItemId, first: Option<&FirstSight>) -> Vec<Verification> {
+        let told = |facts: FileFacts, conclusion: Conclusion, at: Timestamp| Verification {
+            archive: archive.clone(),
+            item: item.clone(),
+            facts,
+            digest: None,
+            wanted: Level::Present,
+            reached: None,
+            conclusion,
+            findings: Vec::new(),
+            reason: None,
+            started: at,
+            took: Duration::ZERO,
+            read: 0,
+            evidence: Evidence::default(),
+            sidecar: None,
+        };
+        let seen = |facts: FileFacts, digest: Digest, at: Timestamp| Verification {
+            digest: Some(digest),
+            reached: Some(Level::Present),
+            ..told(facts, Conclusion::Intact, at)
+        };
+        let mut all = Vec::new();
+        all.extend(first.map(|first| seen(first.facts, first.digest, first.at)));
+        if let Some(proof) = &self.proof {
+            let seen_only = proof.warned && proof.conclusion == Conclusion::Intact;
+            match proof.digest {
+                Some(digest) if seen_only => all.push(seen(proof.facts, digest, proof.at)),
+                _ if seen_only => {}
+                digest => all.push(Verification {
+                    digest,
+                    wanted: proof.wanted,
+                    reached: proof.reached,
+                    reason: proof.headline.as_deref().map(Into::into),
+                    ..told(proof.facts, proof.conclusion, proof.at)
+                }),
+            }
+        }
+        all
+    }
 }
 
 /// What is known of the files of one source.

@@ -69,3 +69,40 @@ fn digests_read_back_what_they_print() {
     assert_eq!("xyz".parse::<Digest>(), Err(NoDigest));
     assert_eq!("ä".repeat(32).parse::<Digest>(), Err(NoDigest));
 }
+
+/// What another store is told of a file: nothing better than it was, and the first digest, so that rot is noticed still.
+#[test]
+fn what_is_told_again_is_no_better_than_it_was() {
+    use super::book::SourceProofs;
+    let known = |it: &Verification| {
+        let mut book = SourceProofs::default();
+        book.add(it);
+        book.known(&it.archive.root, &it.archive.file).cloned().unwrap()
+    };
+    let it = verification();
+    let told = known(&it).told_again(&it.archive, &it.item, None);
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].digest, told[0].reached, told[0].conclusion), (it.digest, it.reached, Conclusion::Intact));
+    assert_eq!((told[0].facts, told[0].ended()), (it.facts, it.ended()));
+    // Rotten: the first sight comes first, as no more than seen; the damage goes over it.
+    let mut rotten = verification();
+    rotten.compare(Some(&first(8, 0)));
+    let told = known(&rotten).told_again(&rotten.archive, &rotten.item, Some(&first(8, 0)));
+    assert_eq!(told.len(), 2);
+    assert_eq!((told[0].digest, told[0].reached), (Some(Digest([8; 32])), Some(Level::Present)));
+    assert_eq!((told[1].conclusion, told[1].reached), (Conclusion::Damaged, None));
+    assert!(told[1].headline().unwrap().contains("changed since it was first read"));
+    let mut book = SourceProofs::default();
+    told.iter().for_each(|it| book.add(it));
+    let again = book.known(&rotten.archive.root, &rotten.archive.file).unwrap();
+    assert_eq!(again.proof.as_ref().unwrap().conclusion, Conclusion::Damaged);
+    // Warned of: the words aren't known any more, so it is only seen, and read again.
+    let warned =
+        Verification { findings: vec![Finding::new(Kind::DiskUnmapped, "scsi1 is not in it")], ..verification() };
+    let told = known(&warned).told_again(&warned.archive, &warned.item, None);
+    assert_eq!(warned.findings[0].severity(), Severity::Warning);
+    assert_eq!((told.len(), told[0].digest, told[0].reached), (1, warned.digest, Some(Level::Present)));
+    // Never read to a conclusion: nothing is told.
+    let unchecked = Verification { conclusion: Conclusion::Unchecked, reached: None, digest: None, ..verification() };
+    assert!(known(&unchecked).told_again(&unchecked.archive, &unchecked.item, None).is_empty());
+}

@@ -207,8 +207,11 @@ impl Worker {
         }
         // What can't be noted now would be sent again after the lease: better to wait here.
         let owner = self.shared.settings.owner.clone();
+        let mut said = false;
         while let Err(error) = self.shared.store.sent(deliveries, &owner, taken).await {
-            tracing::warn!(receiver = &*self.receiver.name, "that it was notified can't be noted: {error}");
+            if !std::mem::replace(&mut said, true) {
+                tracing::warn!(receiver = &*self.receiver.name, "that it was notified can't be noted: {error}");
+            }
             if self.pause_or_stop(STORE_PAUSE).await {
                 return;
             }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::turn::Done;
+use super::turn::{Done, Said};
 use crate::domain::automation::alert::KeptAlert;
 use crate::domain::automation::decide::{Asked, Plan, Recent};
 use crate::domain::automation::status::Result as Counted;
@@ -40,7 +40,7 @@ impl<'a> Batch<'a> {
                 continue;
             };
             done.recount |= plan.state.is_open();
-            tracing::info!(action = id, rule = &*plan.rule, state = plan.state.as_str(), "{}", plan.reason);
+            done.said.push(Said::Decided(id, plan.rule.clone(), plan.state, plan.reason.as_str().into()));
             done.counted.extend(Counted::of(plan.state).map(|it| (kind, it)));
             self.notices.extend(telling::of_plan(id, plan, alert, now));
         }

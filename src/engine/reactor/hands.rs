@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use crate::domain::age;
 use crate::domain::automation::record::{Record, State};
+use crate::domain::printable;
 use crate::engine::ports::ledger::{Effect, Failure, Outcome};
-use crate::formats::printable;
 
 /// How an action ended.
 pub(super) struct Ended {

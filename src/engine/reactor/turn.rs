@@ -35,8 +35,34 @@ pub(super) struct Done {
     begun: Vec<Record>,
     pub(super) counted: Vec<(Kind, Counted)>,
     killed: Vec<(i64, String)>,
+    /// What is said of it in the log.
+    pub(super) said: Vec<Said>,
     /// Something was added or changed since open actions were counted.
     pub(super) recount: bool,
+}
+
+/// What was decided in a turn. It is said once it is durable, and not of what a store refused.
+pub(super) enum Said {
+    /// An action of a rule.
+    Decided(i64, Arc<str>, State, Arc<str>),
+    /// An action was interrupted: which, and what becomes of it.
+    Interrupted(i64, String),
+    /// A rule may not do what it asks for: its name, of which alert, and why.
+    Refused(Arc<str>, Arc<str>, String),
+}
+
+impl Said {
+    fn log(&self) {
+        match self {
+            Self::Decided(action, rule, state, reason) => {
+                tracing::info!(action, rule = &**rule, state = state.as_str(), "{reason}");
+            }
+            Self::Interrupted(action, text) => tracing::warn!(action, "{text}"),
+            Self::Refused(rule, fingerprint, refusal) => {
+                tracing::warn!(rule = &**rule, fingerprint = &**fingerprint, "refused: {refusal}");
+            }
+        }
+    }
 }
 
 impl Change {
@@ -92,6 +118,7 @@ impl Reactor {
 
     /// What was decided is durable: begin it.
     fn carry_out(&mut self, done: Done) {
+        done.said.iter().for_each(Said::log);
         for (kind, result) in done.counted {
             self.tally.count(kind, result);
         }
@@ -134,7 +161,7 @@ impl Reactor {
             let change = Change::to(held.record.id, state, reason.as_str(), "interrupted");
             if turn.change(&change, &[State::Running], Some(&held.owner), now).await? {
                 done.recount = true;
-                tracing::warn!(action = held.record.id, "{}: {reason}", held.record.action);
+                done.said.push(Said::Interrupted(held.record.id, format!("{}: {reason}", held.record.action)));
                 self.tell_change(turn, &held.record, state, &reason, now).await?;
                 done.counted.extend(Counted::of(state).map(|it| (held.record.action.kind(), it)));
             }
@@ -189,7 +216,8 @@ impl Reactor {
             match wish.decide(alert, past, rules, now) {
                 Ok(plan) => batch.keep(alert, plan, asked, now),
                 Err(refusal) => {
-                    tracing::warn!(rule = &*asked.rule, fingerprint = &*alert.fingerprint, "refused: {refusal}");
+                    let refused = (asked.rule.clone(), alert.fingerprint.clone(), refusal.to_string());
+                    done.said.push(Said::Refused(refused.0, refused.1, refused.2));
                     let actor = format!("rule:{}", asked.rule);
                     turn.note(&actor, None, "refused", &refusal.to_string(), now).await?;
                     batch.notices.push(telling::of_refusal(&asked.rule, alert, &refusal, now));

@@ -69,6 +69,10 @@ impl Books {
             self.told_trouble = Some(why.clone());
             return self.sources.keys().map(|name| (name.clone(), Proofs::Unknown(why.clone()))).collect();
         }
+        if self.told_trouble.take().is_some() {
+            // They were told that nothing is known.
+            self.changed = self.sources.keys().cloned().collect();
+        }
         let changed = std::mem::take(&mut self.changed);
         changed
             .into_iter()

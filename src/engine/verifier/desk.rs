@@ -1,6 +1,6 @@
 //! What the verifier hands to the store, and what it takes from there.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Outside, Pace};
 use crate::domain::age;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
-use crate::domain::proof::{ArchiveId, Verification};
+use crate::domain::proof::{ArchiveId, Conclusion, FirstSight, Verification};
 use crate::engine::ports::{ProofStore, StoreError};
 
 /// A store that doesn't answer is asked again after so long.
@@ -38,6 +38,10 @@ pub(super) struct Desk {
     last: i64,
     unsaved: VecDeque<Verification>,
     problem: Option<Arc<str>>,
+    /// How often another store was accepted, as far as what is known was written into it.
+    accepted: u64,
+    /// First readings that what is known of a file doesn't tell.
+    sights: HashMap<ArchiveId, FirstSight>,
     retry: Pace,
     refresh: Pace,
     housekeeping: Pace,
@@ -60,6 +64,8 @@ impl Desk {
             last: 0,
             unsaved: VecDeque::new(),
             problem: None,
+            accepted: 0,
+            sights: HashMap::new(),
             retry: Pace::every(RETRY),
             refresh: Pace::every(REFRESH),
             housekeeping: Pace::every(HOUSEKEEPING),
@@ -68,13 +74,14 @@ impl Desk {
 
     /// Whether new work may begin: what is known was read, and everything that was found is stored.
     pub(super) fn is_ready(&self) -> bool {
-        self.loaded && self.unsaved.is_empty()
+        self.loaded && self.unsaved.is_empty() && self.trouble().is_none()
     }
 
-    /// Why nothing is known yet.
-    pub(super) fn trouble_before_loading(&self) -> Option<Arc<str>> {
+    /// Why nothing is known: not yet, or not any more.
+    pub(super) fn trouble(&self) -> Option<Arc<str>> {
         let not_read = || Arc::from("the store was not read yet");
-        (!self.loaded).then(|| self.problem.clone().unwrap_or_else(not_read))
+        let not_loaded = (!self.loaded).then(|| self.problem.clone().unwrap_or_else(not_read));
+        self.outside.stores.standing().unknown().or(not_loaded)
     }
 
     /// Why the store can't be used.
@@ -103,7 +110,14 @@ impl Desk {
     pub(super) async fn keep_open(&mut self, books: &mut Books) {
         let pending = self.store.is_none() || !self.loaded;
         // While results wait, only storing them tells whether the store works.
-        let due = if pending { self.retry.due() } else { self.unsaved.is_empty() && self.refresh.due() };
+        let accepted = self.outside.stores.standing().accepted != self.accepted;
+        let due = if accepted {
+            self.problem.is_none() || self.retry.due()
+        } else if pending {
+            self.retry.due()
+        } else {
+            self.unsaved.is_empty() && self.refresh.due()
+        };
         if due {
             let result = self.read_news(books).await;
             self.settle(result);
@@ -115,11 +129,13 @@ impl Desk {
             Some(store) => store.clone(),
             None => self.store.insert(self.outside.stores.open().await?).clone(),
         };
+        self.hand_over(&*store, books).await?;
         for kept in store.newest(&self.sources, self.last - OVERLAP).await? {
             self.last = self.last.max(kept.id);
             let archive = &kept.verification.archive;
             if self.is_ours(&archive.source, &archive.root) {
                 books.add(&kept.verification);
+                self.keep_sight(&kept.verification, kept.first);
             }
         }
         for level in store.levels(&self.sources).await? {
@@ -143,7 +159,7 @@ impl Desk {
     }
 
     /// Notes what is there, and forgets what is old.
-    async fn tidy_up(&self, store: &dyn ProofStore, books: &mut Books) -> Result<(), StoreError> {
+    async fn tidy_up(&mut self, store: &dyn ProofStore, books: &mut Books) -> Result<(), StoreError> {
         let (inventory, now) = (self.inventories.borrow().clone(), self.outside.clock.now());
         // Of a source that was not wholly looked at nothing is gone.
         let looked_at = || inventory.sources.iter().filter(|view| view.health.up());
@@ -160,6 +176,8 @@ impl Desk {
         }
         store.seen(&there, now).await?;
         let known: std::collections::HashSet<&ArchiveId> = there.iter().collect();
+        let sure: Vec<SourceName> = looked_at().map(|view| view.spec.name.clone()).collect();
+        self.sights.retain(|archive, _| known.contains(archive) || !sure.contains(&archive.source));
         for view in looked_at() {
             let source = &view.spec.name;
             books.retain(source, |root, file| {
@@ -174,6 +192,40 @@ impl Desk {
         Ok(())
     }
 
+    /// Keeps the first reading of a file in mind where its last one doesn't tell it.
+    fn keep_sight(&mut self, last: &Verification, first: Option<FirstSight>) {
+        let told = |first: &FirstSight| {
+            last.conclusion == Conclusion::Intact && last.facts == first.facts && last.digest == Some(first.digest)
+        };
+        match first.filter(|first| !told(first)) {
+            Some(first) => self.sights.insert(last.archive.clone(), first),
+            None => self.sights.remove(&last.archive),
+        };
+    }
+
+    /// Another store was accepted in the place of one that was lost: what is known goes into it, before anything else does.
+    async fn hand_over(&mut self, store: &dyn ProofStore, books: &Books) -> Result<(), StoreError> {
+        let accepted = self.outside.stores.standing().accepted;
+        if accepted == self.accepted || !self.loaded {
+            self.accepted = accepted;
+            return Ok(());
+        }
+        let inventory = self.inventories.borrow().clone();
+        let mut count = 0;
+        for (archive, item) in inventory.archives() {
+            let book = books.shared();
+            let known = book.get(&archive.source).and_then(|book| book.known(&archive.root, &archive.file));
+            let first = self.sights.get(&archive);
+            for it in known.map(|known| known.told_again(&archive, item, first)).unwrap_or_default() {
+                store.record(&it).await?;
+                count += 1;
+            }
+        }
+        (self.accepted, self.last) = (accepted, 0);
+        tracing::info!(count, "what was proven was written into the store that was accepted");
+        Ok(())
+    }
+
     /// Stores what waits, in order.
     pub(super) async fn save(&mut self, books: &mut Books) {
         if self.unsaved.is_empty() || self.store.is_none() || (self.problem.is_some() && !self.retry.due()) {
@@ -185,7 +237,8 @@ impl Desk {
 
     async fn save_all(&mut self, books: &mut Books) -> Result<(), StoreError> {
         let Some(store) = self.store.clone() else { return Ok(()) };
-        while let Some(verification) = self.unsaved.front_mut() {
+        self.hand_over(&*store, books).await?;
+        while let Some(verification) = self.unsaved.front() {
             let first = store.first_sight(&verification.archive).await?;
             let mut compared = verification.clone();
             compared.compare(first.as_ref());
@@ -199,6 +252,7 @@ impl Desk {
             }
             store.record(&compared).await?;
             books.add(&compared);
+            self.keep_sight(&compared, first);
             self.unsaved.pop_front();
         }
         Ok(())

@@ -83,8 +83,11 @@ impl ProofStore for Memory {
         Box::pin(async move {
             self.check()?;
             let kept = self.kept.lock().unwrap();
-            let all =
-                kept.iter().enumerate().map(|(index, it)| Kept { id: index as i64 + 1, verification: it.clone() });
+            let all = kept.iter().enumerate().map(|(index, it)| Kept {
+                id: index as i64 + 1,
+                verification: it.clone(),
+                first: None,
+            });
             Ok(all.filter(|kept| kept.id > after).collect())
         })
     }
@@ -389,7 +392,7 @@ async fn a_store_that_reads_and_does_not_write_is_down_until_it_writes() {
                 told += 1;
                 assert!(told < 3 || status.store_problem.is_some(), "after {told} s");
             }
-            News::Automation(_) | News::Notifier(_) => {}
+            News::Automation(_) | News::Notifier(_) | News::Store(_) => {}
             News::Proofs(_, proofs) => {
                 rig.book = Some(proofs);
                 assert_eq!(rig.known("b.sql"), Some(Conclusion::Damaged));

@@ -1,0 +1,138 @@
+//! What keeps a store in order: a small write that tells whether it takes any, a check of all pages, the log folded into the
+//! file, the end.
+
+use std::str::FromStr as _;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
+
+use super::Store;
+use super::bond::Bond;
+use super::error::Doing;
+use crate::domain::store::Trouble;
+use crate::engine::ports::StoreError;
+
+/// A check that takes longer is given up.
+const LONGEST_CHECK: Duration = Duration::from_secs(120);
+
+/// SQLite asks whether it is to go on after so many of its steps.
+const STEPS: i32 = 10_000;
+
+/// At the end connections are waited for so long.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+impl Store {
+    /// Whether it is still what was opened, as far as its files say.
+    pub(super) fn still_there(&self) -> Result<(), StoreError> {
+        let check = self.bond.as_ref().map_or(Ok(()), |bond| bond.check_files());
+        check.map_err(|error| self.fault(Doing::Read, &error))
+    }
+
+    /// Writes something small.
+    pub(super) async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        let work = async {
+            let mut writing = self.begin().await?;
+            if let Some(bond) = &self.bond {
+                bond.sign(&mut writing, now).await?;
+            }
+            writing.commit().await
+        };
+        self.bounded(Doing::Write, work).await
+    }
+
+    /// Has SQLite look at every page. Other databases look after themselves.
+    pub(super) async fn check(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.place.is_sqlite() {
+            let found = self.bounded_check().await.map_err(|error| self.fault(Doing::Read, &error))?;
+            if let Some(found) = found {
+                let text = format!(
+                    "the store {} is damaged: {found}. Stop firedrill, and put a copy in its place or mend it (docs/store.md)",
+                    self.place.shown()
+                );
+                self.pulse.failed(Trouble::Damaged, &text);
+                return Err(StoreError { message: text });
+            }
+        }
+        self.pulse.sound(now);
+        Ok(())
+    }
+
+    async fn bounded_check(&self) -> Result<Option<String>, sqlx::Error> {
+        // A connection of its own: what others have in memory is not what is on the disk.
+        let options = SqliteConnectOptions::from_str(&self.place.url)?.disable_statement_logging();
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        let begun = Instant::now();
+        connection.lock_handle().await?.set_progress_handler(STEPS, move || begun.elapsed() < LONGEST_CHECK);
+        let rows = connection.fetch_all("PRAGMA quick_check(3)").await;
+        // What it holds goes with it.
+        let _ = connection.close().await;
+        let mut found = Vec::new();
+        for row in rows? {
+            found.push(row.try_get::<String, _>(0)?);
+        }
+        Ok((found != ["ok"]).then(|| found.join("; ").replace('\n', " ")))
+    }
+
+    /// A person takes it as it is. Whether there was a doubt.
+    pub(super) async fn accept_doubt(&self) -> Result<bool, StoreError> {
+        let work = async {
+            let Some(bond) = &self.bond else { return Ok(false) };
+            let mut writing = self.begin().await?;
+            let doubted = bond.accept(&mut writing).await?;
+            writing.commit().await?;
+            Ok(doubted)
+        };
+        self.bounded(Doing::Write, work).await
+    }
+
+    /// Brings the log into the file, as far as nobody is in the way.
+    pub(super) async fn fold(&self) -> Result<(), StoreError> {
+        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await
+    }
+
+    async fn checkpoint(&self, statement: &'static str) -> Result<(), StoreError> {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        let work = async { anchor.lock().await.execute(statement).await.map(drop) };
+        self.bounded(Doing::Write, work).await
+    }
+
+    /// The log was removed under us, and nobody began another one: what it held is known to this process still, and goes
+    /// into the file.
+    pub(super) async fn rescue(&self) {
+        let log_is_gone = |bond: &Bond| bond.check_files().is_err() && bond.only_log_is_gone() && bond.first_rescue();
+        if self.bond.as_deref().is_some_and(log_is_gone) {
+            match self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await {
+                Ok(()) => tracing::warn!("what the store's log held was saved into its file before it was lost"),
+                Err(error) => tracing::error!("what the store's log held could not be saved: {error}"),
+            }
+        }
+    }
+
+    /// Whether closing it can't take away what belongs to another process: a log that somebody began beside the same file.
+    pub(super) fn may_be_closed(&self) -> bool {
+        self.still_there().is_ok()
+            || self.bond.as_ref().is_some_and(|bond| bond.file_is_gone() || bond.only_log_is_gone())
+    }
+
+    /// Closes all connections; the log is folded into the file before, and removed with the last of them. Whether all are
+    /// closed.
+    pub(super) async fn close(self) -> bool {
+        if !self.may_be_closed() {
+            // SQLite removes the log by its name. What the system closes at the end of the process removes nothing.
+            std::mem::forget(self.anchor);
+            return false;
+        }
+        if self.still_there().is_ok() {
+            let _ = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        }
+        let pools = async { tokio::join!(self.pool.close(), self.writer.close()) };
+        let closed = tokio::time::timeout(LAST_WORDS, pools).await.is_ok();
+        match self.anchor.map(std::sync::Arc::into_inner) {
+            None => closed,
+            Some(Some(anchor)) => anchor.into_inner().close().await.is_ok() && closed,
+            Some(None) => false,
+        }
+    }
+}
