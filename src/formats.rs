@@ -18,7 +18,6 @@ pub mod input;
 pub mod lzop;
 pub mod matchers;
 mod pg_data;
-pub mod printable;
 pub mod set;
 pub mod stream;
 pub mod sum;
@@ -28,3 +27,5 @@ pub mod vma;
 pub mod vzdump_log;
 pub mod vzdump_name;
 pub mod zstd;
+
+pub use crate::domain::printable;

@@ -157,14 +157,15 @@ impl ReadAt for FileAt {
 }
 
 impl Read for Opened {
-    /// A file that ends before its size says so, or has no size and content all the same, is made while it is read, or its
-    /// place doesn't give what it has: that says nothing of an archive.
+    /// A file that ends before its size says so, or goes on behind it, is made or written while it is read, or its place
+    /// doesn't give what it has: that says nothing of an archive, and need not be read on.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
         self.read += count as u64;
         let (read, size) = (self.read, self.seen.file.facts.size);
-        if count > 0 && size == 0 {
-            return Err(io::Error::other("it has content though its size is 0: no file on a disk"));
+        if read > size {
+            let text = format!("it goes on behind its size of {size} bytes: it is written to, or no file on a disk");
+            return Err(io::Error::other(text));
         }
         if count == 0 && !buffer.is_empty() && read < size {
             return Err(io::Error::other(format!("reading ended after {read} of {size} bytes")));

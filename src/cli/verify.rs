@@ -11,7 +11,7 @@ use clap::Args;
 use super::{ConfigFile, looking, say, say_error, verify_report, verify_run};
 use crate::adapters::clock::SystemClock;
 use crate::app;
-use crate::config::Config;
+use crate::config::{Config, verify, vzdump};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::inventory::Inventory;
 use crate::domain::proof::{ArchiveId, Level};
@@ -51,6 +51,10 @@ pub(super) struct Verify {
     /// Stop at the first damaged archive
     #[arg(long)]
     fail_fast: bool,
+    /// What doesn't answer for so long could not be checked [default: 2m for a directory (scan_timeout), 5m for a read
+    /// (verify.stall_timeout)]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
 }
 
 /// What is to be read, and what could not even be looked at.
@@ -63,12 +67,16 @@ struct Work {
 impl Verify {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let level = Level::of(self.level.into()).unwrap_or(Level::Complete);
-        let (work, memory) = if self.paths.is_empty() {
-            let config = self.config.load()?;
+        let (work, memory, stall) = if self.paths.is_empty() {
+            let mut config = self.config.load()?;
+            if let Some(timeout) = self.timeout {
+                config.set_scan_timeout(timeout);
+            }
             let work = self.configured(&config, level)?;
-            (work, Memory::open(&config))
+            (work, Memory::open(&config), config.verify.stall_timeout)
         } else {
-            (in_paths(&self.paths, level)?, None)
+            let limit = self.timeout.unwrap_or(vzdump::SCAN_TIMEOUT);
+            (in_paths(&self.paths, level, limit)?, None, verify::STALL_TIMEOUT)
         };
         for problem in &work.problems {
             say_error(problem);
@@ -78,7 +86,8 @@ impl Verify {
         // Better now than after hours of reading.
         let report = self.report.as_deref().map(create).transpose()?;
         let started = SystemClock.now();
-        let how = verify_run::How { workers: self.jobs.into(), fail_fast: self.fail_fast, lines: !self.json };
+        let stall = self.timeout.unwrap_or(stall);
+        let how = verify_run::How { workers: self.jobs.into(), fail_fast: self.fail_fast, lines: !self.json, stall };
         let outcome = verify_run::run(work.jobs, how, memory.as_ref())?;
         let summary = verify_report::Summary::of(&outcome, work.problems, work.passed, started);
         say(&if self.json { verify_report::json(&summary)? } else { verify_report::table(&summary) })?;

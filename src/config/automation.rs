@@ -38,6 +38,9 @@ pub struct Automation {
     /// A proposal that nobody answers ends after this.
     #[serde(deserialize_with = "text::duration")]
     pub proposals_expire: Duration,
+    /// An alert that is told to fire so long after it was told to be over is a new one.
+    #[serde(deserialize_with = "text::duration")]
+    pub reopen_after: Duration,
     /// Actions of one sort at the same time.
     pub concurrency: Concurrency,
     /// Zone of the quiet times of rules.
@@ -92,6 +95,7 @@ impl Default for Automation {
             max_actions: 10,
             per: Duration::from_secs(60 * 60),
             proposals_expire: Duration::from_secs(24 * 60 * 60),
+            reopen_after: Duration::from_secs(10 * 60),
             concurrency: Concurrency::default(),
             time_zone: TimeZone::system(),
             alertmanagers: Vec::new(),
@@ -196,6 +200,7 @@ impl Automation {
             cap: Cap { most: self.max_actions, per: self.per },
             concurrency: self.concurrency.all(),
             proposals_expire: self.proposals_expire,
+            reopen_after: self.reopen_after,
         })
     }
 
@@ -236,6 +241,9 @@ impl Automation {
             if value < Duration::from_secs(60) {
                 wrong(key, "must be at least 1m");
             }
+        }
+        if self.reopen_after < Duration::from_secs(1) {
+            wrong("reopen_after", "must be at least 1s: a message that comes late isn't a new alert");
         }
         for (kind, most) in Kind::ALL.into_iter().zip(self.concurrency.all()) {
             if !(1..=1_000).contains(&most) {

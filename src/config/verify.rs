@@ -41,7 +41,13 @@ pub struct Verify {
     /// An archive that takes longer could not be checked.
     #[serde(deserialize_with = "text::duration")]
     pub archive_timeout: Duration,
+    /// A reading that stands still for so long is given up: its share doesn't answer.
+    #[serde(deserialize_with = "text::duration")]
+    pub stall_timeout: Duration,
 }
+
+/// Long enough for a server that is started again.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 impl Default for Verify {
     fn default() -> Self {
@@ -57,6 +63,7 @@ impl Default for Verify {
             time_zone: TimeZone::system(),
             reverify_after: Duration::from_secs(30 * 24 * 60 * 60),
             archive_timeout: Duration::from_secs(24 * 60 * 60),
+            stall_timeout: STALL_TIMEOUT,
         }
     }
 }
@@ -93,6 +100,9 @@ impl Verify {
             if value < Duration::from_secs(60) {
                 wrong(key, "must be at least 1m");
             }
+        }
+        if self.stall_timeout < Duration::from_secs(1) {
+            wrong("stall_timeout", "must be at least 1s");
         }
     }
 }

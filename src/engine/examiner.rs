@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::ports::{Archives, Clock, FurtherSidecar, OpenArchive};
 use super::throttle::Throttle;
+use super::watch::Calls;
 use crate::domain::age;
 use crate::domain::attempt::Sidecar;
 use crate::domain::finding::{Findings, Kind};
@@ -40,6 +41,8 @@ pub struct Job {
 pub struct Control {
     /// Bytes that were read so far.
     pub read: AtomicU64,
+    /// What is asked of the operating system: it may never answer.
+    pub calls: Calls,
     stop: AtomicBool,
 }
 
@@ -90,22 +93,10 @@ pub fn examine(
     }
     let looked = looked.unwrap_or_else(|_| Looked::failed(None, "a defect in firedrill: please report it"));
     let took = begun.elapsed();
-    let mut verification = Verification {
-        archive: job.archive.clone(),
-        item: job.item.clone(),
-        facts: looked.facts.unwrap_or(FileFacts::new(0, jiff::Timestamp::UNIX_EPOCH)),
-        digest: None,
-        wanted: job.level,
-        reached: None,
-        conclusion: Conclusion::Unchecked,
-        findings: Vec::new(),
-        reason: None,
-        started,
-        took,
-        read: control.read.load(Ordering::Relaxed),
-        evidence: Evidence::default(),
-        sidecar: None,
-    };
+    let mut verification = Verification { took, ..unchecked(job, control, started) };
+    if let Some(facts) = looked.facts {
+        verification.facts = facts;
+    }
     let gone = looked.gone;
     match looked.result {
         Ok(checked) => {
@@ -115,6 +106,26 @@ pub fn examine(
         Err(reason) => verification.reason = Some(reason.into()),
     }
     if gone { Examined::Gone(Box::new(verification)) } else { Examined::Ended(Box::new(verification)) }
+}
+
+/// A verification that says nothing yet.
+pub fn unchecked(job: &Job, control: &Control, started: jiff::Timestamp) -> Verification {
+    Verification {
+        archive: job.archive.clone(),
+        item: job.item.clone(),
+        facts: FileFacts::new(0, jiff::Timestamp::UNIX_EPOCH),
+        digest: None,
+        wanted: job.level,
+        reached: None,
+        conclusion: Conclusion::Unchecked,
+        findings: Vec::new(),
+        reason: None,
+        started,
+        took: Duration::ZERO,
+        read: control.read.load(Ordering::Relaxed),
+        evidence: Evidence::default(),
+        sidecar: None,
+    }
 }
 
 /// A result, and the file that it is about.
@@ -131,7 +142,7 @@ impl Looked {
 }
 
 fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc<Control>) -> Looked {
-    let mut file = match archives.open(&job.archive) {
+    let mut file = match control.calls.make(|| archives.open(&job.archive)) {
         Ok(file) => file,
         Err(error) => {
             let gone = error.kind() == io::ErrorKind::NotFound;
@@ -145,13 +156,14 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         set::check(&mut files, job.level, &|| limits.check()).map_err(|error: CannotCheck| error.to_string())
     });
     if let Some(result) = directory {
-        return settle(&mut *file, facts, result);
+        return settle(&mut *file, control, facts, result);
     }
-    let (sidecar, mut further) = match file.sidecar().and_then(|first| Ok((first, file.further_sidecars()?))) {
+    let sidecars = || file.sidecar().and_then(|first| Ok((first, file.further_sidecars()?)));
+    let (sidecar, mut further) = match control.calls.make(sidecars) {
         Ok((sidecar, further)) => (sidecar, FurtherSums::of(further)),
         Err(error) => return Looked::failed(Some(facts), format_args!("its checksum file could not be read: {error}")),
     };
-    let beside = match file.companions() {
+    let beside = match control.calls.make(|| file.companions()) {
         Ok(beside) => beside,
         Err(error) => {
             return Looked::failed(Some(facts), format_args!("what lies beside it could not be opened: {error}"));
@@ -169,12 +181,12 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
     let result = archive::check_beside(guard, companions, request, &|| limits.check())
         .map(|checked| further.judge(checked))
         .map_err(|error: CannotCheck| error.to_string());
-    settle(&mut *file, facts, result)
+    settle(&mut *file, control, facts, result)
 }
 
 /// What changed or went away while it was read was not seen as it is, whatever was found.
-fn settle(file: &mut dyn OpenArchive, facts: FileFacts, result: Result<Checked, String>) -> Looked {
-    match file.unchanged() {
+fn settle(file: &mut dyn OpenArchive, control: &Control, facts: FileFacts, result: Result<Checked, String>) -> Looked {
+    match control.calls.make(|| file.unchanged()) {
         Ok(true) => Looked { facts: Some(facts), result, gone: false },
         Ok(false) => Looked::failed(Some(facts), "it changed, moved or disappeared while it was read"),
         Err(error) => {
@@ -285,7 +297,8 @@ impl Files for GuardFiles<'_> {
 
     fn open(&mut self, index: usize) -> io::Result<Box<dyn Read + '_>> {
         self.limits.check()?;
-        Ok(Box::new(GuardRead { file: self.files.open(index)?, limits: self.limits }))
+        let file = self.limits.control.calls.make(|| self.files.open(index))?;
+        Ok(Box::new(GuardRead { file, limits: self.limits }))
     }
 }
 
@@ -297,7 +310,7 @@ struct GuardRead<'a> {
 impl Read for GuardRead<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.limits.check()?;
-        let count = self.file.read(buffer)?;
+        let count = self.limits.control.calls.make(|| self.file.read(buffer))?;
         self.limits.count(count)
     }
 }
@@ -312,7 +325,7 @@ struct Guard<'a> {
 impl Read for Guard<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.limits.check()?;
-        let count = self.file.read(buffer)?;
+        let count = self.limits.control.calls.make(|| self.file.read(buffer))?;
         self.further.update(&buffer[..count]);
         self.limits.count(count)
     }
@@ -327,7 +340,7 @@ struct GuardAt<'a> {
 impl ReadAt for GuardAt<'_> {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.limits.check()?;
-        let count = self.file.read_at(buffer, offset)?;
+        let count = self.limits.control.calls.make(|| self.file.read_at(buffer, offset))?;
         self.limits.count(count)
     }
 }

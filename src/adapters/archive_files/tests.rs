@@ -36,7 +36,7 @@ fn a_file_that_ends_before_its_size_was_not_read() {
     std::fs::write(&path, "").unwrap();
     let mut file = open(place.path(), "a").unwrap();
     std::fs::write(&path, "abc").unwrap();
-    assert!(file.read_to_end(&mut Vec::new()).unwrap_err().to_string().contains("its size is 0"));
+    assert!(file.read_to_end(&mut Vec::new()).unwrap_err().to_string().contains("behind its size of 0 bytes"));
 }
 
 #[test]

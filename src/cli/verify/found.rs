@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::Work;
 use crate::adapters::directory;
 use crate::adapters::tree::{self, Tree};
+use crate::cli::looking;
 use crate::domain::attempt::Sidecar;
 use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Level};
@@ -57,26 +59,17 @@ impl Passed {
 /// Files as they are named; of directories what lies directly in them or in `dump` below, where Proxmox VE keeps it.
 ///
 /// A link is judged as the file that it leads to, whatever its own name says; regular files come first, so that the same
-/// file isn't read again because a link to it was listed before.
-pub(super) fn in_paths(paths: &[PathBuf], level: Level) -> anyhow::Result<Work> {
-    let work = Work { jobs: Vec::new(), problems: Vec::new(), passed: Passed::default() };
-    let mut finder = Finder { level, seen: BTreeSet::new(), links: Vec::new(), work };
+/// file isn't read again because a link to it was listed before. Whatever doesn't answer within `limit` is a problem, and
+/// the others go on.
+pub(super) fn in_paths(paths: &[PathBuf], level: Level, limit: Duration) -> anyhow::Result<Work> {
+    let mut finder = Finder::new(level, BTreeSet::new());
     for path in paths {
         let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
-        match std::fs::metadata(&path) {
-            Ok(found) if found.is_dir() => match tree::kind(&path) {
-                Ok(Some(_)) => finder.set(&path),
-                Ok(None) => finder.directory(&path),
-                Err(error) => finder.work.problems.push(format!("{}: {error}", path.display())),
-            },
-            Ok(_) if path.is_symlink() => finder.links.push(path),
-            Ok(found) => finder.file(&path, found.len()),
-            Err(error) => finder.work.problems.push(format!("{}: {error}", path.display())),
-        }
+        finder.within(limit, &path, Finder::path);
     }
     let mut links = std::mem::take(&mut finder.links);
     links.sort();
-    links.iter().for_each(|link| finder.link(link));
+    links.iter().for_each(|link| finder.within(limit, link, Finder::link));
     Ok(finder.work)
 }
 
@@ -89,6 +82,44 @@ struct Finder {
 }
 
 impl Finder {
+    fn new(level: Level, seen: BTreeSet<PathBuf>) -> Self {
+        let work = Work { jobs: Vec::new(), problems: Vec::new(), passed: Passed::default() };
+        Self { level, seen, links: Vec::new(), work }
+    }
+
+    /// Looks somewhere from where no answer may come. What was seen before goes along, and is lost with it.
+    fn within(&mut self, limit: Duration, path: &Path, look: fn(&mut Self, &Path)) {
+        let mut part = Self::new(self.level, std::mem::take(&mut self.seen));
+        let looked = looking::within(limit, path, move |path| {
+            look(&mut part, path);
+            part
+        });
+        match looked {
+            Ok(part) => {
+                self.seen = part.seen;
+                self.links.extend(part.links);
+                self.work.jobs.extend(part.work.jobs);
+                self.work.problems.extend(part.work.problems);
+                self.work.passed.files += part.work.passed.files;
+                self.work.passed.directories += part.work.passed.directories;
+            }
+            Err(no_answer) => self.work.problems.push(format!("{no_answer:#}")),
+        }
+    }
+
+    fn path(&mut self, path: &Path) {
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => match tree::kind(path) {
+                Ok(Some(_)) => self.set(path),
+                Ok(None) => self.directory(path),
+                Err(error) => self.work.problems.push(format!("{}: {error}", path.display())),
+            },
+            Ok(_) if path.is_symlink() => self.links.push(path.to_owned()),
+            Ok(found) => self.file(path, found.len()),
+            Err(error) => self.work.problems.push(format!("{}: {error}", path.display())),
+        }
+    }
+
     fn directory(&mut self, path: &Path) {
         let mut files = Vec::new();
         let below = path.join("dump");
@@ -146,7 +177,8 @@ impl Finder {
         }
     }
 
-    /// Judges a link as its target; by its own name, too, where that asks for more than the target's.
+    /// Judges a link as its target, by both names where one of them asks for more. Checksum files beside both are compared
+    /// whenever it is read by the link's name.
     fn link(&mut self, path: &Path) {
         let target = path.canonicalize().and_then(|target| Ok((std::fs::metadata(&target)?.len(), target)));
         let (size, target) = match target {
@@ -155,13 +187,15 @@ impl Finder {
         };
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (own, its) = (name(path), name(&target));
-        let says_nothing = sort(&its) != Sort::Backup;
-        if !says_nothing {
+        if sort(&its) == Sort::Backup && asks_for_more(&its, &own) {
             self.file(&target, size);
         }
         let beside = |(ending, _): (&str, Sidecar)| path.with_file_name(format!("{own}.{ending}")).exists();
-        if says_nothing || asks_for_more(&own, &its) || Sidecar::ENDINGS.into_iter().any(beside) {
-            self.job(path, size);
+        let new = self.seen.insert(target);
+        if new || asks_for_more(&own, &its) || Sidecar::ENDINGS.into_iter().any(beside) {
+            // Of `latest.vma.zst` the target tells which guest it is.
+            let item = item_of(&own).or_else(|| item_of(&its));
+            self.job(path, item, size);
         }
     }
 
@@ -177,24 +211,30 @@ impl Finder {
 
     fn file(&mut self, path: &Path, size: u64) {
         if self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned())) {
-            self.job(path, size);
+            let item = path.file_name().and_then(|name| item_of(&name.to_string_lossy()));
+            self.job(path, item, size);
         }
     }
 
-    fn job(&mut self, path: &Path, size: u64) {
+    fn job(&mut self, path: &Path, item: Option<ItemId>, size: u64) {
         let Some((root, name)) = path.parent().zip(path.file_name()) else { return };
         let (Some(root), Some(name)) = (root.to_str(), name.to_str()) else {
             let text = format!("{}: its name is not UTF-8; rename it to have it verified", path.display());
             return self.work.problems.push(text);
         };
-        let item = match vzdump_name::parse(name.as_bytes()) {
-            VzdumpName::Archive(run) => run.item(),
-            VzdumpName::Renamed(item) => item,
-            _ => ItemId::Dump(name.into()),
-        };
+        let item = item.unwrap_or_else(|| ItemId::Dump(name.into()));
         let source = "files".parse().expect("a fixed name that fits");
         let archive = ArchiveId { source, root: root.into(), file: name.into() };
         self.work.jobs.push((Job { archive, item, level: self.level }, size));
+    }
+}
+
+/// The guest that a name tells.
+fn item_of(name: &str) -> Option<ItemId> {
+    match vzdump_name::parse(name.as_bytes()) {
+        VzdumpName::Archive(run) => Some(run.item()),
+        VzdumpName::Renamed(item) => Some(item),
+        _ => None,
     }
 }
 

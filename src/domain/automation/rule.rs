@@ -146,6 +146,8 @@ pub struct Rules {
     pub concurrency: [u32; Kind::ALL.len()],
     /// A proposal that nobody answers ends after this.
     pub proposals_expire: Duration,
+    /// An alert that is told to fire so long after it was told to be over does: it is a new [occurrence](super::occurrence).
+    pub reopen_after: Duration,
 }
 
 impl Rules {

@@ -208,3 +208,19 @@ fn volumes_that_were_left_out() {
         (0..1000).map(|n| format!("2026-11-25 01:20:46 INFO: exclude disk 'scsi{n}' 'x' (backup=no)\n")).collect();
     assert_eq!(parse(many.as_bytes(), 100).left_out.len(), MAX_LEFT_OUT);
 }
+
+#[test]
+fn logs_of_operators() {
+    let of = |name: &str, vmid| {
+        let path = format!("{}/tests/fixtures/vzdump/{name}.log", env!("CARGO_MANIFEST_DIR"));
+        parse(&std::fs::read(path).unwrap(), vmid)
+    };
+    let cut = of("old-log/vzdump-qemu-112-2026_11_25-00_01_53", 112);
+    assert_eq!((cut.guest_name.as_deref(), cut.end), (Some("erp"), LogEnd::Finished(Duration::from_secs(7))));
+    assert!(cut.archive_size.unwrap().at_least > 4 << 30);
+    let failed = of("old-log/vzdump-qemu-113-2026_11_25-01_01_53", 113);
+    assert_eq!(failed.end, LogEnd::Failed("no such volume 'local-lvm:vm-113-disk-1'".into()));
+    let container = of("vzdump-lxc-155-2026_11_25-01_20_46", 155);
+    assert_eq!(container.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(), ["mp0 (/var/lib/etcd)"]);
+    assert_eq!((container.end, container.complaint_count), (LogEnd::Finished(Duration::from_secs(3)), 0));
+}
