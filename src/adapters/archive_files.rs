@@ -120,6 +120,9 @@ impl Seen {
     /// would follow it.
     fn beside(path: &Path, file: Identity) -> io::Result<Self> {
         let mut beside = [None; Beside::ALL.len()];
+        if !Beside::is_looked_for(&path.to_string_lossy()) {
+            return Ok(Self { file, beside });
+        }
         for (kind, found) in Beside::ALL.into_iter().zip(&mut beside) {
             *found = match fs::symlink_metadata(companion(path, kind)) {
                 Ok(metadata) if metadata.is_file() => Some(Identity::of(&metadata)),

@@ -297,8 +297,7 @@ impl Files for GuardFiles<'_> {
 
     fn open(&mut self, index: usize) -> io::Result<Box<dyn Read + '_>> {
         self.limits.check()?;
-        let files = &mut *self.files;
-        let file = self.limits.control.calls.make(move || files.open(index))?;
+        let file = self.limits.control.calls.make(|| self.files.open(index))?;
         Ok(Box::new(GuardRead { file, limits: self.limits }))
     }
 }

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use super::archive::{Shape, Structure};
 use super::stream::Stop;
 
 /// Bytes that are read of a log at once.
@@ -32,7 +33,14 @@ impl Beside {
 
     /// The name of the database that a file with such a name belongs to.
     pub fn of_name(name: &str) -> Option<(&str, Self)> {
-        Self::ALL.into_iter().find_map(|kind| Some((name.strip_suffix(kind.ending())?, kind)))
+        let named = Self::ALL.into_iter().find_map(|kind| Some((name.strip_suffix(kind.ending())?, kind)));
+        named.filter(|(database, _)| Self::is_looked_for(database))
+    }
+
+    /// Whether a file of this name may be a database: nothing lies beside what is compressed, or an archive.
+    pub fn is_looked_for(name: &str) -> bool {
+        let shape = Shape::of_name(name);
+        shape.container.is_none() && shape.structure == Structure::Dump
     }
 }
 

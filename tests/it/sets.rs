@@ -153,7 +153,11 @@ fn base_backups_are_judged_as_pg_verifybackup_does() {
         let copied = copy(&place.join("tgz"));
         let path = copied.path().join("copy");
         let victim = path.join(file.file_name().unwrap());
-        flip(&victim);
+        // The sum at its end: within compressed zeros a bit may mean the same either way.
+        let mut bytes = std::fs::read(&victim).unwrap();
+        let at = bytes.len() - 6;
+        bytes[at] ^= 1;
+        std::fs::write(&victim, bytes).unwrap();
         assert_eq!(verify(&path).0, 1, "{}", file.display());
     }
 }

@@ -281,6 +281,42 @@ fn what_is_no_file_is_not_waited_for() {
     assert!(report["archives"][0]["reason"].as_str().unwrap().contains("not a regular file"), "{report}");
 }
 
+#[test]
+fn a_database_is_read_with_the_log_beside_it() {
+    let place = tempfile::tempdir().unwrap();
+    let copy = |name: &str, to: &str| {
+        std::fs::copy(fixture("dumps/logs").join(name), place.path().join(to)).unwrap();
+    };
+    copy("half.db", "shop.db");
+    copy("half.db-wal", "shop.db-wal");
+    copy("hot.db", "crm.db");
+    copy("hot.db-journal", "crm.db-journal");
+    let (code, report) = verify(&[], &[place.path()]);
+    assert_eq!((code, &report["passed_over"]), (0, &serde_json::json!(0)), "{report}");
+    let copied = fixture("dumps/logs/backup_2026-11-24.sqlite3.zst");
+    let (code, backup) = verify(&[], &[&copied]);
+    let findings = &backup["archives"][0]["findings"];
+    assert_eq!(
+        (code, findings.as_array().unwrap().len(), &findings[0]["severity"]),
+        (0, 1, &serde_json::json!("note"))
+    );
+    assert_eq!(backup["archives"][0]["level"], 3);
+    let whole: u64 =
+        ["shop.db", "shop.db-wal"].map(|it| std::fs::metadata(place.path().join(it)).unwrap().len()).iter().sum();
+    let shop = |report: &Value| {
+        let found = report["archives"].as_array().unwrap().iter().find(|it| it["item"] == "dump/shop.db").cloned();
+        found.unwrap()
+    };
+    assert_eq!(shop(&report)["size"].as_u64(), Some(whole));
+    // The log belongs to what the digest is of, at any level.
+    let digest = shop(&report)["blake3"].clone();
+    assert_eq!(shop(&verify(&["--level", "2"], &[place.path()]).1)["blake3"], digest);
+    std::fs::remove_file(place.path().join("shop.db-wal")).unwrap();
+    let (code, report) = verify(&[], &[place.path()]);
+    assert_eq!(code, 1);
+    assert_ne!(shop(&report)["blake3"], digest);
+}
+
 /// Runs one of coreutils' sums in a directory and gives what it prints.
 fn sum_of(place: &Path, arguments: &[&str]) -> (bool, String) {
     let output = std::process::Command::new(arguments[0]).args(&arguments[1..]).current_dir(place).output().unwrap();
@@ -406,40 +442,4 @@ fn mount_points_that_are_empty_or_left_out_are_told() {
     let findings = report["archives"][0]["findings"].as_array().unwrap();
     assert_eq!((code, findings.len()), (0, 1), "{report}");
     assert_eq!((&findings[0]["kind"], &findings[0]["severity"]), (&"volume_left_out".into(), &"note".into()));
-}
-
-#[test]
-fn a_database_is_read_with_the_log_beside_it() {
-    let place = tempfile::tempdir().unwrap();
-    let copy = |name: &str, to: &str| {
-        std::fs::copy(fixture("dumps/logs").join(name), place.path().join(to)).unwrap();
-    };
-    copy("half.db", "shop.db");
-    copy("half.db-wal", "shop.db-wal");
-    copy("hot.db", "crm.db");
-    copy("hot.db-journal", "crm.db-journal");
-    let (code, report) = verify(&[], &[place.path()]);
-    assert_eq!((code, &report["passed_over"]), (0, &serde_json::json!(0)), "{report}");
-    let copied = fixture("dumps/logs/backup_2026-11-24.sqlite3.zst");
-    let (code, backup) = verify(&[], &[&copied]);
-    let findings = &backup["archives"][0]["findings"];
-    assert_eq!(
-        (code, findings.as_array().unwrap().len(), &findings[0]["severity"]),
-        (0, 1, &serde_json::json!("note"))
-    );
-    assert_eq!(backup["archives"][0]["level"], 3);
-    let whole: u64 =
-        ["shop.db", "shop.db-wal"].map(|it| std::fs::metadata(place.path().join(it)).unwrap().len()).iter().sum();
-    let shop = |report: &Value| {
-        let found = report["archives"].as_array().unwrap().iter().find(|it| it["item"] == "dump/shop.db").cloned();
-        found.unwrap()
-    };
-    assert_eq!(shop(&report)["size"].as_u64(), Some(whole));
-    // The log belongs to what the digest is of, at any level.
-    let digest = shop(&report)["blake3"].clone();
-    assert_eq!(shop(&verify(&["--level", "2"], &[place.path()]).1)["blake3"], digest);
-    std::fs::remove_file(place.path().join("shop.db-wal")).unwrap();
-    let (code, report) = verify(&[], &[place.path()]);
-    assert_eq!(code, 1);
-    assert_ne!(shop(&report)["blake3"], digest);
 }

@@ -145,8 +145,12 @@ fn a_database_and_its_log_are_one_backup() {
 fn a_name_that_only_looks_like_that_of_a_log_is_a_backup() {
     let place = tempfile::tempdir().unwrap();
     put(&place.path().join("mail-journal"), "x", "2026-11-01T02:00:00Z");
+    put(&place.path().join("shop.sql.gz"), "x", "2026-11-01T02:00:00Z");
+    put(&place.path().join("shop.sql.gz-wal"), "x", "2026-11-01T02:00:00Z");
     let found = look(&mut source(place.path(), "{name}"));
-    assert_eq!(&*found.attempts[0].file, "mail-journal");
+    let mut files: Vec<_> = found.attempts.iter().map(|it| (&*it.file, it.size)).collect();
+    files.sort_unstable();
+    assert_eq!(files, [("mail-journal", 1), ("shop.sql.gz", 1), ("shop.sql.gz-wal", 1)]);
 }
 
 #[test]
