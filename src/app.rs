@@ -100,8 +100,13 @@ fn verifier(
     let settings = verifier::Settings {
         sources: sources.iter().map(|it| it.source.spec().name.clone()).collect(),
         level: it.level(),
+        accepted: config.accepted_levels(),
         workers: it.workers,
-        allowance: Allowance { throttle: Arc::new(Throttle::new(it.rate)), timeout: it.archive_timeout },
+        allowance: Allowance {
+            throttle: Arc::new(Throttle::new(it.rate)),
+            timeout: it.archive_timeout,
+            unpack_limit: it.unpack_limit,
+        },
         window: it.window(),
         again_after: it.reverify_after,
         retention: config.store.retention,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::verify::Memory;
+use super::verify::{Enough, Memory};
 use super::{say, say_error};
 use crate::adapters::archive_files::ArchiveFiles;
 use crate::adapters::clock::SystemClock;
@@ -23,14 +23,18 @@ const TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const FRAME: Duration = Duration::from_millis(100);
 
 /// How to read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct How {
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
     /// Archives read at the same time.
     pub(super) workers: usize,
     /// Stop at the first damaged one.
     pub(super) fail_fast: bool,
     /// Print a line for each archive.
     pub(super) lines: bool,
+    /// What may be unpacked without any structure.
+    pub(super) unpack_limit: u64,
+    /// From which level on an archive is proven.
+    pub(super) enough: &'a Enough,
 }
 
 /// What came of it.
@@ -44,7 +48,7 @@ pub(super) struct Outcome {
 }
 
 /// Reads all of them. Each comes with its size.
-pub(super) fn run(jobs: Vec<(Job, u64)>, how: How, memory: Option<&Memory>) -> anyhow::Result<Outcome> {
+pub(super) fn run(jobs: Vec<(Job, u64)>, how: How<'_>, memory: Option<&Memory>) -> anyhow::Result<Outcome> {
     let bars = Bars::new(&jobs);
     let queue = Arc::new(Mutex::new(VecDeque::from(jobs)));
     let halt = Arc::new(AtomicBool::new(false));
@@ -52,7 +56,7 @@ pub(super) fn run(jobs: Vec<(Job, u64)>, how: How, memory: Option<&Memory>) -> a
     std::thread::scope(|scope| {
         for _ in 0..how.workers {
             let (queue, halt, send, bars) = (queue.clone(), halt.clone(), send.clone(), &bars);
-            scope.spawn(move || work(&queue, &halt, &send, bars));
+            scope.spawn(move || work(&queue, &halt, (&send, how.unpack_limit), bars));
         }
         drop(send);
         scope.spawn(|| bars.follow());
@@ -70,7 +74,7 @@ pub(super) fn run(jobs: Vec<(Job, u64)>, how: How, memory: Option<&Memory>) -> a
                 halt.store(true, Ordering::Relaxed);
             }
             if how.lines {
-                let line = super::verify_report::line(&verification);
+                let line = super::verify_report::line(&verification, how.enough.of(&verification));
                 bars.above(|| drop(say(&line)));
             }
             outcome.verifications.push(verification);
@@ -81,8 +85,13 @@ pub(super) fn run(jobs: Vec<(Job, u64)>, how: How, memory: Option<&Memory>) -> a
     })
 }
 
-fn work(queue: &Mutex<VecDeque<(Job, u64)>>, halt: &AtomicBool, results: &mpsc::Sender<Verification>, bars: &Bars) {
-    let allowance = Allowance { throttle: Arc::new(Throttle::new(None)), timeout: TIMEOUT };
+fn work(
+    queue: &Mutex<VecDeque<(Job, u64)>>,
+    halt: &AtomicBool,
+    (results, unpack_limit): (&mpsc::Sender<Verification>, u64),
+    bars: &Bars,
+) {
+    let allowance = Allowance { throttle: Arc::new(Throttle::new(None)), timeout: TIMEOUT, unpack_limit };
     while !halt.load(Ordering::Relaxed) {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let Some((job, size)) = next else { return };

@@ -15,7 +15,7 @@ use crate::domain::age;
 use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
 use crate::domain::run::FileFacts;
-use crate::formats::archive::{self, CannotCheck, Checked, Request};
+use crate::formats::archive::{self, Bounds, CannotCheck, Checked, Request};
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -55,6 +55,8 @@ pub struct Allowance {
     pub throttle: Arc<Throttle>,
     /// A file that takes longer could not be checked.
     pub timeout: Duration,
+    /// A file of which more is unpacked without any structure could not be checked.
+    pub unpack_limit: u64,
 }
 
 /// How a reading ended.
@@ -143,8 +145,9 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
     };
     let limits = Limits { control, allowance, begun: Instant::now() };
     let guard = Guard { file: &mut *file, limits };
-    let result =
-        archive::check_while(guard, request, &|| limits.check()).map_err(|error: CannotCheck| error.to_string());
+    let go_on = || limits.check();
+    let bounds = Bounds { go_on: &go_on, unpack_limit: allowance.unpack_limit };
+    let result = archive::check_within(guard, request, bounds).map_err(|error: CannotCheck| error.to_string());
     // What changed or went away while it was read was not seen as it is, whatever was found.
     match file.unchanged() {
         Ok(true) => Looked { facts: Some(facts), result, gone: false },

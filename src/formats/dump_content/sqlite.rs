@@ -70,6 +70,7 @@ fn follow<S: Stream + ?Sized>(
             return Ok(None);
         }
         have = 0;
+        source.landmark();
         pages.add(&page);
     }
     Ok(pages.walk(header.free))
