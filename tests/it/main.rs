@@ -4,6 +4,7 @@
 mod api;
 mod approvals;
 mod automation;
+mod clients;
 mod compose;
 mod contracts;
 mod daemon;

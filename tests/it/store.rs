@@ -59,14 +59,14 @@ pub struct Server {
 /// Databases that were made so far, for names.
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-fn binaries() -> PathBuf {
+pub fn binaries() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").expect("the package postgresql is installed");
     let newest = versions.flatten().map(|it| it.path().join("bin")).filter(|it| it.join("initdb").exists()).max();
     newest.expect("PostgreSQL's initdb")
 }
 
 /// A command as an ordinary user: PostgreSQL refuses to run as root.
-fn ordinary(program: &Path) -> Command {
+pub fn ordinary(program: &Path) -> Command {
     if !rustix::process::geteuid().is_root() {
         return Command::new(program);
     }

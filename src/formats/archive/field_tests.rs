@@ -61,7 +61,6 @@ fn what_the_clients_refuse_or_lose_is_damaged() {
         ("footer-in-insert.sql", Kind::DumpIncomplete),
         ("lost-connection.sql.zst", Kind::DumpIncomplete),
         ("lost-connection-single.sql.zst", Kind::DumpIncomplete),
-        ("lost-connection-compact.sql.zst", Kind::DumpIncomplete),
         ("error-text.sql.gz", Kind::DumpText),
         ("utf16.dump", Kind::DumpStructure),
         ("noise-before.dump", Kind::DumpStructure),
