@@ -197,7 +197,11 @@ pub(super) fn check<S: Stream + ?Sized>(
             ends.judge(&rest, findings)?;
             behind_the_end(&rest, findings)
         }
-        Dialect::Cut => Err(incomplete("the dump ends within its first lines")),
+        Dialect::Cut => {
+            let first = lines(&tail).find(|line| !line.is_empty()).unwrap_or_default();
+            let shown = printable(&first[..first.len().min(100)]);
+            Err(incomplete(format_args!("the dump ends within its first lines: “{shown}”")))
+        }
         Dialect::MySqlBare => {
             ends.judge(&rest, findings)?;
             summary.end_known = rest == Rest::Nothing && settings_restored(&tail);
