@@ -26,7 +26,7 @@ pub struct Bounds<'a> {
 }
 
 /// What is unpacked without structure, where nobody says otherwise.
-pub const UNPACK_LIMIT: u64 = 16 << 30;
+pub const UNPACK_LIMIT: u64 = 4 << 30;
 
 /// Each byte that is read allows so many without structure: images of disks that are half empty, which no format frames.
 const FOR_EACH_BYTE: u64 = 64;
