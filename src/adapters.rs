@@ -10,6 +10,7 @@ pub mod directory;
 pub mod directory_watch;
 pub mod dump_dir;
 pub mod hook;
+pub mod open_files;
 pub mod process;
 pub mod slack;
 pub mod smtp;

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -24,6 +23,7 @@ use crate::adapters::background::Background;
 use crate::adapters::directory::Root;
 use crate::adapters::directory_watch;
 use crate::adapters::dump_dir::DumpDir;
+use crate::adapters::open_files;
 use crate::adapters::store::{Place, Shared};
 use crate::adapters::vzdump_dir::VzdumpDir;
 use crate::config::{Config, root};
@@ -36,7 +36,7 @@ use crate::engine::throttle::Throttle;
 use crate::engine::verifier::{self, Outside};
 use crate::engine::{keeper, reactor, scanner};
 use crate::http::auth::Gate;
-use crate::http::server::{Limits, Server};
+use crate::http::server::{self, Limits, Server};
 use crate::http::web_config::{self, WebConfig};
 use crate::http::{self, reload, router, webhook};
 use crate::metrics::exposition::{self, Exposition};
@@ -107,6 +107,7 @@ fn verifier(
             timeout: it.archive_timeout,
             unpack_limit: it.unpack_limit,
         },
+        stall: it.stall_timeout,
         window: it.window(),
         again_after: it.reverify_after,
         retention: config.store.retention,
@@ -154,11 +155,15 @@ impl App {
         let path = config.web.config_file.clone();
         let read = path.as_deref().map(web_config::read).transpose()?.unwrap_or_default();
         let address = config.web.listen_address.as_str();
-        let listener = TcpListener::bind(address).await.with_context(|| {
+        let listener = server::listen(address).await.with_context(|| {
             format!("listening on {address}; is another firedrill running? --web.listen-address chooses another")
         })?;
         let tls = watch::Sender::new(read.tls.clone());
-        let limits = Limits { connections: config.web.max_connections, header_timeout: config.web.header_timeout };
+        let limits = Limits {
+            requests: config.web.max_connections,
+            header_timeout: config.web.header_timeout,
+            descriptors: open_files::raise(),
+        };
         Ok(Self {
             sources,
             verifier,
@@ -195,6 +200,7 @@ impl App {
                 inventory = view.map_or(inventory.clone(), |view| inventory.with(view));
             }
         }
+        inventory.connections = Some(self.server.counts());
         let inventory = Arc::new(inventory);
         let first = Exposition::of(inventory.clone(), self.clock.now());
         let (publish_inventory, inventories) = watch::channel(inventory);

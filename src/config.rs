@@ -99,6 +99,12 @@ impl Config {
         }
     }
 
+    /// One scan of any source may take so long, whatever the file says.
+    pub fn set_scan_timeout(&mut self, timeout: Duration) {
+        self.vzdump.iter_mut().for_each(|source| source.scan_timeout = timeout);
+        self.dump.iter_mut().for_each(|source| source.scan_timeout = timeout);
+    }
+
     /// Errors of meaning: what each value says is fine, but together they make no sense.
     /// From which level on a backup of a source is proven, where somebody said that less than asked is enough.
     pub fn accepted_levels(&self) -> BTreeMap<SourceName, Level> {

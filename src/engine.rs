@@ -12,3 +12,4 @@ pub mod scanner;
 pub mod throttle;
 pub mod tokens;
 pub mod verifier;
+pub mod watch;

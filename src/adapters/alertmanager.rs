@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::automation::action::Action;
 use crate::domain::automation::alert::Labels;
 use crate::domain::automation::record::Record;
+use crate::domain::printable;
+use crate::domain::secret::Secret;
 use crate::engine::ports::ledger::{Effect, Failure, Outcome};
 
 /// For a connection, and for a whole call.
@@ -86,6 +88,14 @@ impl Alertmanager {
             Some(token) => call.bearer_auth(token),
             None => call,
         }
+    }
+
+    /// An answer may quote what it was asked with: without the token, and without user and password of the URL.
+    fn clean(&self, member: &str, text: &str) -> String {
+        let login = member.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
+        let login = login.map(|(login, _)| format!("http://{login}@"));
+        let secrets = self.token.clone().into_iter().chain(login).map(Secret::from);
+        printable::shown(&secrets.fold(text.to_owned(), |text, secret| secret.taken_out_of(&text)))
     }
 
     /// The silence that an earlier try made.
@@ -163,7 +173,7 @@ impl Effect for Alertmanager {
                         let result = format!("silenced until {to} as {id}");
                         return Ok(Outcome { result, ..Outcome::default() });
                     }
-                    Err(problem) => problems.push(format!("{}: {problem}", shown(member))),
+                    Err(problem) => problems.push(format!("{}: {}", shown(member), self.clean(member, &problem))),
                 }
             }
             Err(Failure::new(format!("no Alertmanager took the silence: {}", problems.join("; "))))
@@ -174,4 +184,20 @@ impl Effect for Alertmanager {
 /// A URL without user and password.
 fn shown(url: &str) -> &str {
     url.rsplit_once('@').map_or(url, |(_, rest)| rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_answer_quotes_of_a_login_is_not_shown() {
+        // Another test may have installed it.
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        let member = "http://bob:tiger77@am.example.org:9093/am";
+        let alertmanager = Alertmanager::new(vec![member.to_owned()], Some("bearer-token-123".to_owned())).unwrap();
+        let said = "401: Bearer bearer-token-123, bob:tiger77, Basic Ym9iOnRpZ2VyNzc= at am.example.org\u{202e}";
+        let left = "401: Bearer …, …, Basic …= at am.example.org\\u{202e}";
+        assert_eq!(alertmanager.clean(member, said), left);
+    }
 }

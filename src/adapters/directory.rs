@@ -13,8 +13,10 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use walkdir::WalkDir;
 
-use crate::domain::look::{Capacity, ErrorKind, LookError};
+use crate::domain::look::{Capacity, ErrorKind, LookError, RootListing};
 use crate::domain::run::FileFacts;
+use crate::formats::foreign_name;
+use crate::formats::printable::printable;
 
 /// More names than this in one root are refused: nobody keeps so many backups in a place, and memory is bounded.
 pub const MAX_ENTRIES: usize = 1_000_000;
@@ -54,8 +56,9 @@ impl Root {
     }
 
     /// Everything down to `depth` directories below, without following links. Fails as a whole: half a listing would
-    /// make the other half look deleted.
-    pub fn list(&self, depth: usize) -> Result<Vec<walkdir::DirEntry>, LookError> {
+    /// make the other half look deleted. What a NAS or a desktop keeps there is left out, unless its name is `spelled` by
+    /// the configuration.
+    pub fn list(&self, depth: usize, spelled: impl Fn(&[u8]) -> bool) -> Result<Listed, LookError> {
         // An ordinary file would be listed as itself.
         let kind = fs::metadata(&self.path).map_err(|error| look_error("opening", &self.path, &error))?;
         if !kind.is_dir() {
@@ -63,10 +66,20 @@ impl Root {
             return Err(LookError::new(ErrorKind::Io, message));
         }
         let walk = WalkDir::new(&self.path).min_depth(1).max_depth(depth).follow_root_links(true);
-        let mut found = Vec::new();
-        // The file system's own directory at the top of a disk, which only root may read.
-        for entry in walk.into_iter().filter_entry(|entry| entry.file_name() != "lost+found") {
+        let (mut found, mut foreign) = (Vec::new(), Vec::new());
+        let is_foreign = |entry: &walkdir::DirEntry| {
+            let name = entry.file_name().as_encoded_bytes();
+            entry.depth() > 0 && foreign_name::sort(name).is_some() && !spelled(name)
+        };
+        let mut walk = walk.into_iter();
+        while let Some(entry) = walk.next() {
             match entry {
+                Ok(entry) if is_foreign(&entry) => {
+                    if entry.file_type().is_dir() {
+                        walk.skip_current_dir();
+                    }
+                    foreign.push(entry);
+                }
                 Ok(entry) => found.push(entry),
                 Err(error) if error.depth() > 0 && is_gone(&error) => {}
                 Err(error) => {
@@ -74,13 +87,13 @@ impl Root {
                     return Err(look_error("reading", &path, &error.into()));
                 }
             }
-            if found.len() > MAX_ENTRIES {
+            if found.len() + foreign.len() > MAX_ENTRIES {
                 let message =
                     format!("{} holds more than {MAX_ENTRIES} names; is it the right directory?", self.path.display());
                 return Err(LookError::new(ErrorKind::Io, message));
             }
         }
-        Ok(found)
+        Ok(Listed { entries: found, foreign })
     }
 
     /// Size of the file system.
@@ -92,6 +105,65 @@ impl Root {
             size: used.saturating_add(stat.f_bavail).saturating_mul(stat.f_frsize),
             free: stat.f_bavail.saturating_mul(stat.f_frsize),
         })
+    }
+}
+
+/// What lies below a root.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Files and directories of people and programs.
+    pub entries: Vec<walkdir::DirEntry>,
+    /// What belongs to a NAS, a desktop or an editor; nothing below it was looked at.
+    pub foreign: Vec<walkdir::DirEntry>,
+}
+
+impl Listed {
+    /// Counts what is left out. Called last, so that names that matter more are shown.
+    pub fn count_foreign(foreign: &[walkdir::DirEntry], root: &Path, listing: &mut RootListing) {
+        for entry in foreign {
+            let name = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            let why = "belongs to a NAS, a desktop or an editor; nothing in it counts";
+            listing.pass_over(printable(name.as_os_str().as_encoded_bytes()), why);
+        }
+    }
+}
+
+/// What an entry is that is no regular file; `None` for one that is, and for a link that leads to one.
+///
+/// An error where a link leads nowhere, or to a place that doesn't answer.
+pub fn special(entry: &walkdir::DirEntry) -> io::Result<Option<&'static str>> {
+    let kind = entry.file_type();
+    if kind.is_file() {
+        return Ok(None);
+    }
+    if !kind.is_symlink() {
+        return Ok(Some(words_of(kind)));
+    }
+    match fs::metadata(entry.path()) {
+        Ok(metadata) if metadata.is_file() => Ok(None),
+        Ok(_) => Ok(Some("is a link to something that is no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // It may be gone itself by now.
+            let Ok(target) = fs::read_link(entry.path()) else { return Ok(None) };
+            let target = printable(target.as_os_str().as_encoded_bytes());
+            let text = format!("is a link to {target}, which is not there; is its disk mounted?");
+            Err(io::Error::other(text))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What is no regular file and no link, in words.
+pub fn words_of(kind: fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    if kind.is_dir() {
+        "is a directory"
+    } else if kind.is_fifo() {
+        "is a pipe"
+    } else if kind.is_socket() {
+        "is a socket"
+    } else {
+        "is a device"
     }
 }
 
@@ -145,15 +217,13 @@ pub fn facts(path: &Path) -> io::Result<Option<FileFacts>> {
     }
 }
 
-/// Size and last write.
+/// Size, last write, and last change of the inode.
 pub fn facts_of(metadata: &fs::Metadata) -> FileFacts {
     use std::os::unix::fs::MetadataExt;
-    let modified = i32::try_from(metadata.mtime_nsec())
-        .ok()
-        .and_then(|nanosecond| Timestamp::new(metadata.mtime(), nanosecond).ok())
-        // A time that can't be represented is no witness: as far off as can be.
-        .unwrap_or(Timestamp::MAX);
-    FileFacts { size: metadata.len(), modified }
+    let time = |second: i64, nanosecond: i64| Timestamp::new(second, i32::try_from(nanosecond).ok()?).ok();
+    // A time that can't be represented is no witness: as far off as can be.
+    let modified = time(metadata.mtime(), metadata.mtime_nsec()).unwrap_or(Timestamp::MAX);
+    FileFacts { size: metadata.len(), modified, changed: time(metadata.ctime(), metadata.ctime_nsec()) }
 }
 
 /// The text of a small file: at most `head` bytes of its beginning and the rest up to `limit` of its end.
@@ -268,10 +338,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = |path: PathBuf| Root { path, require_mount: None };
         let gone = root(directory.path().join("gone"));
-        assert_eq!(gone.list(1).unwrap_err().kind, ErrorKind::NotFound);
+        assert_eq!(gone.list(1, |_| false).unwrap_err().kind, ErrorKind::NotFound);
         let file = directory.path().join("file");
         fs::write(&file, "x").unwrap();
-        assert_eq!(root(file).list(1).unwrap_err().kind, ErrorKind::Io);
+        assert_eq!(root(file).list(1, |_| false).unwrap_err().kind, ErrorKind::Io);
         let unmounted = Root { require_mount: Some(directory.path().into()), ..root(directory.path().into()) };
         assert_eq!(unmounted.check_mount().unwrap_err().kind, ErrorKind::NotMounted);
         let mounted = Root { require_mount: Some("/proc".into()), ..root("/proc".into()) };

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use walkdir::DirEntry;
 
-use super::directory::{self, Root, each_root, facts, look_error};
+use super::directory::{self, Listed, Root, each_root, facts, look_error, special};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day, resolve_time};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
-use crate::domain::run::{FileFacts, of_dump};
+use crate::domain::run::{FileFacts, of_dump, of_dump_begun};
 use crate::engine::ports::Source;
 use crate::formats::dump_pattern::{DumpName, DumpPattern, NameTime};
 use crate::formats::printable::printable;
@@ -72,7 +72,8 @@ fn look_at(
     root.check_mount()?;
     let depth = patterns.iter().map(DumpPattern::depth).max().unwrap_or(1);
     let mut listing = RootListing::default();
-    let (dumps, others) = classify(root, root.list(depth)?, patterns, &mut listing);
+    let Listed { entries, foreign } = root.list(depth, |name| patterns.iter().any(|pattern| pattern.spells(name)))?;
+    let (dumps, others) = classify(root, entries, patterns, &mut listing);
     let examined = directory::parallel(&dumps, |dump| facts(dump.entry.path()));
     let mut sizes = HashMap::with_capacity(dumps.len());
     for (dump, facts) in dumps.iter().zip(examined) {
@@ -87,11 +88,12 @@ fn look_at(
                 return Err(look_error("examining", dump.entry.path(), &error));
             }
             Err(error) => {
-                listing.unreadable += 1;
+                listing.could_not_examine(&printable(dump.path.as_bytes()), &error.to_string());
                 listing.attempts.push(unreadable(dump, &error, zone, now));
             }
         }
     }
+    Listed::count_foreign(&foreign, &root.path, &mut listing);
     listing.partials = others.unfinished.iter().filter_map(unfinished).collect();
     // It may have been unmounted meanwhile: an empty mount point lists well.
     root.check_mount()?;
@@ -117,19 +119,18 @@ fn classify(
     let mut dumps = Vec::with_capacity(entries.len());
     let mut others = Others::default();
     for entry in entries {
-        if entry.file_type().is_dir() {
-            continue;
-        }
         let relative = entry.path().strip_prefix(&root.path).unwrap_or(entry.path());
         let Some(path) = relative.to_str() else {
+            if entry.file_type().is_dir() {
+                continue;
+            }
             listing.pass_over(printable(relative.as_os_str().as_encoded_bytes()), "its name is not UTF-8");
             continue;
         };
         let path: Box<str> = path.into();
         if !entry.file_type().is_file() {
-            // A link such as `latest.sql.gz` would count a dump twice.
             if patterns.iter().any(|pattern| pattern.read(&path).is_some()) {
-                listing.pass_over(printable(path.as_bytes()), "is a link or a special file; only regular files count");
+                pass_over_special(&entry, &printable(path.as_bytes()), listing);
             }
         } else if sidecar_kind(&path).is_some() {
             others.sidecars.insert(path);
@@ -145,12 +146,16 @@ fn classify(
     (dumps, others)
 }
 
-fn sidecar_kind(path: &str) -> Option<Sidecar> {
-    match path.rsplit_once('.')?.1 {
-        "md5" => Some(Sidecar::Md5),
-        "sha256" => Some(Sidecar::Sha256),
-        _ => None,
+/// A link such as `latest.sql.gz` would count a dump twice; of one that leads nowhere nobody knows what it stands for.
+fn pass_over_special(entry: &DirEntry, path: &str, listing: &mut RootListing) {
+    match special(entry) {
+        Ok(what) => listing.pass_over(path.to_owned(), what.unwrap_or("is a link; only regular files count")),
+        Err(error) => listing.could_not_examine(path, &error.to_string()),
     }
+}
+
+fn sidecar_kind(path: &str) -> Option<Sidecar> {
+    Sidecar::of_ending(path.rsplit_once('.')?.1)
 }
 
 fn attempt(
@@ -162,29 +167,33 @@ fn attempt(
     now: Timestamp,
 ) -> Attempt {
     let beside = |ending: &str| sidecars.contains(format!("{}.{ending}", dump.path).as_str());
-    let sidecar = if beside("sha256") { Some(Sidecar::Sha256) } else { beside("md5").then_some(Sidecar::Md5) };
+    let sidecar = Sidecar::ENDINGS.into_iter().find(|(ending, _)| beside(ending)).map(|(_, kind)| kind);
+    let started = started(dump.name.time, facts, zone, now);
     Attempt {
         item: dump.name.item.clone(),
-        started: started(dump.name.time, facts, zone, now),
-        outcome: of_dump(&dump.path, facts, grew, sidecar, now),
+        started,
+        outcome: of_dump_begun(started, of_dump(&dump.path, facts, grew, sidecar, now)),
         file: printable(dump.path.as_bytes()).into(),
         size: facts.size,
         modified: Some(facts.modified),
+        changed: facts.changed,
         duration: None,
         guest_name: None,
         note: None,
         protected: false,
         sidecar,
+        log: None,
     }
 }
 
 /// A dump that is there and can't be examined: no proof of a backup, and not to be overlooked.
 fn unreadable(dump: &Dump, error: &io::Error, zone: &TimeZone, now: Timestamp) -> Attempt {
-    let nothing = FileFacts { size: 0, modified: Timestamp::MAX };
+    let nothing = FileFacts::new(0, Timestamp::MAX);
     let reason = format!("the file can't be examined: {error}");
     Attempt {
         outcome: Outcome::Failed { reason: reason.into() },
         modified: None,
+        changed: None,
         ..attempt(dump, nothing, false, &HashSet::new(), zone, now)
     }
 }

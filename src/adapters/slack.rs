@@ -33,7 +33,7 @@ impl Slack {
 
     async fn deliver(&self, message: &Message) -> Sent {
         let request = self.client.post(self.url.expose()).json(&payload(message));
-        match web_client::ask(request, &self.url).await {
+        match web_client::ask(request, &[&self.url]).await {
             Ok(reply) => web_client::outcome(&reply),
             Err(failed) => failed,
         }
@@ -48,17 +48,25 @@ fn payload(message: &Message) -> Value {
         (_, Severity::Warning) => "warning",
         (_, Severity::Info) => "#439fe0",
     };
+    let body = cut(&message.body(), LONGEST_TEXT);
     let mut attachment = json!({
         "color": color,
         "fallback": escaped(&cut(&message.headline(), 150)),
-        "text": escaped(&cut(&notice.body, LONGEST_TEXT)),
+        "text": if body.is_empty() { body } else { format!("```\n{}\n```", inert(&body)) },
         "ts": notice.at.as_second(),
     });
-    if let Some(link) = &notice.link {
+    if let Some(link) = message.link() {
         attachment["title"] = "More".into();
-        attachment["title_link"] = (&**link).into();
+        attachment["title_link"] = link.into();
     }
-    json!({ "text": escaped(&cut(&message.headline(), LONGEST_TEXT)), "attachments": [attachment] })
+    let title = cut(&message.title(), LONGEST_TEXT);
+    json!({ "text": format!("{}: `{}`", message.mark(), inert(&title)), "attachments": [attachment] })
+}
+
+/// For within backticks: there nobody is mentioned, nothing is a link, and no character is markup, in Slack as in
+/// Mattermost and Rocket.Chat, which know other markup than Slack. So it must not end there.
+fn inert(text: &str) -> String {
+    escaped(&text.replace('`', "'"))
 }
 
 impl Messenger for Slack {
@@ -80,10 +88,17 @@ mod tests {
 
     #[test]
     fn hostile_text_is_text() {
-        let notice =
-            Notice { title: "<!channel> & <https://evil|x>".into(), body: "é".repeat(9_000).into(), ..notice("a") };
-        let payload = payload(&Message { notice, why: Why::First, reply_to: None });
-        assert_eq!(payload["text"], "WARNING: &lt;!channel&gt; &amp; &lt;https://evil|x&gt;");
-        assert_eq!(payload["attachments"][0]["text"].as_str().unwrap().chars().count(), LONGEST_TEXT);
+        let of = |title: &str, body: &str| {
+            let notice = Notice { title: title.into(), body: body.into(), ..notice("a") };
+            payload(&Message { notice, why: Why::First, reply_to: None, parts: Vec::new() })
+        };
+        let payload = of("<!channel> & <https://evil|x>", &"é".repeat(9_000));
+        assert_eq!(payload["text"], "WARNING: `&lt;!channel&gt; &amp; &lt;https://evil|x&gt;`");
+        assert_eq!(payload["attachments"][0]["text"].as_str().unwrap().chars().count(), LONGEST_TEXT + 8);
+        // No backtick of theirs ends what holds them, so none of it is read as markup.
+        let payload = of("`@channel [x](https://evil) _a_ *b* ~c~", "@here ``` [y](https://evil)\n# z\u{202e}");
+        assert_eq!(payload["text"], "WARNING: `'@channel [x](https://evil) _a_ *b* ~c~`");
+        assert_eq!(payload["attachments"][0]["text"], "```\n@here ''' [y](https://evil)\n# z\\u{202e}\n```");
+        assert_eq!(of("a", "")["attachments"][0]["text"], "");
     }
 }

@@ -1,20 +1,26 @@
 //! E-mail.
+//!
+//! One connection, one login and one transaction per try, whatever comes of it: a wrong password that is tried once per
+//! address locks accounts. Each address is accepted or refused by itself, and what is decided of it is remembered, so that
+//! nobody gets a mail twice because of somebody else.
 
-use std::sync::Arc;
+mod dialogue;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use lettre::address::Envelope;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls as LettreTls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use rustls_pki_types::pem::PemObject as _;
 
+use self::dialogue::{Dialogue, Outcome};
 use crate::domain::html;
-use crate::domain::notice::Message;
 use crate::domain::notice::digest::cut;
+use crate::domain::notice::{Message, Part};
 use crate::domain::secret::Secret;
 use crate::engine::ports::notices::{Messenger, Sent};
 
@@ -44,6 +50,8 @@ pub struct Settings {
     pub port: u16,
     /// How the connection is protected.
     pub tls: Tls,
+    /// Further certificates to trust, in PEM.
+    pub ca_file: Option<PathBuf>,
     /// User and password.
     pub login: Option<(String, Secret)>,
     /// The sender's address.
@@ -56,10 +64,11 @@ pub struct Settings {
 
 /// A mail server with the addresses that it delivers to.
 pub struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    dialogue: Dialogue,
     from: Mailbox,
     to: Vec<Mailbox>,
     hello: String,
+    user: String,
     password: Secret,
 }
 
@@ -68,79 +77,109 @@ impl Smtp {
     pub fn new(settings: Settings) -> Result<Self, String> {
         let mailbox =
             |text: &String| text.parse::<Mailbox>().map_err(|error| format!("{text:?} is no address: {error}"));
-        let tls = || TlsParameters::new(settings.host.clone()).map_err(|error| format!("TLS can't be set up: {error}"));
-        let protection = match settings.tls {
-            Tls::Starttls => LettreTls::Required(tls()?),
-            Tls::Implicit => LettreTls::Wrapper(tls()?),
-            Tls::None => LettreTls::None,
+        let parameters = match settings.tls {
+            Tls::None => None,
+            Tls::Starttls | Tls::Implicit => Some(parameters(&settings)?),
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host)
-            .port(settings.port)
-            .tls(protection)
-            .timeout(Some(PATIENCE))
-            .hello_name(ClientId::Domain(settings.hello.clone()));
-        let password =
-            settings.login.as_ref().map_or_else(|| Secret::from(String::new()), |(_, secret)| secret.clone());
-        if let Some((user, secret)) = settings.login {
-            builder = builder.credentials(Credentials::new(user, secret.expose().to_owned()));
-        }
+        let (user, password) = settings.login.clone().unwrap_or_else(|| (String::new(), Secret::from(String::new())));
+        let credentials = settings.login.map(|(user, secret)| Credentials::new(user, secret.expose().to_owned()));
         let to = settings.to.iter().map(mailbox).collect::<Result<_, _>>()?;
         let from = mailbox(&settings.from)?;
-        Ok(Self { transport: builder.build(), from, to, hello: settings.hello, password })
+        let hello = client_id(&settings.hello);
+        let dialogue = Dialogue {
+            host: settings.host,
+            port: settings.port,
+            implicit: settings.tls == Tls::Implicit,
+            tls: parameters,
+            hello,
+            credentials,
+            patience: PATIENCE,
+        };
+        Ok(Self { dialogue, from, to, hello: settings.hello, user, password })
+    }
+
+    /// Without the password, in whatever form it is sent.
+    fn clean(&self, text: &str) -> String {
+        self.password.taken_out_with(&self.user, text)
     }
 
     async fn deliver(&self, message: &Message) -> Sent {
         let mail = match self.mail(message) {
-            Ok(mail) => mail,
+            Ok(mail) => mail.formatted(),
             Err(error) => return Sent::Drop { why: format!("the mail can't be written: {error}").into() },
         };
-        match self.transport.send(mail).await {
-            Ok(answer) => {
-                let said: Vec<&str> = answer.message().collect();
-                Sent::Ok { remote_id: None, said: format!("{} {}", answer.code(), said.join(" ")).into() }
-            }
-            Err(error) => {
-                let mut text = error.to_string();
-                if let Some(cause) = std::error::Error::source(&error) {
-                    text = format!("{text}: {cause}");
+        let open = self.open(&message.parts);
+        if open.is_empty() {
+            // Who was still to be tried isn't configured any more.
+            return self.judged(message.parts.clone(), &[], "nobody is left to be told");
+        }
+        let sent = self.dialogue.send(&self.from.email, &open, &mail).await;
+        let (answers, said) = match sent {
+            Ok(sent) => sent,
+            Err(failed) => return self.cleaned(failed),
+        };
+        let mut parts = message.parts.clone();
+        let mut later = Vec::new();
+        for (to, outcome) in open.iter().zip(answers) {
+            let to = to.to_string();
+            parts.retain(|part| *part.to != *to);
+            let (taken, said) = match outcome {
+                Outcome::Taken => (true, String::new()),
+                Outcome::Refused(why) => (false, self.clean(&why)),
+                Outcome::Later(why) => {
+                    later.push(format!("{to}: {}", self.clean(&why)));
+                    continue;
                 }
-                let why: Arc<str> = self.password.taken_out_of(&text).into();
-                if error.is_permanent() && self.to.len() > 1 {
-                    return self.one_by_one(message, &why).await;
-                }
-                if error.is_permanent() {
-                    return Sent::Drop { why };
-                }
-                Sent::RetryLater { after: None, why, unsure: error.is_timeout() }
+            };
+            parts.push(Part { to: to.into(), taken, said: said.into() });
+        }
+        self.judged(parts, &later, &said)
+    }
+
+    /// The addresses that are still to be tried. What was refused is tried again while nobody has it.
+    fn open(&self, parts: &[Part]) -> Vec<lettre::Address> {
+        let somebody = parts.iter().any(|part| part.taken);
+        let decided = |to: &str| parts.iter().any(|part| *part.to == *to && (part.taken || somebody));
+        let all = || self.to.iter().map(|it| it.email.clone());
+        all().filter(|it| !decided(it.as_ref())).collect()
+    }
+
+    /// What came of it, when the server has answered for each address.
+    fn judged(&self, parts: Vec<Part>, later: &[String], said: &str) -> Sent {
+        let taken = parts.iter().filter(|part| part.taken).count();
+        let refused: Vec<String> =
+            parts.iter().filter(|part| !part.taken).map(|part| format!("{}: {}", part.to, part.said)).collect();
+        let all = parts.len() + later.len();
+        let missing = [later, &refused].concat().join("; ");
+        match (taken, later.is_empty()) {
+            // Nobody has it: no address is given up then, and a person should look.
+            (0, true) => Sent::Refused { why: format!("taken for none of {all}: {missing}").into() },
+            (0, false) => Sent::RetryLater {
+                after: None,
+                why: format!("taken for none of {all}: {missing}").into(),
+                unsure: false,
+            },
+            (_, false) => Sent::Partly { parts, why: format!("taken for {taken} of {all} so far: {missing}").into() },
+            (_, true) if refused.is_empty() => Sent::Ok { remote_id: None, said: self.clean(said).into(), note: None },
+            (_, true) => {
+                let text: std::sync::Arc<str> = format!("taken for {taken} of {all}; refused: {missing}").into();
+                Sent::Ok { remote_id: None, said: text.clone(), note: Some(text) }
             }
         }
     }
 
-    /// One address that is refused for good must not keep the mail from the others.
-    async fn one_by_one(&self, message: &Message, why: &str) -> Sent {
-        let Ok(mail) = self.mail(message) else { return Sent::Drop { why: why.into() } };
-        let text = mail.formatted();
-        let mut taken = 0;
-        for to in &self.to {
-            let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.email.clone()]);
-            let Ok(envelope) = envelope else { continue };
-            match self.transport.send_raw(&envelope, &text).await {
-                Ok(_) => taken += 1,
-                Err(error) => {
-                    let error = self.password.taken_out_of(&error.to_string());
-                    tracing::warn!(to = %to.email, "a mail was refused: {error}");
-                }
-            }
-        }
-        match taken {
-            0 => Sent::Drop { why: why.into() },
-            _ => Sent::Ok { remote_id: None, said: format!("taken for {taken} of {}", self.to.len()).into() },
+    fn cleaned(&self, sent: Sent) -> Sent {
+        match sent {
+            Sent::RetryLater { after, why, unsure } => Sent::RetryLater { after, why: self.clean(&why).into(), unsure },
+            Sent::Refused { why } => Sent::Refused { why: self.clean(&why).into() },
+            Sent::Unfit { why } => Sent::Unfit { why: self.clean(&why).into() },
+            other => other,
         }
     }
 
     fn mail(&self, message: &Message) -> Result<lettre::Message, lettre::error::Error> {
         let notice = &message.notice;
-        let subject = cut(&on_one_line(&message.headline()), LONGEST_SUBJECT);
+        let subject = cut(&message.headline(), LONGEST_SUBJECT);
         let thread = self.thread(&notice.key);
         let id =
             format!("<{}.{}@{}>", digest(&format!("{}{}", notice.key, notice.at)), message.why.as_str(), self.hello);
@@ -163,35 +202,55 @@ impl Smtp {
     }
 }
 
+fn parameters(settings: &Settings) -> Result<TlsParameters, String> {
+    let mut builder = TlsParameters::builder(settings.host.clone());
+    if let Some(path) = &settings.ca_file {
+        let wrong = |error: &dyn std::fmt::Display| format!("reading {}: {error}", path.display());
+        let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
+        let all = rustls_pki_types::CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+        let all = all.map_err(|error| wrong(&error))?;
+        if all.is_empty() {
+            return Err(wrong(&"there is no certificate in PEM in it"));
+        }
+        for one in all {
+            let one = Certificate::from_der(one.to_vec()).map_err(|error| wrong(&error))?;
+            builder = builder.add_root_certificate(one);
+        }
+    }
+    builder.build().map_err(|error| format!("TLS can't be set up: {error}"))
+}
+
+/// A name, or an address in brackets.
+fn client_id(hello: &str) -> ClientId {
+    match hello.trim_start_matches('[').trim_end_matches(']').parse() {
+        Ok(std::net::IpAddr::V4(address)) => ClientId::Ipv4(address),
+        Ok(std::net::IpAddr::V6(address)) => ClientId::Ipv6(address),
+        Err(_) => ClientId::Domain(hello.to_owned()),
+    }
+}
+
 fn digest(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
 
-fn on_one_line(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
-}
-
 fn text(message: &Message) -> String {
-    let notice = &message.notice;
-    let mut text = format!("{}\n\n{}\n\n{}\n", message.headline(), notice.body, notice.at);
-    if let Some(link) = &notice.link {
+    let mut text = format!("{}\n\n{}\n\n{}\n", message.headline(), message.body(), message.notice.at);
+    if let Some(link) = message.link() {
         text.push_str(&format!("{link}\n"));
     }
     text
 }
 
 fn markup(message: &Message) -> String {
-    let notice = &message.notice;
-    let link = notice.link.as_deref().filter(|link| link.starts_with("https://") || link.starts_with("http://"));
-    let link = link.map_or_else(String::new, |link| {
+    let link = message.link().map_or_else(String::new, |link| {
         let link = html::escaped(link);
         format!("<p><a href=\"{link}\">{link}</a></p>")
     });
     format!(
         "<html><body><p><b>{}</b></p><pre style=\"white-space: pre-wrap\">{}</pre>{link}<p>{}</p></body></html>",
         html::escaped(&message.headline()),
-        html::escaped(&notice.body),
-        notice.at
+        html::escaped(&message.body()),
+        message.notice.at
     )
 }
 
@@ -217,6 +276,15 @@ impl Messenger for Smtp {
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Sent> {
         Box::pin(self.deliver(message))
     }
+
+    fn check(&self) -> BoxFuture<'_, Option<Sent>> {
+        Box::pin(async {
+            Some(match self.dialogue.try_out().await {
+                Ok(said) => Sent::Ok { remote_id: None, said: self.clean(&said).into(), note: None },
+                Err(failed) => self.cleaned(failed),
+            })
+        })
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +299,7 @@ mod tests {
             host: "localhost".into(),
             port: 25,
             tls: Tls::None,
+            ca_file: None,
             login: None,
             from: "firedrill@example.org".into(),
             to: vec!["ops@example.org".into()],
@@ -241,15 +310,38 @@ mod tests {
 
     #[test]
     fn a_hostile_title_adds_no_header() {
-        let hostile =
-            Notice { title: "x\r\nBcc: evil@example.org\r\n\r\nbody".into(), body: "<b>&".into(), ..notice("a") };
-        let mail = smtp().mail(&Message { notice: hostile, why: Why::First, reply_to: None }).unwrap();
+        let hostile = Notice {
+            title: "x\r\nBcc: evil@example.org\r\n\r\nbody".into(),
+            body: "<b>&\u{202e}".into(),
+            ..notice("a")
+        };
+        let mail =
+            smtp().mail(&Message { notice: hostile, why: Why::First, reply_to: None, parts: Vec::new() }).unwrap();
         let text = String::from_utf8(mail.formatted()).unwrap();
         let headers = text.split("\r\n\r\n").next().unwrap();
         assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
         assert!(headers.contains("Auto-Submitted: auto-generated"), "{headers}");
         assert_eq!(headers.matches("Message-ID: <").count(), 1);
-        assert!(text.contains("&lt;b&gt;&amp;"), "{text}");
+        assert!(text.contains("&lt;b&gt;&amp;\\u{202e}"), "{text}");
+    }
+
+    #[test]
+    fn what_is_decided_of_an_address_stays_so() {
+        let three = Smtp { to: ["a@x.org", "b@x.org", "c@x.org"].map(|it| it.parse().unwrap()).to_vec(), ..smtp() };
+        let part = |to: &str, taken| Part { to: to.into(), taken, said: "550 no".into() };
+        let open = |parts: &[Part]| three.open(parts).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(open(&[]), ["a@x.org", "b@x.org", "c@x.org"]);
+        assert_eq!(open(&[part("a@x.org", true), part("b@x.org", false)]), ["c@x.org"]);
+        assert!(open(&["a@x.org", "b@x.org", "c@x.org"].map(|it| part(it, true))).is_empty());
+        // While nobody has it, nobody is given up.
+        assert_eq!(open(&[part("b@x.org", false)]), ["a@x.org", "b@x.org", "c@x.org"]);
+        let refused = three.judged(vec![part("a@x.org", false)], &[], "");
+        assert!(matches!(refused, Sent::Refused { why } if why.contains("none of 1: a@x.org: 550 no")));
+        let later = ["c@x.org: 450 later".to_owned()];
+        let nobody = three.judged(vec![part("a@x.org", false)], &later, "");
+        assert!(matches!(nobody, Sent::RetryLater { why, .. } if why.contains("none of 2")));
+        let some = three.judged(vec![part("a@x.org", true), part("b@x.org", false)], &later, "");
+        assert!(matches!(some, Sent::Partly { why, .. } if why.contains("1 of 3 so far")));
     }
 
     #[test]

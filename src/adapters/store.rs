@@ -7,6 +7,7 @@ mod actions;
 mod alerts;
 mod error;
 mod notices;
+mod occurrences;
 mod proofs;
 mod rows;
 mod shared;

@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, lookup_host};
 
 use crate::domain::notice::{Message, Phase, Severity};
+use crate::domain::printable::shown;
 use crate::engine::ports::notices::{Messenger, Sent};
 
 /// Larger datagrams may be fragmented, and then are often lost.
@@ -53,7 +54,7 @@ impl Syslog {
     async fn deliver(&self, message: &Message) -> Sent {
         let written = tokio::time::timeout(PATIENCE, self.write(message)).await;
         match written {
-            Ok(Ok(())) => Sent::Ok { remote_id: None, said: "written; syslog has no answer".into() },
+            Ok(Ok(())) => Sent::Ok { remote_id: None, said: "written; syslog has no answer".into(), note: None },
             Ok(Err(error)) => {
                 Sent::RetryLater { after: None, why: format!("writing failed: {error}").into(), unsure: false }
             }
@@ -104,18 +105,15 @@ impl Syslog {
                 data.push_str(&format!(" {name}=\"{}\"", parameter(&value)));
             }
         }
-        let text = if notice.body.is_empty() {
-            message.headline()
-        } else {
-            format!("{}: {}", message.headline(), notice.body)
-        };
+        let body = message.body();
+        let text = if body.is_empty() { message.headline() } else { format!("{}: {body}", message.headline()) };
         let head = format!(
             "<{priority}>1 {time} {} firedrill {} {} {data}]",
             self.host,
             std::process::id(),
             notice.topic.as_str()
         );
-        let line = format!("{head} {}", on_one_line(&text));
+        let line = format!("{head} {}", text.replace('\n', " "));
         line[..boundary(&line, most)].to_owned()
     }
 }
@@ -131,12 +129,8 @@ fn boundary(text: &str, most: usize) -> usize {
 
 /// A value of structured data, cut so that the message keeps room.
 fn parameter(text: &str) -> String {
-    let short = &text[..boundary(text, 200)];
-    on_one_line(short).replace('\\', "\\\\").replace('"', "\\\"").replace(']', "\\]")
-}
-
-fn on_one_line(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+    let text = shown(text);
+    text[..boundary(&text, 200)].replace('\\', "\\\\").replace('"', "\\\"").replace(']', "\\]")
 }
 
 impl Messenger for Syslog {
@@ -154,17 +148,17 @@ mod tests {
 
     fn line(notice: Notice, most: usize) -> String {
         let syslog = Syslog::new(Transport::Unix("/dev/log".into()), 16, "bk 1");
-        syslog.line(&Message { notice, why: Why::First, reply_to: None }, most)
+        syslog.line(&Message { notice, why: Why::First, reply_to: None, parts: Vec::new() }, most)
     }
 
     #[test]
     fn it_is_a_line_of_rfc_5424() {
-        let hostile = Notice { key: "k]\"\\\n".into(), title: "a\nb".into(), ..notice("a") };
+        let hostile = Notice { key: "k]\"\\\n".into(), title: "a\nb\u{202e}".into(), ..notice("a") };
         let text = line(hostile, MOST_UDP);
         let pid = std::process::id();
         let expected = format!(
             "<132>1 2026-11-21T08:00:00.000000Z bk1 firedrill {pid} backup [notice@32473 topic=\"backup\" phase=\"problem\" \
-             source=\"cluster\" item=\"qemu/100\" key=\"k\\]\\\"\\\\ \"] WARNING: a b"
+             source=\"cluster\" item=\"qemu/100\" key=\"k\\]\\\"\\\\\\\\n\"] WARNING: a\\nb\\u{{202e}}"
         );
         assert_eq!(text, expected);
     }

@@ -3,21 +3,23 @@
 //! The token is part of every URL: no error here carries one.
 
 pub mod approvals;
+mod markup;
 mod split;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::split::{parts, units};
+use self::markup::Own;
+use self::split::parts;
 use super::web_client;
-use crate::domain::html::escaped_for_chat as escaped;
 use crate::domain::notice::Message;
 use crate::domain::notice::digest::cut;
 use crate::domain::secret::Secret;
@@ -56,6 +58,8 @@ pub struct Telegram {
     settings: Settings,
     /// Groups get another number when they become supergroups.
     moved_to: RwLock<Option<String>>,
+    /// Whether it was said that the topic takes nothing.
+    topic_told: AtomicBool,
 }
 
 /// What every method answers.
@@ -82,14 +86,67 @@ enum Refused {
     Other(Sent),
     /// The markup was not understood.
     Entities,
+    /// The topic is closed or isn't there.
+    Topic(Arc<str>),
     /// The group has another number now.
     Moved(i64),
+}
+
+impl From<Refused> for Sent {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Other(sent) => sent,
+            Refused::Entities => Self::Unfit { why: "Telegram refuses how the text looks".into() },
+            Refused::Topic(why) => Self::Refused { why },
+            Refused::Moved(chat) => Self::Refused { why: format!("the group has a new number: {chat}").into() },
+        }
+    }
+}
+
+/// Refusals of status 400 that are about the chat, not about the message.
+const ABOUT_THE_CHAT: &[&str] = &[
+    "chat not found",
+    "chat_write_forbidden",
+    "chat_restricted",
+    "chat_admin_required",
+    "channel_private",
+    "deactivated",
+    "have no rights",
+    "not enough rights",
+    "need administrator rights",
+    "peer_id_invalid",
+    "user not found",
+    "was blocked",
+    "was kicked",
+];
+
+/// Refusals of status 400 that are about the topic.
+const ABOUT_THE_TOPIC: &[&str] = &["topic_closed", "topic_deleted", "topic_id_invalid", "message thread not found"];
+
+/// What a refusal in Telegram's own words means.
+fn refused(status: StatusCode, description: &str, after: Option<Duration>) -> Refused {
+    let said = description.to_lowercase();
+    let why: Arc<str> = format!("{}: {}", status.as_u16(), web_client::shown(description)).into();
+    let one_of = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    match status.as_u16() {
+        400 if said.contains("can't parse entities") => Refused::Entities,
+        400 if one_of(ABOUT_THE_TOPIC) => Refused::Topic(why),
+        400 if one_of(ABOUT_THE_CHAT) => Refused::Other(Sent::Refused { why }),
+        // Another process polls with the same token.
+        409 => Refused::Other(Sent::RetryLater { after, why, unsure: false }),
+        _ => Refused::Other(web_client::judged(status, after, why)),
+    }
 }
 
 impl Telegram {
     /// Checks nothing yet.
     pub fn new(settings: Settings) -> Result<Self, String> {
-        Ok(Self { client: web_client::client()?, settings, moved_to: RwLock::new(None) })
+        Ok(Self {
+            client: web_client::client()?,
+            settings,
+            moved_to: RwLock::new(None),
+            topic_told: AtomicBool::new(false),
+        })
     }
 
     fn method(&self, name: &str) -> RequestBuilder {
@@ -98,16 +155,12 @@ impl Telegram {
     }
 
     async fn call(&self, request: RequestBuilder) -> Result<Value, Refused> {
-        let reply = web_client::ask(request, &self.settings.token).await.map_err(Refused::Other)?;
+        let reply = web_client::ask(request, &[&self.settings.token]).await.map_err(Refused::Other)?;
         let answer: Option<Answer> = serde_json::from_str(&reply.body).ok();
         let Some(answer) = answer else {
-            // A proxy in between, or no Bot API at all: what a success says can't be known.
+            // A proxy in between, or no Bot API at all.
             return Err(Refused::Other(match web_client::outcome(&reply) {
-                Sent::Ok { said, .. } => Sent::RetryLater {
-                    after: None,
-                    why: format!("not an answer of Telegram: {said}").into(),
-                    unsure: true,
-                },
+                Sent::Ok { said, .. } => Sent::Refused { why: format!("not an answer of Telegram: {said}").into() },
                 other => other,
             }));
         };
@@ -117,13 +170,8 @@ impl Telegram {
         if let Some(chat) = answer.parameters.migrate_to_chat_id {
             return Err(Refused::Moved(chat));
         }
-        if reply.status.as_u16() == 400 && answer.description.contains("can't parse entities") {
-            return Err(Refused::Entities);
-        }
-        let why: Arc<str> = format!("{}: {}", reply.status.as_u16(), web_client::shown(&answer.description)).into();
         let after = answer.parameters.retry_after.map(Duration::from_secs).or(reply.retry_after);
-        let again = reply.status.is_server_error() || [409, 429].contains(&reply.status.as_u16());
-        Err(Refused::Other(if again { Sent::RetryLater { after, why, unsure: false } } else { Sent::Drop { why } }))
+        Err(refused(reply.status, &answer.description, after))
     }
 
     fn chat(&self) -> Value {
@@ -139,20 +187,21 @@ impl Telegram {
         }
     }
 
-    /// Sends one part; as plain text when the markup is refused, and to the new number when the group has moved.
-    async fn send_part(&self, text: &str, first_line_bold: bool, extra: &Value) -> Result<Value, Sent> {
-        let mut plain = false;
-        let mut moved = false;
+    /// Sends one part; without HTML when that is refused, to the new number when the group has moved, and to the chat
+    /// itself when the topic takes nothing.
+    async fn send_part(&self, text: &str, own: Own<'_>, extra: &Value) -> Result<Value, Sent> {
+        let (mut plain, mut moved, mut thread) = (false, false, self.settings.thread);
         loop {
-            let mut body = json!({
-                "chat_id": self.chat(),
-                "text": if plain { text.to_owned() } else { markup(text, first_line_bold) },
-                "link_preview_options": { "is_disabled": true },
-            });
-            if !plain {
+            let mut body = json!({ "chat_id": self.chat(), "link_preview_options": { "is_disabled": true } });
+            if plain {
+                let (text, entities) = markup::plain(text, own);
+                body["text"] = text.into();
+                body["entities"] = entities;
+            } else {
+                body["text"] = markup::html(text, own).into();
                 body["parse_mode"] = "HTML".into();
             }
-            if let Some(thread) = self.settings.thread {
+            if let Some(thread) = thread {
                 body["message_thread_id"] = thread.into();
             }
             if let (Some(body), Some(extra)) = (body.as_object_mut(), extra.as_object()) {
@@ -161,41 +210,48 @@ impl Telegram {
             match self.call(self.method("sendMessage").json(&body)).await {
                 Ok(result) => return Ok(result),
                 Err(Refused::Entities) if !plain => plain = true,
+                Err(Refused::Topic(why)) if thread.is_some() => self.without_topic(&mut thread, &why),
                 Err(Refused::Moved(chat)) if !moved => {
                     self.moved(chat);
                     moved = true;
                 }
-                Err(Refused::Other(sent)) => return Err(sent),
-                Err(Refused::Entities | Refused::Moved(_)) => {
-                    return Err(Sent::Drop { why: "Telegram refuses the text or the chat".into() });
-                }
+                Err(refused) => return Err(refused.into()),
             }
         }
     }
 
+    /// Better in the wrong place than nowhere.
+    fn without_topic(&self, thread: &mut Option<i64>, why: &str) {
+        if !self.topic_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(thread_id = *thread, "the topic takes nothing, so it is sent to the chat itself: {why}");
+        }
+        *thread = None;
+    }
+
     async fn deliver(&self, message: &Message) -> Sent {
         let texts = parts(&text(message), LONGEST_TEXT, MOST_PARTS);
+        let mark = message.mark();
         let mut first_id = None;
         for (index, part) in texts.iter().enumerate() {
+            let last = index + 1 == texts.len();
+            let own = Own { mark: Some(&*mark).filter(|_| index == 0), link: message.link().filter(|_| last) };
             let mut extra = json!({});
             if let Some(reply) =
                 message.reply_to.as_deref().and_then(|id| id.parse::<i64>().ok()).filter(|_| index == 0)
             {
                 extra["reply_parameters"] = json!({ "message_id": reply, "allow_sending_without_reply": true });
             }
-            if let Some(proposal) =
-                message.notice.proposal.filter(|_| self.settings.approvals && index + 1 == texts.len())
-            {
+            if let Some(proposal) = message.notice.proposal.filter(|_| self.settings.approvals && last) {
                 extra["reply_markup"] = keyboard(proposal);
             }
-            match self.send_part(part, index == 0, &extra).await {
+            match self.send_part(part, own, &extra).await {
                 Ok(result) => first_id = first_id.or_else(|| result["message_id"].as_i64()),
                 Err(failed) => return failed,
             }
         }
         let id = first_id.map(|id| id.to_string());
         let said = id.as_ref().map_or_else(|| "taken".to_owned(), |id| format!("taken as message {id}"));
-        Sent::Ok { remote_id: id.map(Into::into), said: said.into() }
+        Sent::Ok { remote_id: id.map(Into::into), said: said.into(), note: None }
     }
 
     /// Sends a picture.
@@ -215,10 +271,8 @@ impl Telegram {
             form = form.text("message_thread_id", thread.to_string());
         }
         match self.call(self.method("sendPhoto").multipart(form)).await {
-            Ok(_) => Sent::Ok { remote_id: None, said: "taken".into() },
-            Err(Refused::Other(sent)) => sent,
-            Err(Refused::Entities) => Sent::Drop { why: "Telegram refuses the caption".into() },
-            Err(Refused::Moved(chat)) => Sent::Drop { why: format!("the group has a new number: {chat}").into() },
+            Ok(_) => Sent::Ok { remote_id: None, said: "taken".into(), note: None },
+            Err(refused) => refused.into(),
         }
     }
 }
@@ -232,8 +286,8 @@ fn keyboard(proposal: i64) -> Value {
 }
 
 fn text(message: &Message) -> String {
-    let mut text = message.headline().replace(['\r', '\n'], " ");
-    for part in [&*message.notice.body, message.notice.link.as_deref().unwrap_or_default()] {
+    let mut text = message.headline();
+    for part in [message.body().as_str(), message.link().unwrap_or_default()] {
         if !part.is_empty() {
             text.push('\n');
             text.push_str(part);
@@ -242,18 +296,27 @@ fn text(message: &Message) -> String {
     text
 }
 
-/// HTML of a part that was cut already, so that no entity is cut in two.
-fn markup(text: &str, first_line_bold: bool) -> String {
-    match text.split_once('\n') {
-        Some((first, rest)) if first_line_bold => format!("<b>{}</b>\n{}", escaped(first), escaped(rest)),
-        None if first_line_bold && units(text) > 0 => format!("<b>{}</b>", escaped(text)),
-        _ => escaped(text),
-    }
-}
-
 impl Messenger for Telegram {
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Sent> {
         Box::pin(self.deliver(message))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Option<Sent>> {
+        Box::pin(async {
+            let asked = match self.call(self.method("getMe")).await {
+                Ok(_) => self.call(self.method("getChat").json(&json!({ "chat_id": self.chat() }))).await,
+                failed => failed,
+            };
+            Some(match asked {
+                Ok(_) => Sent::Ok { remote_id: None, said: "the chat is there".into(), note: None },
+                // It is followed when something is sent.
+                Err(Refused::Moved(chat)) => {
+                    self.moved(chat);
+                    Sent::Ok { remote_id: None, said: "the chat has moved".into(), note: None }
+                }
+                Err(refused) => refused.into(),
+            })
+        })
     }
 
     fn pause(&self) -> Duration {

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use self::guests::GuestFiles;
 use self::runs::Memory;
-use super::directory::{Root, each_root};
+use super::directory::{Listed, Root, each_root};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
 use crate::engine::ports::Source;
 
@@ -61,8 +61,9 @@ impl Source for VzdumpDir {
 
 fn look_at(root: &Root, seen: &mut Seen, zone: &TimeZone, now: Timestamp) -> Result<Arc<RootListing>, LookError> {
     root.check_mount()?;
-    let entries = root.list(1)?;
-    let (listing, memory) = runs::examine(root, entries, &seen.memory, zone, now)?;
+    let Listed { entries, foreign } = root.list(1, |_| false)?;
+    let (mut listing, memory) = runs::examine(root, entries, &seen.memory, zone, now)?;
+    Listed::count_foreign(&foreign, &root.path, &mut listing);
     // It may have been unmounted meanwhile: an empty mount point lists well.
     root.check_mount()?;
     seen.memory = memory;

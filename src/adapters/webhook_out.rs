@@ -22,6 +22,9 @@ use crate::engine::ports::notices::{Messenger, Sent};
 /// A message of Teams has 28 KiB; the text stands in it twice.
 const LONGEST_TEXT: usize = 3_000;
 
+/// So many lines of a text are lines of the card; a digest has no more.
+const MOST_LINES: usize = 50;
+
 /// A webhook.
 pub struct Webhook {
     client: Client,
@@ -45,7 +48,8 @@ impl Webhook {
                 .header("x-firedrill-timestamp", time)
                 .header("x-firedrill-signature", signature(secret, time, &body));
         }
-        match web_client::ask(request.body(body), &self.url).await {
+        let secrets: Vec<&Secret> = std::iter::once(&self.url).chain(&self.secret).collect();
+        match web_client::ask(request.body(body), &secrets).await {
             Ok(reply) => web_client::outcome(&reply),
             Err(failed) => failed,
         }
@@ -65,7 +69,7 @@ fn signature(secret: &Secret, time: i64, body: &str) -> String {
 
 fn payload(message: &Message) -> Value {
     let notice = &message.notice;
-    let (headline, text) = (message.headline(), cut(&notice.body, LONGEST_TEXT));
+    let (headline, text) = (message.headline(), cut(&message.body(), LONGEST_TEXT));
     let color = match (notice.phase, notice.severity) {
         (Phase::Recovered, _) => "good",
         (_, Severity::Critical) => "attention",
@@ -76,13 +80,16 @@ fn payload(message: &Message) -> Value {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
-        "body": [
-            { "type": "TextBlock", "text": headline, "weight": "bolder", "color": color, "wrap": true },
-            { "type": "TextBlock", "text": text, "wrap": true },
-        ],
+        "body": [plain(&headline, json!({ "weight": "bolder", "color": color }))],
     });
-    if let Some(link) = &notice.link {
-        card["actions"] = json!([{ "type": "Action.OpenUrl", "title": "More", "url": &**link }]);
+    if let Some(body) = card["body"].as_array_mut() {
+        // Some clients show no end of line within one run.
+        let (lines, rest) = split(&text);
+        body.extend(lines.into_iter().map(|line| plain(line, json!({}))));
+        body.extend((!rest.is_empty()).then(|| plain(rest, json!({}))));
+    }
+    if let Some(link) = message.link() {
+        card["actions"] = json!([{ "type": "Action.OpenUrl", "title": "More", "url": link }]);
     }
     json!({
         "version": "1",
@@ -98,10 +105,31 @@ fn payload(message: &Message) -> Value {
         "environment": notice.environment.as_deref(),
         "key": &*notice.key,
         "at": notice.at.to_string(),
-        "link": notice.link.as_deref(),
+        "link": message.link(),
         "proposal": notice.proposal,
         "attachments": [{ "contentType": "application/vnd.microsoft.card.adaptive", "content": card }],
     })
+}
+
+/// A text of a card. Unlike a `TextBlock` a `TextRun` knows no markup: no link, no list, nobody mentioned.
+fn plain(text: &str, look: Value) -> Value {
+    let mut run = json!({ "type": "TextRun", "text": text });
+    if let (Some(run), Value::Object(look)) = (run.as_object_mut(), look) {
+        run.extend(look);
+    }
+    json!({ "type": "RichTextBlock", "inlines": [run] })
+}
+
+/// The first lines that aren't empty, and what is left of the text.
+fn split(text: &str) -> (Vec<&str>, &str) {
+    let mut rest = text;
+    let mut lines = Vec::new();
+    while lines.len() < MOST_LINES && !rest.is_empty() {
+        let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+        lines.extend((!line.is_empty()).then_some(line));
+        rest = after;
+    }
+    (lines, rest)
 }
 
 impl Messenger for Webhook {
@@ -113,6 +141,36 @@ impl Messenger for Webhook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::notice::Notice;
+    use crate::domain::notice::dedup::Why;
+    use crate::domain::notice::tests::notice;
+
+    #[test]
+    fn hostile_text_is_text_in_a_card() {
+        let notice = Notice {
+            title: "<at>all</at> [x](https://evil)".into(),
+            body: "_a_ **b**\n\n- c\u{202e}".into(),
+            link: Some("javascript:alert(1)".into()),
+            ..notice("a")
+        };
+        let payload = payload(&Message { notice, why: Why::First, reply_to: None, parts: Vec::new() });
+        let card = &payload["attachments"][0]["content"];
+        let blocks = card["body"].as_array().unwrap();
+        // What a TextRun holds is never read as markup.
+        assert!(blocks.iter().all(|it| it["type"] == "RichTextBlock" && it["inlines"][0]["type"] == "TextRun"));
+        let texts: Vec<&str> = blocks.iter().map(|it| it["inlines"][0]["text"].as_str().unwrap()).collect();
+        assert_eq!(texts, ["WARNING: <at>all</at> [x](https://evil)", "_a_ **b**", "- c\\u{202e}"]);
+        assert_eq!(blocks[0]["inlines"][0]["color"], "warning");
+        assert!(card.get("actions").is_none() && payload["link"].is_null());
+    }
+
+    #[test]
+    fn a_long_text_is_whole() {
+        let text = "a\n".repeat(60);
+        let (lines, rest) = split(&text);
+        assert_eq!((lines.len(), rest.lines().count()), (50, 10));
+        assert_eq!(split(""), (vec![], ""));
+    }
 
     #[test]
     fn the_signature_is_one_that_others_compute_too() {

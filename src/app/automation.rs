@@ -14,7 +14,7 @@ use crate::domain::automation::action::Kind;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
 use crate::engine::effects::{Rescan, Reverify, Tell};
-use crate::engine::intake::{self, Intake, Writer};
+use crate::engine::intake::{self, Intake, Outlet, Writer};
 use crate::engine::ports::Clock;
 use crate::engine::ports::ledger::Effect;
 use crate::engine::reactor::{Outside, Settings};
@@ -45,7 +45,12 @@ pub(super) fn build(config: &Config, store: &Shared, clock: &Arc<dyn Clock>) -> 
     }
     let settings = Settings { rules: it.rules()?, retention: config.store.retention };
     let wake = Arc::new(Notify::new());
-    let (intake, writer) = intake::new(Arc::new(store.clone()), clock.clone(), wake.clone());
+    let (intake, writer) = intake::new(Outlet {
+        ledger: Arc::new(store.clone()),
+        clock: clock.clone(),
+        wake: wake.clone(),
+        reopen_after: settings.rules.reopen_after,
+    });
     let alertmanager = match it.alertmanagers.is_empty() {
         true => None,
         false => Some(Alertmanager::new(it.alertmanagers.clone(), it.alertmanager_token()?)?),

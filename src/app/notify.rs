@@ -26,6 +26,9 @@ use crate::engine::ports::notices::{Messenger, Plan};
 /// A message that takes longer has failed: some parts of 30 seconds each.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The first pause after a refusal that only a person can end.
+const SLOW_RETRY: Duration = Duration::from_secs(60);
+
 /// Sent notices are kept so long.
 const KEEP: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
@@ -60,13 +63,14 @@ fn built(it: &Receiver) -> anyhow::Result<Built> {
                 made as Arc<dyn Messenger>
             })
         }
-        Outlet::Smtp { host, port, tls, login, from, to } => {
+        Outlet::Smtp { host, port, tls, ca_file, hello, login, from, to } => {
             let tls = match tls {
                 Encryption::Starttls => Tls::Starttls,
                 Encryption::Tls => Tls::Implicit,
                 Encryption::None => Tls::None,
             };
-            Smtp::new(smtp::Settings { host, port, tls, login, from, to, hello: this_host() })
+            let hello = hello.unwrap_or_else(this_host);
+            Smtp::new(smtp::Settings { host, port, tls, ca_file, login, from, to, hello })
                 .map(|made| Arc::new(made) as Arc<dyn Messenger>)
         }
         Outlet::Slack { url } => Slack::new(url).map(|made| Arc::new(made) as Arc<dyn Messenger>),
@@ -113,6 +117,7 @@ pub(super) fn notifying(config: &Config, store: &Shared, clock: &Arc<dyn Clock>)
         above: it.digest_above,
         give_up_after: it.give_up_after,
         message_timeout: MESSAGE_TIMEOUT,
+        slow_retry: SLOW_RETRY,
         keep: KEEP.max(2 * it.give_up_after),
         backups: it.backups,
     };

@@ -10,11 +10,13 @@ use anyhow::{Context as _, ensure};
 
 use super::{looking, say};
 use crate::adapters::clock::SystemClock;
+use crate::adapters::store::Shared;
 use crate::app;
 use crate::config::Config;
 use crate::domain::automation::action::Kind;
-use crate::domain::automation::alert::{Alert, KeptAlert, Status};
+use crate::domain::automation::alert::{Alert, KeptAlert};
 use crate::domain::automation::decide::{Asked, Past, Plan, Recent, Standing, Step, Wish, proceed, wishes};
+use crate::domain::automation::occurrence::{Heard, Occurrence, TELLINGS, order, step};
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::rule::Rules;
 use crate::domain::inventory::Inventory;
@@ -41,10 +43,12 @@ pub(super) fn run(config: &Config, payload: &Path) -> anyhow::Result<ExitCode> {
         for problem in &malformed {
             let _ = writeln!(text, "left out: {problem}");
         }
-        let alerts: Vec<KeptAlert> = notification.alerts.iter().map(|it| kept(it, &notification.receiver)).collect();
-        let wished: Vec<Vec<Wish<'_>>> = alerts.iter().map(|alert| wishes(alert, &rules, &inventory)).collect();
+        let mut told = notification.alerts;
+        told.sort_by_key(|alert| order(alert.event()));
+        let alerts = hear(config, &rules, &told, &notification.receiver).await;
+        let wished: Vec<Vec<Wish<'_>>> = alerts.iter().map(|it| it.wishes(&rules, &inventory)).collect();
         let asked: Vec<Asked> =
-            alerts.iter().zip(&wished).flat_map(|(alert, of)| of.iter().map(|wish| wish.asks(alert))).collect();
+            alerts.iter().zip(&wished).flat_map(|(it, of)| of.iter().map(|wish| wish.asks(&it.alert))).collect();
         let history = match history(config, &rules, &asked).await {
             Ok(history) => Some(history),
             Err(error) => {
@@ -73,15 +77,11 @@ struct History {
     began_by: HashMap<Arc<str>, u32>,
 }
 
-/// Asks the store, if there is one: none is made for this. Whoever else needs it doesn't wait for the rest.
+/// Asks the store. Whoever else needs it doesn't wait for the rest.
 async fn history(config: &Config, rules: &Rules, asked: &[Asked]) -> anyhow::Result<History> {
-    let url = config.store.url()?;
-    if let Some(path) = url.strip_prefix("sqlite://") {
-        ensure!(Path::new(path).exists(), "there is no store yet");
-    }
     let now = SystemClock.now();
     let since = |per| now.checked_sub(per).unwrap_or(jiff::Timestamp::MIN);
-    let store = app::store(config)?;
+    let store = store(config)?;
     let mut past = Vec::with_capacity(asked.len());
     for some in asked.chunks(AT_ONCE) {
         past.extend(store.turn().await?.past(some).await?);
@@ -96,12 +96,74 @@ async fn history(config: &Config, rules: &Rules, asked: &[Asked]) -> anyhow::Res
     Ok(History { past, paused: turn.is_paused().await?, began, began_by })
 }
 
-fn kept(alert: &Alert, receiver: &Arc<str>) -> KeptAlert {
+/// An alert as it would be kept, and what it would mean.
+struct Meant {
+    alert: KeptAlert,
+    heard: Heard,
+    late: u32,
+}
+
+impl Meant {
+    fn wishes<'a>(&self, rules: &'a Rules, inventory: &Inventory) -> Vec<Wish<'a>> {
+        // What is passed over is decided on by nobody.
+        if matches!(self.heard, Heard::Late | Heard::Outdated) {
+            Vec::new()
+        } else {
+            wishes(&self.alert, rules, inventory)
+        }
+    }
+
+    /// What is told of the alert, in words.
+    fn words(&self) -> String {
+        let since = self.alert.starts_at;
+        match self.heard {
+            Heard::Began => "begins".to_owned(),
+            Heard::Ended => format!("ends what began at {since}"),
+            Heard::Late => format!("is over; told to fire after that for time {} of {TELLINGS}", self.late),
+            Heard::Missed => "is over, and nothing was heard of its beginning".to_owned(),
+            Heard::Moved => format!("is what began at {since}, with another start"),
+            Heard::Outdated => "is an end that was told before".to_owned(),
+            Heard::Reopened => "was told to be over and fires on: begins again".to_owned(),
+            Heard::Repeated => format!("fires since {since}, as is known"),
+            Heard::StillOver => "is over, as is known".to_owned(),
+        }
+    }
+}
+
+/// What each alert means, after what the store knows and after those before it.
+async fn hear(config: &Config, rules: &Rules, told: &[Alert], receiver: &Arc<str>) -> Vec<Meant> {
+    let fingerprints: Vec<Arc<str>> = told.iter().map(|alert| alert.fingerprint.clone()).collect();
+    let standing = async { Ok::<_, anyhow::Error>(store(config)?.turn().await?.standing(&fingerprints).await?) };
+    // That nothing is known is said with the history.
+    let mut standing = standing.await.unwrap_or_default();
     let now = SystemClock.now();
+    let mut meant = Vec::with_capacity(told.len());
+    for alert in told {
+        let before = standing.get(&*alert.fingerprint);
+        let (after, heard) = step(before, alert.event(), receiver, rules.reopen_after, now);
+        meant.push(Meant { alert: kept(alert, receiver, &after, now), heard, late: after.late() });
+        standing.insert(alert.fingerprint.to_string(), after);
+    }
+    meant
+}
+
+/// The store, if there is one: none is made for this.
+fn store(config: &Config) -> anyhow::Result<Shared> {
+    let url = config.store.url()?;
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        ensure!(Path::new(path).exists(), "there is no store yet");
+    }
+    app::store(config)
+}
+
+fn kept(alert: &Alert, receiver: &Arc<str>, after: &Occurrence, now: jiff::Timestamp) -> KeptAlert {
     KeptAlert {
         id: 0,
         fingerprint: alert.fingerprint.clone(),
-        starts_at: alert.starts_at,
+        occurrence: after.number,
+        starts_at: after.starts_at,
+        reopened: after.reopened,
+        last_start: alert.starts_at,
         receiver: receiver.clone(),
         labels: alert.labels.clone(),
         annotations: alert.annotations.clone(),
@@ -109,7 +171,8 @@ fn kept(alert: &Alert, receiver: &Arc<str>) -> KeptAlert {
         first_received: now,
         last_received: now,
         times: 1,
-        resolved_at: (alert.status == Status::Resolved).then_some(now),
+        late: 0,
+        resolved_at: (!after.is_open()).then_some(now),
     }
 }
 
@@ -123,10 +186,13 @@ struct Explained<'a> {
 }
 
 impl Explained<'_> {
-    fn alert(&mut self, alert: &KeptAlert, wished: Vec<Wish<'_>>, asked: &mut impl Iterator<Item = (usize, Asked)>) {
+    fn alert(&mut self, meant: &Meant, wished: Vec<Wish<'_>>, asked: &mut impl Iterator<Item = (usize, Asked)>) {
+        let alert = &meant.alert;
         let name = shown(alert.label("alertname"));
-        let _ = writeln!(self.text, "{name} ({}, {})", alert.fingerprint, alert.status().as_str());
-        if wished.is_empty() {
+        let _ = writeln!(self.text, "{name} ({}): {}", alert.fingerprint, meant.words());
+        if matches!(meant.heard, Heard::Late | Heard::Outdated) {
+            self.text.push_str("  nothing follows\n");
+        } else if wished.is_empty() {
             self.text.push_str("  no rule is about it\n");
         }
         for (wish, (at, asked)) in wished.into_iter().zip(asked) {

@@ -14,7 +14,7 @@ use crate::domain::notice::dedup::Why;
 use crate::domain::notice::{Message, Notice, Phase, Severity, Topic};
 use crate::engine::ports::Clock as _;
 use crate::engine::ports::notices::{Line, NoticeStores as _, Sent};
-use crate::formats::printable::printable;
+use crate::formats::printable::{printable, shown};
 
 #[derive(Debug, Args)]
 pub(super) struct Notify {
@@ -68,9 +68,15 @@ async fn test(name: &str, photo: Option<PathBuf>, config: &ConfigFile) -> anyhow
         (None, _) => receiver.messenger.send(&message()).await,
     };
     match sent {
-        Sent::Ok { said, .. } => say(&format!("{name}: {}\n", printable(said.as_bytes())))?,
-        Sent::RetryLater { why, .. } => bail!("{name} did not take it, and may later: {why}"),
-        Sent::Drop { why } => bail!("{name} did not take it, and won't: {why}"),
+        Sent::Ok { said, .. } => say(&format!("{name}: {}\n", shown(&said)))?,
+        Sent::RetryLater { why, .. } => {
+            bail!("{name} did not take it, and may later: {}", shown(&why))
+        }
+        Sent::Partly { why, .. } => bail!("not everybody has it: {}", shown(&why)),
+        Sent::Refused { why } => {
+            bail!("{name} did not take it, and won't before somebody mends it: {}", shown(&why))
+        }
+        Sent::Unfit { why } | Sent::Drop { why } => bail!("{name} did not take it, and won't: {}", shown(&why)),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -91,7 +97,7 @@ fn message() -> Message {
         proposal: None,
         receivers: Vec::new(),
     };
-    Message { notice, why: Why::Event, reply_to: None }
+    Message { notice, why: Why::Event, reply_to: None, parts: Vec::new() }
 }
 
 async fn list(limit: u32, config: &ConfigFile) -> anyhow::Result<ExitCode> {
@@ -109,7 +115,7 @@ async fn list(limit: u32, config: &ConfigFile) -> anyhow::Result<ExitCode> {
 fn line(it: &Line) -> String {
     let title = printable(it.title.as_bytes());
     let error: Option<Arc<str>> = it.last_error.clone();
-    let error = error.map_or_else(String::new, |error| format!("  ({})", printable(error.as_bytes())));
+    let error = error.map_or_else(String::new, |error| format!("  ({})", shown(&error)));
     let tries = if it.tries == 1 { "1 try".to_owned() } else { format!("{} tries", it.tries) };
     format!(
         "{}  {}  {} [{}], {tries}: {title}{error}\n",

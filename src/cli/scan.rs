@@ -40,11 +40,17 @@ pub(super) struct Scan {
     /// Expected pause between two backups [default: 1d]
     #[arg(long, value_name = "DURATION", requires = "paths", value_parser = humantime::parse_duration)]
     interval: Option<Duration>,
+    /// Whoever doesn't answer for so long can't be looked at [default: 2m, or scan_timeout of the configured source]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
 }
 
 impl Scan {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let config = if self.paths.is_empty() { self.config.load()? } else { self.ad_hoc()? };
+        let mut config = if self.paths.is_empty() { self.config.load()? } else { self.ad_hoc()? };
+        if let Some(timeout) = self.timeout {
+            config.set_scan_timeout(timeout);
+        }
         let sources = app::sources(&config)?;
         ensure!(!sources.is_empty(), "nothing to look at: name a directory, or configure a source (see --help)");
         let inventory = looking::at_all(sources, &config.policy());
@@ -61,12 +67,16 @@ impl Scan {
             None => jiff::tz::TimeZone::system(),
         };
         let guests_dir = self.guests_dir.as_deref().map(std::path::absolute).transpose()?;
+        let limit = self.timeout.unwrap_or(vzdump::SCAN_TIMEOUT);
         let roots = |of: fn(&Path) -> Vec<PathBuf>| -> anyhow::Result<Vec<root::Root>> {
             let mut all: Vec<PathBuf> = Vec::new();
             for path in &self.paths {
                 let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
                 // The same directory by another name would count each copy twice.
-                all.extend(of(&path).into_iter().map(|path| path.canonicalize().unwrap_or(path)));
+                let real = move |path: &Path| -> Vec<PathBuf> {
+                    of(path).into_iter().map(|path| path.canonicalize().unwrap_or(path)).collect()
+                };
+                all.extend(looking::within(limit, &path, real)?);
             }
             let mut seen = std::collections::BTreeSet::new();
             all.retain(|path| seen.insert(path.clone()));
@@ -114,7 +124,8 @@ fn exit_code(inventory: &Inventory, ad_hoc: bool, now: jiff::Timestamp) -> u8 {
         view.items.iter().filter_map(state).collect()
     };
     let all: Vec<Vec<State>> = inventory.sources.iter().map(|view| states(view)).collect();
-    let blind = inventory.sources.iter().any(|view| !view.health.up());
+    let unread = |view: &SourceView| view.listings.iter().flatten().any(|listing| listing.unreadable > 0);
+    let blind = inventory.sources.iter().any(|view| !view.health.up() || unread(view));
     if blind || all.iter().flatten().any(|state| *state == State::Unknown) {
         return 2;
     }

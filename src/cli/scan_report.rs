@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::domain::age;
 use crate::domain::attempt::{Partial, Sidecar};
 use crate::domain::inventory::{Inventory, SourceView};
-use crate::domain::item::{Item, Standing};
+use crate::domain::item::{Item, Newest, Standing};
 use crate::domain::look::Medium;
 use crate::domain::verdict::{State, elapsed, explain, judge, unprotected};
 
@@ -93,9 +93,12 @@ fn after_table(text: &mut String, view: &SourceView, now: Timestamp) {
             let (source, path, file) = (&view.spec.name, &root.path, &partial.file);
             let _ = writeln!(text, "{source}: temporary file {path}/{file}: {size}, last written {idle} ago");
         }
-        if listing.unreadable > 0 {
-            let (source, path, count) = (&view.spec.name, &root.path, listing.unreadable);
-            let _ = writeln!(text, "{source}: {count} file(s) in {path} could not be examined");
+        for name in &listing.unread_names {
+            let _ = writeln!(text, "{}: could not look: {}/{name}", view.spec.name, root.path);
+        }
+        let more = (listing.unreadable as usize).checked_sub(listing.unread_names.len()).filter(|more| *more > 0);
+        if let Some(more) = more {
+            let _ = writeln!(text, "{}: {more} more file(s) in {} could not be examined", view.spec.name, root.path);
         }
         for name in &listing.odd_names {
             let _ = writeln!(text, "{}: passed over in {}: {name}", view.spec.name, root.path);
@@ -130,6 +133,11 @@ struct Directory<'a> {
     free_bytes: Option<u64>,
     temporary_files: Vec<TemporaryFile<'a>>,
     odd_names: &'a [String],
+    /// How many there are of those.
+    odd_count: u32,
+    /// Files that could not be examined, the first few of them.
+    unread_names: &'a [String],
+    unread_count: u32,
 }
 
 #[derive(Serialize)]
@@ -170,6 +178,11 @@ struct ItemReport<'a> {
     protected_copies: u32,
     stored_bytes: u64,
     media: std::collections::BTreeMap<&'a str, u32>,
+    /// Volumes of the guest that the newest backup doesn't hold; null where nothing tells.
+    left_out_volumes: Option<Vec<String>>,
+    /// Warnings and errors in the log of the newest backup that did not fail it; see log_complaint_count.
+    log_complaints: Vec<&'a str>,
+    log_complaint_count: u32,
     notes: Vec<String>,
 }
 
@@ -194,6 +207,9 @@ fn source(view: &SourceView, now: Timestamp) -> SourceReport<'_> {
                 free_bytes: capacity.map(|capacity| capacity.free),
                 temporary_files: listing.iter().flat_map(|it| &it.partials).map(Into::into).collect(),
                 odd_names: listing.as_ref().map_or(&[], |listing| &listing.odd_names),
+                odd_count: listing.as_ref().map_or(0, |listing| listing.oddities),
+                unread_names: listing.as_ref().map_or(&[], |listing| &listing.unread_names),
+                unread_count: listing.as_ref().map_or(0, |listing| listing.unreadable),
             })
             .collect(),
         items: view.items.iter().map(|item| item_report(view, item, now)).collect(),
@@ -226,6 +242,9 @@ fn item_report<'a>(view: &SourceView, item: &'a Item, now: Timestamp) -> ItemRep
         protected_copies: item.protected_copies,
         stored_bytes: item.stored_bytes,
         media: Medium::ALL.into_iter().map(Medium::as_str).zip(item.media).collect(),
+        left_out_volumes: item.left_out.as_ref().map(|all| all.iter().map(ToString::to_string).collect()),
+        log_complaints: newest.map(Newest::complaints).unwrap_or_default(),
+        log_complaint_count: newest.and_then(|newest| newest.log.as_ref()).map_or(0, |log| log.complaint_count),
         notes: item.notes.iter().map(ToString::to_string).collect(),
     }
 }

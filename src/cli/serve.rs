@@ -18,6 +18,10 @@ use crate::config::web::ListenAddress;
 use crate::demo;
 use crate::engine::ports::Clock as _;
 
+/// After so many steps of tasks a thread looks for what came in from outside. The default of 61 is a tenth of a second
+/// when each step writes an answer, and a scrape comes in three times: its connection, its request, its end.
+const LOOKS_OUTSIDE_AFTER: u32 = 5;
+
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -52,7 +56,11 @@ impl Serve {
         };
         let config = self.with_flags(config);
         logging::start(config.log);
-        let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .event_interval(LOOKS_OUTSIDE_AFTER)
+            .build()
+            .context("starting the runtime")?;
         let result = runtime.block_on(serve(&config, estate));
         // A scan may hang on a dead share; nothing waits for it.
         runtime.shutdown_background();

@@ -12,7 +12,7 @@ use clap::Args;
 use super::{ConfigFile, looking, say, say_error, verify_report, verify_run};
 use crate::adapters::clock::SystemClock;
 use crate::app;
-use crate::config::Config;
+use crate::config::{Config, verify, vzdump};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::inventory::Inventory;
 use crate::domain::proof::{ArchiveId, Level, Verification};
@@ -57,6 +57,10 @@ pub(super) struct Verify {
     /// Stop at the first damaged archive
     #[arg(long)]
     fail_fast: bool,
+    /// What doesn't answer for so long could not be checked [default: 2m for a directory (scan_timeout), 5m for a read
+    /// (verify.stall_timeout)]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
 }
 
 /// From which level on an archive is proven.
@@ -87,14 +91,18 @@ impl Verify {
         let all = self.accept_level.and_then(|level| Level::of(level.into()));
         let mut enough = Enough { all, of_sources: BTreeMap::new() };
         let mut unpack_limit = UNPACK_LIMIT;
-        let (work, memory) = if self.paths.is_empty() {
-            let config = self.config.load()?;
+        let (work, memory, stall) = if self.paths.is_empty() {
+            let mut config = self.config.load()?;
+            if let Some(timeout) = self.timeout {
+                config.set_scan_timeout(timeout);
+            }
             let work = self.configured(&config, level)?;
             enough.of_sources = config.accepted_levels();
             unpack_limit = config.verify.unpack_limit;
-            (work, Memory::open(&config))
+            (work, Memory::open(&config), config.verify.stall_timeout)
         } else {
-            (in_paths(&self.paths, level)?, None)
+            let limit = self.timeout.unwrap_or(vzdump::SCAN_TIMEOUT);
+            (in_paths(&self.paths, level, limit)?, None, verify::STALL_TIMEOUT)
         };
         for problem in &work.problems {
             say_error(problem);
@@ -108,6 +116,7 @@ impl Verify {
             workers: self.jobs.into(),
             fail_fast: self.fail_fast,
             lines: !self.json,
+            stall: self.timeout.unwrap_or(stall),
             unpack_limit,
             enough: &enough,
         };
@@ -132,7 +141,12 @@ impl Verify {
         }
         let inventory = looking::at_all(sources, &config.policy());
         let problems = inventory.sources.iter().flat_map(|view| {
-            view.health.problems.iter().map(|problem| format!("{}: could not look: {problem}", view.spec.name))
+            let blind = view.health.problems.iter().map(ToString::to_string);
+            let unread = view.spec.roots.iter().zip(&view.listings).flat_map(|(root, listing)| {
+                let names = listing.iter().flat_map(|listing| &listing.unread_names);
+                names.map(move |name| format!("{}/{name}", root.path))
+            });
+            blind.chain(unread).map(|problem| format!("{}: could not look: {problem}", view.spec.name))
         });
         let jobs = jobs(&inventory, self.item.as_ref(), level);
         let work = Work { problems: problems.collect(), jobs, passed: Passed::default() };

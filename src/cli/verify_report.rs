@@ -31,6 +31,8 @@ pub(super) struct Summary {
     pub(super) short: usize,
     /// Files and directories in the directories that were not taken for backups.
     pub(super) passed_over: usize,
+    /// What has the name of a backup and is no regular file.
+    pub(super) passed_over_special: Vec<String>,
     #[serde(skip)]
     pub(super) passed: Passed,
     /// Not read because an earlier one was damaged.
@@ -155,6 +157,7 @@ impl Summary {
             unproven: count(Verdict::Unproven),
             short: archives.iter().filter(|row| row.verdict == Verdict::Intact && row.level < Some(row.asked)).count(),
             passed_over: passed.files + passed.directories,
+            passed_over_special: passed.named.clone(),
             passed,
             left_out: outcome.left_out,
             problems,
@@ -279,6 +282,9 @@ fn findings(summary: &Summary, text: &mut String) {
         for said in &row.findings {
             let _ = writeln!(text, "  {}: {}", said.severity.as_str(), said.text);
         }
+    }
+    for name in &summary.passed.named {
+        let _ = writeln!(text, "\npassed over: {name}");
     }
     for problem in &summary.problems {
         let _ = writeln!(text, "\ncould not look: {problem}");

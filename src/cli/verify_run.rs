@@ -1,25 +1,28 @@
 //! Reads archives on several threads, with bars on a terminal and a line for each elsewhere.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::IsTerminal as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
 
 use super::verify::{Enough, Memory};
 use super::{say, say_error};
 use crate::adapters::archive_files::ArchiveFiles;
 use crate::adapters::clock::SystemClock;
 use crate::domain::proof::{Conclusion, Verification};
-use crate::engine::examiner::{Allowance, Control, Examined, Job, examine};
+use crate::engine::examiner::{Allowance, Control, Examined, Job, examine, unchecked};
+use crate::engine::ports::Clock as _;
 use crate::engine::throttle::Throttle;
+use crate::engine::watch::{Limits, Watch};
 
 /// No archive takes so long that somebody still waits in front of a terminal.
 const TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Bars are drawn so often.
+/// Bars are drawn, and threads looked after, so often.
 const FRAME: Duration = Duration::from_millis(100);
 
 /// How to read.
@@ -35,6 +38,8 @@ pub(super) struct How<'a> {
     pub(super) unpack_limit: u64,
     /// From which level on an archive is proven.
     pub(super) enough: &'a Enough,
+    /// A reading that stands still for so long is given up, and nothing else is read in its directory.
+    pub(super) stall: Duration,
 }
 
 /// What came of it.
@@ -47,65 +52,146 @@ pub(super) struct Outcome {
     pub(super) store_problem: Option<String>,
 }
 
-/// Reads all of them. Each comes with its size.
+/// Reads all of them. Each comes with its size. A thread that hangs is left behind: the end of the process ends it.
 pub(super) fn run(jobs: Vec<(Job, u64)>, how: How<'_>, memory: Option<&Memory>) -> anyhow::Result<Outcome> {
-    let bars = Bars::new(&jobs);
-    let queue = Arc::new(Mutex::new(VecDeque::from(jobs)));
-    let halt = Arc::new(AtomicBool::new(false));
-    let (send, results) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..how.workers {
-            let (queue, halt, send, bars) = (queue.clone(), halt.clone(), send.clone(), &bars);
-            scope.spawn(move || work(&queue, &halt, (&send, how.unpack_limit), bars));
+    let (ended, results) = mpsc::channel();
+    let mut run = Run {
+        bars: Bars::new(&jobs),
+        queue: jobs.into(),
+        how,
+        memory,
+        ended,
+        running: Vec::new(),
+        dead: BTreeSet::new(),
+        halted: false,
+        outcome: Outcome { verifications: Vec::new(), left_out: 0, store_problem: None },
+    };
+    while run.begin()? {
+        if let Ok((control, examined)) = results.recv_timeout(FRAME) {
+            run.take(&control, examined);
         }
-        drop(send);
-        scope.spawn(|| bars.follow());
-        let mut outcome = Outcome { verifications: Vec::new(), left_out: 0, store_problem: None };
-        for mut verification in results {
-            if let Some(memory) = memory
-                && let Err(error) = memory.keep(&mut verification)
-                && outcome.store_problem.is_none()
-            {
-                let text = format!("what was read can't be compared with earlier readings, nor kept: {error:#}");
-                bars.above(|| say_error(&text));
-                outcome.store_problem = Some(text);
-            }
-            if how.fail_fast && verification.conclusion == Conclusion::Damaged {
-                halt.store(true, Ordering::Relaxed);
-            }
-            if how.lines {
-                let line = super::verify_report::line(&verification, how.enough.of(&verification));
-                bars.above(|| drop(say(&line)));
-            }
-            outcome.verifications.push(verification);
-        }
-        outcome.left_out = queue.lock().unwrap_or_else(PoisonError::into_inner).len();
-        bars.clear();
-        Ok(outcome)
-    })
+        run.give_up_hanging();
+        run.bars.follow(&run.running);
+    }
+    run.outcome.left_out = run.queue.len();
+    run.bars.clear();
+    Ok(run.outcome)
 }
 
-fn work(
-    queue: &Mutex<VecDeque<(Job, u64)>>,
-    halt: &AtomicBool,
-    (results, unpack_limit): (&mpsc::Sender<Verification>, u64),
-    bars: &Bars,
-) {
-    let allowance = Allowance { throttle: Arc::new(Throttle::new(None)), timeout: TIMEOUT, unpack_limit };
-    while !halt.load(Ordering::Relaxed) {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let Some((job, size)) = next else { return };
-        let control = Arc::new(Control::default());
-        bars.begin(&job, size, control.clone());
-        let examined = examine(&job, &ArchiveFiles, &allowance, &control, &SystemClock);
-        bars.end(&control, size);
-        match examined {
-            Examined::Ended(verification) | Examined::Gone(verification) => {
-                // Nobody listens any more when the output failed.
-                let _ = results.send(*verification);
+/// A result, with the control of its reading.
+type Ended = (Arc<Control>, Examined);
+
+/// An archive that is being read.
+struct Reading {
+    job: Job,
+    size: u64,
+    control: Arc<Control>,
+    watch: Watch,
+    begun: Instant,
+    started: Timestamp,
+    bar: Option<ProgressBar>,
+}
+
+struct Run<'a> {
+    queue: VecDeque<(Job, u64)>,
+    how: How<'a>,
+    memory: Option<&'a Memory>,
+    ended: mpsc::Sender<Ended>,
+    running: Vec<Reading>,
+    /// Directories that don't answer.
+    dead: BTreeSet<Arc<str>>,
+    /// Nothing further is begun.
+    halted: bool,
+    bars: Bars,
+    outcome: Outcome,
+}
+
+impl Run<'_> {
+    /// Begins what there is room for. `false` when all is done.
+    fn begin(&mut self) -> anyhow::Result<bool> {
+        while self.running.len() < self.how.workers && !self.halted {
+            let Some((job, size)) = self.queue.pop_front() else { break };
+            let control = Arc::new(Control::default());
+            if self.dead.contains(&job.archive.root) {
+                let reason = "it was not tried: another reading in its directory stood still";
+                let verification = unchecked(&job, &control, SystemClock.now());
+                self.bars.done(size);
+                self.keep(Verification { reason: Some(reason.into()), ..verification });
+                continue;
             }
+            self.start(job, size, control)?;
+        }
+        Ok(!self.running.is_empty())
+    }
+
+    fn start(&mut self, job: Job, size: u64, control: Arc<Control>) -> anyhow::Result<()> {
+        let (work, watched, ended) = (job.clone(), control.clone(), self.ended.clone());
+        let unpack_limit = self.how.unpack_limit;
+        std::thread::Builder::new().name("verify".to_owned()).spawn(move || {
+            let allowance = Allowance { throttle: Arc::new(Throttle::new(None)), timeout: TIMEOUT, unpack_limit };
+            let examined = examine(&work, &ArchiveFiles, &allowance, &watched, &SystemClock);
+            // Nobody listens any more at the end.
+            let _ = ended.send((watched, examined));
+        })?;
+        let (begun, started) = (Instant::now(), SystemClock.now());
+        let bar = self.bars.begin(&job, size);
+        self.running.push(Reading { job, size, control, watch: Watch::new(begun), begun, started, bar });
+        Ok(())
+    }
+
+    /// A thread came to its end. What was given up before is not heard any more.
+    fn take(&mut self, control: &Arc<Control>, examined: Examined) {
+        let Some(reading) = self.remove(control) else { return };
+        self.bars.done(reading.size);
+        match examined {
+            Examined::Ended(verification) | Examined::Gone(verification) => self.keep(*verification),
             Examined::Stopped => {}
         }
+    }
+
+    fn remove(&mut self, control: &Arc<Control>) -> Option<Reading> {
+        let at = self.running.iter().position(|it| Arc::ptr_eq(&it.control, control))?;
+        let reading = self.running.remove(at);
+        reading.bar.iter().for_each(ProgressBar::finish_and_clear);
+        Some(reading)
+    }
+
+    fn give_up_hanging(&mut self) {
+        let limits = Limits { stall: self.how.stall, whole: TIMEOUT };
+        let now = Instant::now();
+        let hang = |reading: &mut Reading| {
+            Some((reading.control.clone(), reading.watch.hangs(&reading.control.calls, limits, now)?))
+        };
+        let hanging: Vec<_> = self.running.iter_mut().filter_map(hang).collect();
+        for (control, beyond) in hanging {
+            let Some(reading) = self.remove(&control) else { continue };
+            control.stop();
+            self.dead.insert(reading.job.archive.root.clone());
+            self.bars.done(reading.size);
+            self.keep(Verification {
+                reason: Some(beyond.reason(limits).into()),
+                took: now.saturating_duration_since(reading.begun),
+                ..unchecked(&reading.job, &control, reading.started)
+            });
+        }
+    }
+
+    /// Compares with the store, tells, and keeps.
+    fn keep(&mut self, mut verification: Verification) {
+        if let Some(memory) = self.memory
+            && let Err(error) = memory.keep(&mut verification)
+            && self.outcome.store_problem.is_none()
+        {
+            let text = format!("what was read can't be compared with earlier readings, nor kept: {error:#}");
+            self.bars.above(|| say_error(&text));
+            self.outcome.store_problem = Some(text);
+        }
+        self.halted |= self.how.fail_fast && verification.conclusion == Conclusion::Damaged;
+        if self.how.lines {
+            let line = super::verify_report::line(&verification, self.how.enough.of(&verification));
+            self.bars.above(|| drop(say(&line)));
+        }
+        self.outcome.verifications.push(verification);
     }
 }
 
@@ -114,10 +200,8 @@ struct Bars {
     all: MultiProgress,
     total: ProgressBar,
     shown: bool,
-    running: Mutex<Vec<(ProgressBar, Arc<Control>)>>,
     /// Bytes of archives that were read.
-    done: AtomicU64,
-    over: AtomicBool,
+    done: u64,
 }
 
 impl Bars {
@@ -127,40 +211,33 @@ impl Bars {
         let all = MultiProgress::with_draw_target(target);
         let total = all.add(bar(jobs.iter().map(|(_, size)| size).sum()));
         total.set_message(format!("{} archive(s)", jobs.len()));
-        Self { all, total, shown, running: Mutex::default(), done: AtomicU64::new(0), over: AtomicBool::new(false) }
+        Self { all, total, shown, done: 0 }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, Vec<(ProgressBar, Arc<Control>)>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, job: &Job, size: u64, control: Arc<Control>) {
-        if self.shown {
+    fn begin(&self, job: &Job, size: u64) -> Option<ProgressBar> {
+        self.shown.then(|| {
             let bar = self.all.insert_before(&self.total, bar(size));
             bar.set_message(job.item.to_string());
-            self.running().push((bar, control));
-        }
+            bar
+        })
     }
 
-    fn end(&self, control: &Arc<Control>, size: u64) {
-        let mut running = self.running();
-        running.iter().filter(|(_, its)| Arc::ptr_eq(its, control)).for_each(|(bar, _)| bar.finish_and_clear());
-        running.retain(|(_, its)| !Arc::ptr_eq(its, control));
-        self.done.fetch_add(size, Ordering::Relaxed);
+    fn done(&mut self, size: u64) {
+        self.done += size;
     }
 
-    /// Moves the bars along until all is over.
-    fn follow(&self) {
-        while self.shown && !self.over.load(Ordering::Relaxed) {
-            let mut read = self.done.load(Ordering::Relaxed);
-            for (bar, control) in &*self.running() {
-                let its = control.read.load(Ordering::Relaxed);
-                bar.set_position(its);
-                read += its;
-            }
-            self.total.set_position(read);
-            std::thread::sleep(FRAME);
+    /// Moves the bars along.
+    fn follow(&self, running: &[Reading]) {
+        if !self.shown {
+            return;
         }
+        let mut read = self.done;
+        for reading in running {
+            let its = reading.control.read.load(Ordering::Relaxed);
+            reading.bar.iter().for_each(|bar| bar.set_position(its));
+            read += its;
+        }
+        self.total.set_position(read);
     }
 
     /// Prints something above the bars.
@@ -169,7 +246,6 @@ impl Bars {
     }
 
     fn clear(&self) {
-        self.over.store(true, Ordering::Relaxed);
         self.total.finish_and_clear();
     }
 }

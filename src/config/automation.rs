@@ -13,9 +13,10 @@ use super::errors::Complaints;
 use super::text;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::Status;
-use crate::domain::automation::rule::{self, Cap, Matcher, Mode, OnResolve, Template};
+use crate::domain::automation::rule::{self, Cap, Mode, OnResolve, Template};
 use crate::domain::proof::Level;
 use crate::domain::window::Window;
+use crate::formats::matchers;
 
 /// Longest time that a hook may take.
 const LONGEST_HOOK: Duration = Duration::from_secs(24 * 60 * 60);
@@ -37,6 +38,9 @@ pub struct Automation {
     /// A proposal that nobody answers ends after this.
     #[serde(deserialize_with = "text::duration")]
     pub proposals_expire: Duration,
+    /// An alert that is told to fire so long after it was told to be over is a new one.
+    #[serde(deserialize_with = "text::duration")]
+    pub reopen_after: Duration,
     /// Actions of one sort at the same time.
     pub concurrency: Concurrency,
     /// Zone of the quiet times of rules.
@@ -91,6 +95,7 @@ impl Default for Automation {
             max_actions: 10,
             per: Duration::from_secs(60 * 60),
             proposals_expire: Duration::from_secs(24 * 60 * 60),
+            reopen_after: Duration::from_secs(10 * 60),
             concurrency: Concurrency::default(),
             time_zone: TimeZone::system(),
             alertmanagers: Vec::new(),
@@ -195,15 +200,16 @@ impl Automation {
             cap: Cap { most: self.max_actions, per: self.per },
             concurrency: self.concurrency.all(),
             proposals_expire: self.proposals_expire,
+            reopen_after: self.reopen_after,
         })
     }
 
     fn rule(&self, it: &Rule) -> anyhow::Result<rule::Rule> {
-        let matchers: Result<Vec<_>, _> = it.matchers.iter().map(|text| Matcher::parse(text)).collect();
+        let lists: Result<Vec<_>, _> = it.matchers.iter().map(|text| matchers::parse(text)).collect();
         let context = || format!("rule {}", it.name);
         Ok(rule::Rule {
             name: it.name.clone(),
-            matchers: matchers.with_context(context)?,
+            matchers: lists.with_context(context)?.concat(),
             receiver: it.receiver.clone(),
             severities: it.severity.clone(),
             status: it.status,
@@ -235,6 +241,9 @@ impl Automation {
             if value < Duration::from_secs(60) {
                 wrong(key, "must be at least 1m");
             }
+        }
+        if self.reopen_after < Duration::from_secs(1) {
+            wrong("reopen_after", "must be at least 1s: a message that comes late isn't a new alert");
         }
         for (kind, most) in Kind::ALL.into_iter().zip(self.concurrency.all()) {
             if !(1..=1_000).contains(&most) {
@@ -323,7 +332,7 @@ impl Rule {
             wrong("name", "must have 1 to 64 printable characters".to_owned());
         }
         for (index, text) in self.matchers.iter().enumerate() {
-            if let Err(error) = Matcher::parse(text) {
+            if let Err(error) = matchers::parse(text) {
                 wrong(&format!("matchers.{index}"), error.to_string());
             }
         }

@@ -138,23 +138,58 @@ fn origin(figment: &Figment) -> String {
     if names.is_empty() { "environment".to_owned() } else { names.join(", ") }
 }
 
+/// Sections with secrets in them.
+const SECRET_SECTIONS: &[&str] = &["store", "notify", "webhook"];
+
+/// Keys whose values are secret wherever they stand. Each key of type `Secret` is one of them.
+pub(super) const SECRET_KEYS: &[&str] = &["token", "password", "secret", "url"];
+
+/// Whether a value at this place may be a secret.
+fn may_hold_a_secret(path: &[String]) -> bool {
+    path.first().is_none_or(|first| SECRET_SECTIONS.contains(&&**first))
+        || path.iter().any(|part| SECRET_KEYS.contains(&&**part))
+}
+
+/// What sort of value was found, without the value.
+fn sort(found: &Actual) -> &'static str {
+    match found {
+        Actual::Bool(_) => "a boolean",
+        Actual::Unsigned(_) | Actual::Signed(_) => "a whole number",
+        Actual::Float(_) => "a number",
+        Actual::Char(_) | Actual::Str(_) => "a string",
+        Actual::Bytes(_) => "bytes",
+        Actual::Seq => "a list",
+        Actual::Map => "a table",
+        _ => "another value",
+    }
+}
+
+/// A token of digits alone is a number to TOML and to the environment.
+fn hint(found: &Actual) -> &'static str {
+    match found {
+        Actual::Bool(_) | Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "; write texts in quotes",
+        _ => "",
+    }
+}
+
 /// Notes an error and takes its value out. `false` when it can't be located.
 fn note(error: &Error, values: &mut Dict, complaints: &mut Complaints) -> bool {
     let key = error.path.join(".");
     let (key, sentence) = match &error.kind {
         Kind::MissingField(name) => (join(&key, name), "is missing".to_owned()),
         Kind::UnknownField(_, known) => (key, format!("is no key; there are: {}", known.join(", "))),
-        // It may be a URL with a password in the wrong place.
-        Kind::InvalidType(Actual::Str(_), expected)
-            if error.path.first().is_some_and(|first| first == "store" || first == "notify") =>
-        {
-            (key, format!("invalid type: found a string, expected {expected}"))
+        // What was found is not quoted: it may be a secret, in its place or in a wrong one.
+        Kind::InvalidType(found, expected) if may_hold_a_secret(&error.path) => {
+            (key, format!("invalid type: found {}, expected {expected}{}", sort(found), hint(found)))
         }
-        // A token of digits alone is a number to TOML, and a secret all the same.
-        Kind::InvalidType(..) | Kind::InvalidValue(..)
-            if error.path.first().is_some_and(|first| first == "webhook") =>
-        {
-            (key, "has another type; write texts in quotes".to_owned())
+        Kind::InvalidValue(_, expected) if may_hold_a_secret(&error.path) => {
+            (key, format!("invalid value, expected {expected}"))
+        }
+        Kind::Unsupported(found) | Kind::UnsupportedKey(found, _) if may_hold_a_secret(&error.path) => {
+            (key, format!("invalid type: found {}", sort(found)))
+        }
+        Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) if may_hold_a_secret(&error.path) => {
+            (key, "is out of range".to_owned())
         }
         kind => (key, kind.to_string()),
     };
@@ -200,3 +235,6 @@ fn remove(value: &mut Value, path: &[&str]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

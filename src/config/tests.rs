@@ -80,6 +80,14 @@ fn every_wrong_key_is_named_with_its_place_in_the_file() {
 }
 
 #[test]
+fn a_late_message_alone_is_no_new_alert() {
+    assert_eq!(load_text("").unwrap().automation.rules().unwrap().reopen_after.as_secs(), 600);
+    let set = load_text("[automation]\nreopen_after = \"4m\"").unwrap();
+    assert_eq!(set.automation.rules().unwrap().reopen_after.as_secs(), 240);
+    assert_eq!(keys("[automation]\nreopen_after = \"0s\""), ["automation.reopen_after"]);
+}
+
+#[test]
 fn errors_of_meaning_are_all_reported() {
     let text = r#"
         [web]

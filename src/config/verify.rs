@@ -47,7 +47,13 @@ pub struct Verify {
     /// An archive of which more is unpacked without any structure of its format could not be checked.
     #[serde(deserialize_with = "text::size")]
     pub unpack_limit: u64,
+    /// A reading that stands still for so long is given up: its share doesn't answer.
+    #[serde(deserialize_with = "text::duration")]
+    pub stall_timeout: Duration,
 }
+
+/// Long enough for a server that is started again.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 impl Default for Verify {
     fn default() -> Self {
@@ -65,6 +71,7 @@ impl Default for Verify {
             reverify_after: Duration::from_secs(30 * 24 * 60 * 60),
             archive_timeout: Duration::from_secs(24 * 60 * 60),
             unpack_limit: UNPACK_LIMIT,
+            stall_timeout: STALL_TIMEOUT,
         }
     }
 }
@@ -117,6 +124,9 @@ impl Verify {
             if value < Duration::from_secs(60) {
                 wrong(key, "must be at least 1m");
             }
+        }
+        if self.stall_timeout < Duration::from_secs(1) {
+            wrong("stall_timeout", "must be at least 1s");
         }
         self.check_accepted(self.accept_level, "verify.accept_level".to_owned(), complaints);
     }

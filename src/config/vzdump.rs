@@ -50,8 +50,11 @@ pub(super) const fn scan_interval() -> Duration {
     Duration::from_secs(120)
 }
 
+/// A scan that takes longer has failed, where nothing else is said.
+pub const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
+
 pub(super) const fn scan_timeout() -> Duration {
-    Duration::from_secs(120)
+    SCAN_TIMEOUT
 }
 
 impl Vzdump {

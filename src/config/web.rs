@@ -63,7 +63,7 @@ pub struct Web {
     pub listen_address: ListenAddress,
     /// TLS and basic auth in the format of the Prometheus exporter toolkit.
     pub config_file: Option<PathBuf>,
-    /// Connections served at the same time; further ones wait.
+    /// Requests answered at the same time; further ones wait.
     pub max_connections: usize,
     /// A client must have sent its request header within this time.
     #[serde(deserialize_with = "text::duration")]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::ids::ItemId;
 use super::local_time::When;
+use super::run::RunLog;
 
 /// How an attempt stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,12 @@ pub enum Outcome {
         /// Last write to its file.
         last_write: Timestamp,
     },
+    /// There under its final name, but written so recently that nobody vouches for its being whole: copied here just now,
+    /// or its log is still to come.
+    Settling {
+        /// When it is judged, if nobody writes to it any more.
+        until: Timestamp,
+    },
     /// No usable backup came of it.
     Failed {
         /// One sentence for a person.
@@ -32,8 +39,8 @@ pub enum Outcome {
     Renamed,
 }
 
-/// A checksum file that lies beside a dump.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A checksum file that lies beside a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sidecar {
     /// `NAME.md5`
     Md5,
@@ -42,6 +49,15 @@ pub enum Sidecar {
 }
 
 impl Sidecar {
+    /// What is appended to the name of a file, the one that counts first in front.
+    pub const ENDINGS: [(&str, Self); 4] =
+        [("sha256", Self::Sha256), ("sha256sum", Self::Sha256), ("md5", Self::Md5), ("md5sum", Self::Md5)];
+
+    /// The kind of a checksum file by the end of its name.
+    pub fn of_ending(ending: &str) -> Option<Self> {
+        Self::ENDINGS.into_iter().find(|(known, _)| *known == ending).map(|(_, kind)| kind)
+    }
+
     /// The name of the checksum.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,6 +82,8 @@ pub struct Attempt {
     pub size: u64,
     /// Last write to it.
     pub modified: Option<Timestamp>,
+    /// Last change of its inode, where it is known.
+    pub changed: Option<Timestamp>,
     /// How long the run took, by its log.
     pub duration: Option<Duration>,
     /// Name of the guest at that time, by its log.
@@ -76,6 +94,8 @@ pub struct Attempt {
     pub protected: bool,
     /// Checksum file beside it.
     pub sidecar: Option<Sidecar>,
+    /// The log of the run.
+    pub log: Option<Arc<RunLog>>,
 }
 
 /// A temporary file or directory of a run.

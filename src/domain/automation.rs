@@ -7,12 +7,14 @@
 //!                     └──► scheduled ◄──────┘
 //!                              └──► running ──► done, failed
 //! ```
-//! One alert of one rule leads to one action, for ever: its
-//! [`identity`](action::Action::identity) holds the fingerprint and start of the alert and what is to be done.
+//! One occurrence of an alert leads to one action of one sort, for ever: its
+//! [`identity`](action::Action::identity) holds the fingerprint, the [`occurrence`] and what is to be done.
 
 pub mod action;
 pub mod alert;
 pub mod decide;
+pub mod matcher;
+pub mod occurrence;
 pub mod record;
 pub mod rule;
 pub mod status;

@@ -126,6 +126,8 @@ kinds! {
         ConfigIncomplete = "config_incomplete",
         /// A name in the archive that would be written outside of the target, or that no file system takes.
         HostileName = "hostile_name",
+        /// Of a mount point that the configuration includes only the empty directory is in the archive.
+        MountPointEmpty = "mount_point_empty",
         /// A disk that the configuration names is not in the archive. The archive is as it was written: whether the disk was
         /// left out on purpose, the operator has to say.
         DiskMissing = "disk_missing",
@@ -161,6 +163,8 @@ kinds! {
         NoEndKnown = "no_end_known",
         /// The file was written again since an earlier reading.
         Rewritten = "rewritten",
+        /// A volume that the configuration leaves out of backups.
+        VolumeLeftOut = "volume_left_out",
         /// More was found than is kept.
         More = "more",
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::ids::{GuestKind, ItemId};
+use super::run::LeftOut;
 
 /// A guest as its configuration describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Guest {
     pub node: Arc<str>,
     /// A template isn't backed up for its own sake.
     pub template: bool,
+    /// Volumes that its backups leave out.
+    pub left_out: Vec<LeftOut>,
     /// `onboot: 1`: started with the node.
     pub onboot: bool,
     /// When a guest with this VMID came into being (`meta: …ctime=`).

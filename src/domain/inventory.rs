@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::attempt::Attempt;
 use super::automation::status::Automation;
+use super::connections::Connections;
 use super::guest::GuestBook;
 use super::ids::{ItemId, SourceName};
 use super::item::{Frame, Item, Standing};
@@ -167,6 +168,8 @@ pub struct Inventory {
     pub automation: Option<Arc<Automation>>,
     /// What the notifier does; `None` where nobody is notified.
     pub notifier: Option<Arc<NotifierStatus>>,
+    /// What the web server counts, as it goes on; `None` where nothing is served.
+    pub connections: Option<Arc<Connections>>,
 }
 
 impl Inventory {

@@ -14,10 +14,14 @@ use super::local_time::When;
 use super::look::{Medium, RootSpec};
 use super::policy::Expectation;
 use super::proof::book::{ItemProof, Proofs};
+use super::run::{LeftOut, LogEnd, RunLog};
 use super::statistics;
 
 /// Sizes of this many backups before the newest say what is usual; older ones would hide slow growth.
 const USUAL_WINDOW: usize = 30;
+
+/// So many volumes are named in a note; the rest is counted.
+const SHOWN_LEFT_OUT: usize = 5;
 
 /// Whether an item is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,16 @@ pub struct Newest {
     pub root: usize,
     /// The checksum file that lies beside it.
     pub sidecar: Option<Sidecar>,
+    /// The log of its run.
+    pub log: Option<Arc<RunLog>>,
+}
+
+impl Newest {
+    /// What its log complains of, as far as it was kept.
+    pub fn complaints(&self) -> Vec<&str> {
+        let complaints = self.log.iter().flat_map(|log| &log.complaints);
+        complaints.map(|complaint| &*complaint.text).collect()
+    }
 }
 
 /// An attempt after the newest complete backup that came to nothing.
@@ -65,6 +79,8 @@ pub struct Failure {
 pub struct Running {
     /// Start of its run.
     pub since: Timestamp,
+    /// When it is judged, where the file has its final name and was only just written.
+    pub settles: Option<Timestamp>,
     /// Index of the root that shows it.
     pub root: usize,
 }
@@ -87,6 +103,8 @@ pub enum Note {
     CutCopies(u32),
     /// Attempts that all evidence puts into the future.
     Future(u32),
+    /// Volumes of the guest that its newest backup doesn't hold, because the configuration leaves them out.
+    LeftOut(Vec<LeftOut>),
     /// The guest's node, or its directory of guests, is gone as a whole.
     NodeLost(Arc<str>),
 }
@@ -113,6 +131,16 @@ impl fmt::Display for Note {
             }
             Self::Future(count) => {
                 write!(f, "{count} backup(s) are dated in the future: check the clocks and time_zone")
+            }
+            Self::LeftOut(volumes) => {
+                f.write_str("not in its backups: ")?;
+                for (index, volume) in volumes.iter().take(SHOWN_LEFT_OUT).enumerate() {
+                    write!(f, "{}{volume}", if index > 0 { ", " } else { "" })?;
+                }
+                if let Some(more) = volumes.len().checked_sub(SHOWN_LEFT_OUT).filter(|more| *more > 0) {
+                    write!(f, " and {more} more")?;
+                }
+                f.write_str("; left out by backup=0, or, in a container, by the default (set backup=1)")
             }
             Self::NodeLost(node) => {
                 write!(
@@ -163,6 +191,9 @@ pub struct Item {
     pub future: u32,
     /// Whether the guest starts with its node, where its configuration is known.
     pub onboot: Option<bool>,
+    /// Volumes of the guest that the newest backup doesn't hold, by the log of its run or else by the configuration of the
+    /// guest; `None` where neither is known.
+    pub left_out: Option<Vec<LeftOut>>,
     /// What is proven of it.
     pub proof: ItemProof,
     /// For people.
@@ -201,7 +232,7 @@ impl Item {
             }
         }
         own.sort_by_key(|(root, attempt)| (attempt.started, *root));
-        let proofs = frame.proofs;
+        let (proofs, guest) = (frame.proofs, frame.guest);
         let mut item = Self::empty(frame, &own, roots);
         item.note_strangers(&strangers);
         let cut = cut_copies(&own);
@@ -216,6 +247,7 @@ impl Item {
         }
         item.count(&own, roots);
         item.find_newest(&own);
+        item.find_left_out(guest);
         item.find_proof(&own, roots, proofs);
         item.find_failure(&own);
         item
@@ -249,6 +281,7 @@ impl Item {
             size_deviation: None,
             future: 0,
             onboot: frame.guest.map(|guest| guest.onboot),
+            left_out: None,
             proof: ItemProof::Off,
             notes,
         }
@@ -324,7 +357,17 @@ impl Item {
             file: attempt.file.clone(),
             root,
             sidecar: attempt.sidecar,
+            log: attempt.log.clone(),
         });
+    }
+
+    fn find_left_out(&mut self, guest: Option<&Guest>) {
+        let Some(newest) = &self.newest else { return };
+        let log = newest.log.as_deref().filter(|log| log.end != LogEnd::Foreign);
+        self.left_out = log.map(|log| &log.left_out).or(guest.map(|guest| &guest.left_out)).cloned();
+        if let Some(volumes) = self.left_out.clone().filter(|volumes| !volumes.is_empty()) {
+            self.notes.push(Note::LeftOut(volumes));
+        }
     }
 
     fn find_proof(&mut self, own: &[(usize, &Attempt)], roots: &[RootSpec], proofs: &Proofs) {
@@ -354,7 +397,11 @@ impl Item {
                     failure = Some(Failure { at, reason, root: *root });
                 }
                 Outcome::Running { last_write } => {
-                    running = Some(Running { since: at.known().unwrap_or(*last_write), root: *root });
+                    let since = at.known().unwrap_or(*last_write);
+                    running = Some(Running { since, settles: None, root: *root });
+                }
+                Outcome::Settling { until } => {
+                    running = Some(Running { since: at.known().unwrap_or(*until), settles: Some(*until), root: *root });
                 }
                 Outcome::Removed | Outcome::Renamed => {}
             }

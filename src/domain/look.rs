@@ -184,6 +184,8 @@ pub struct RootListing {
     pub odd_names: Vec<String>,
     /// Number of files that were there and could not be examined.
     pub unreadable: u32,
+    /// The first few of them, made printable, each with the reason.
+    pub unread_names: Vec<String>,
 }
 
 impl RootListing {
@@ -192,6 +194,14 @@ impl RootListing {
         self.oddities = self.oddities.saturating_add(1);
         if self.odd_names.len() < SHOWN_ODDITIES {
             self.odd_names.push(format!("{name}: {why}"));
+        }
+    }
+
+    /// Counts a file that could not be examined; the first few are kept to be shown.
+    pub fn could_not_examine(&mut self, name: &str, why: &str) {
+        self.unreadable = self.unreadable.saturating_add(1);
+        if self.unread_names.len() < SHOWN_ODDITIES {
+            self.unread_names.push(format!("{name}: {why}"));
         }
     }
 

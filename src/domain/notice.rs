@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::dedup::Why;
 use super::ids::{ItemId, SourceName};
+use super::printable::{is_plain, shown, shown_lines};
 
 /// How urgent a notice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -140,8 +141,8 @@ pub struct Notice {
     pub receivers: Vec<Arc<str>>,
 }
 
-/// The one line that says it all: `CRITICAL: qemu/100 is missing`, `RECOVERED: qemu/100 is ok`.
-pub fn headline(notice: &Notice, why: Why) -> String {
+/// What a headline begins with: `CRITICAL`, `WARNING, still`, `RECOVERED`.
+fn mark(notice: &Notice, why: Why) -> String {
     let mark = match (notice.phase, notice.severity) {
         (Phase::Recovered, _) => "RECOVERED",
         (_, Severity::Critical) => "CRITICAL",
@@ -149,10 +150,16 @@ pub fn headline(notice: &Notice, why: Why) -> String {
         (_, Severity::Info) => "INFO",
     };
     let still = if why == Why::RepeatDue { ", still" } else { "" };
-    format!("{mark}{still}: {}", notice.title)
+    format!("{mark}{still}")
 }
 
-/// What a messenger is given.
+/// The one line that says it all: `CRITICAL: qemu/100 is missing`, `RECOVERED: qemu/100 is ok`. Printable.
+pub fn headline(notice: &Notice, why: Why) -> String {
+    format!("{}: {}", mark(notice, why), shown(&notice.title))
+}
+
+/// What a messenger is given. The texts of the notice are hostile; a messenger takes them from the methods, which make
+/// them printable, and sees to it that none is markup where it goes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// What to say; of a digest, the sum of all.
@@ -161,12 +168,49 @@ pub struct Message {
     pub why: Why,
     /// What the other side called the message that told of the problem, to answer to.
     pub reply_to: Option<Arc<str>>,
+    /// What came of former tries, where one receiver is several addresses.
+    pub parts: Vec<Part>,
+}
+
+/// What became of a message for one of several addresses of a receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The address.
+    pub to: Arc<str>,
+    /// It has the message; else it was refused for good.
+    pub taken: bool,
+    /// What was said about it, without secrets.
+    pub said: Arc<str>,
 }
 
 impl Message {
     /// See [`headline`].
     pub fn headline(&self) -> String {
         headline(&self.notice, self.why)
+    }
+
+    /// The beginning of the headline, which no outsider wrote.
+    pub fn mark(&self) -> String {
+        mark(&self.notice, self.why)
+    }
+
+    /// The rest of it, printable.
+    pub fn title(&self) -> String {
+        shown(&self.notice.title)
+    }
+
+    /// The further lines, printable.
+    pub fn body(&self) -> String {
+        shown_lines(&self.notice.body)
+    }
+
+    /// Where to read more: an address of the web without anything that doesn't belong into one.
+    pub fn link(&self) -> Option<&str> {
+        let plain = |it: char| is_plain(it) && !it.is_whitespace() && !matches!(it, '<' | '>' | '"' | '`' | '|' | '\\');
+        self.notice
+            .link
+            .as_deref()
+            .filter(|link| (link.starts_with("https://") || link.starts_with("http://")) && link.chars().all(plain))
     }
 }
 
@@ -199,5 +243,26 @@ pub(crate) mod tests {
         assert_eq!(headline(&notice("a"), Why::RepeatDue), "WARNING, still: a is late");
         let over = Notice { phase: Phase::Recovered, severity: Severity::Critical, ..notice("a") };
         assert_eq!(headline(&over, Why::Recovered), "RECOVERED: a is late");
+    }
+
+    #[test]
+    fn texts_of_a_message_are_printable() {
+        let hostile = Notice {
+            title: "a\u{202e}b\nCRITICAL: c".into(),
+            body: "d\u{1b}[2J\ne\u{2066}".into(),
+            link: Some("https://example.org/a\u{202e}b".into()),
+            ..notice("a")
+        };
+        let mut message = Message { notice: hostile, why: Why::First, reply_to: None, parts: Vec::new() };
+        assert_eq!(message.headline(), "WARNING: a\\u{202e}b\\nCRITICAL: c");
+        assert_eq!(message.headline(), format!("{}: {}", message.mark(), message.title()));
+        assert_eq!(message.body(), "d\\u{1b}[2J\ne\\u{2066}");
+        assert_eq!(message.link(), None);
+        for (link, kept) in
+            [("https://example.org/a?b=c#d", true), ("javascript:alert(1)", false), ("https://a b", false)]
+        {
+            message.notice.link = Some(link.into());
+            assert_eq!(message.link().is_some(), kept, "{link}");
+        }
     }
 }

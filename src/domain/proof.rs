@@ -1,7 +1,8 @@
 //! What was proven of a backup, and by when: bound to the bytes that it was proven of.
 //!
-//! A [`Verification`] is one reading of one file. It counts for that file as long as size and time of last write are
-//! those that were read; a newer backup, or the same file written again, is unproven until it is read.
+//! A [`Verification`] is one reading of one file. It counts for that file as long as size, time of last write and last
+//! change of the inode are those that were read; a newer backup, or the same file written again or replaced, is unproven
+//! until it is read. Damage counts until then.
 
 pub mod book;
 pub mod plan;
@@ -243,7 +244,8 @@ impl Verification {
     /// that the medium, or something else that nobody asked for, changed it.
     pub fn compare(&mut self, first: Option<&FirstSight>) {
         let (Some(digest), Some(first)) = (self.digest, first) else { return };
-        if first.facts != self.facts {
+        // That the inode changed is no excuse: the bytes should be those that were written at that time.
+        if !first.facts.same_write(self.facts) {
             let text = format!("the file was written again since it was first read ({})", first.at);
             self.findings.push(Finding::new(Kind::Rewritten, text));
         } else if first.digest != digest {
@@ -259,10 +261,13 @@ impl Verification {
 
     /// Whether this conclusion goes over an earlier one about a file with these facts, which looked as deep as `wanted`.
     ///
-    /// Who only looks whether a file is there takes back neither damage nor proof of its content.
+    /// Who only looks whether a file is there takes back neither damage nor proof of its content. Of a file whose inode was
+    /// touched since, damage is believed until somebody looks as deep again; proof isn't.
     pub fn supersedes(&self, facts: FileFacts, wanted: Level, conclusion: Conclusion) -> bool {
         let new_damage = self.conclusion == Conclusion::Damaged && conclusion != Conclusion::Damaged;
-        self.conclusion != Conclusion::Unchecked && (self.facts != facts || self.wanted >= wanted || new_damage)
+        let other = !self.facts.same_write(facts);
+        let no_proof = conclusion != Conclusion::Damaged && self.facts.is_touched(facts);
+        self.conclusion != Conclusion::Unchecked && (other || no_proof || self.wanted >= wanted || new_damage)
     }
 
     /// Why less was proven of what is intact than was to be; `None` where all was.

@@ -4,6 +4,7 @@
 //! under its final name is whole as written, a log alone is a failed run, an old `.dat` is a crash.
 //! Source: pve-manager `PVE/VZDump.pm`.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::{Attempt, Outcome, Sidecar};
 use super::ids::{GuestKind, ItemId};
-use super::local_time::{CLOCK_SKEW, Witness, not_after, resolve};
+use super::local_time::{CLOCK_SKEW, When, Witness, not_after, resolve};
 
 /// A temporary file that was not written for so long belongs to a crashed run. vzdump may pause for minutes
 /// (guest shutdown, prune of the page cache of a slow share), hardly for an hour.
@@ -45,14 +46,17 @@ impl RunName {
 }
 
 /// How a run ended, by its log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum LogEnd {
     /// `Finished Backup of VM …`, with the duration it names.
     Finished(Duration),
     /// `Backup of VM … failed - …`, with the reason.
     Failed(Box<str>),
-    /// Neither line: cut off, another guest's, or no vzdump log at all.
+    /// Neither line: cut off, or another guest's.
+    #[default]
     Open,
+    /// No line of it is one that vzdump writes: it says nothing, not even that it was cut off.
+    Foreign,
 }
 
 /// Archive size as the log prints it: a whole number of KB or MB, or two decimals of GB or TB (1024-based).
@@ -62,8 +66,35 @@ pub struct LoggedSize {
     pub at_least: u64,
 }
 
-/// What a vzdump log tells.
+/// A WARN or ERROR line that did not fail the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// ERROR.
+    pub error: bool,
+    /// What it says.
+    pub text: Box<str>,
+}
+
+/// A volume of the guest that a backup doesn't hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// `scsi1`, `mp0` …
+    pub key: Box<str>,
+    /// Where it is mounted in a container, or what lies behind the disk of a virtual machine.
+    pub volume: Option<Box<str>>,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.volume {
+            Some(volume) => write!(f, "{} ({volume})", self.key),
+            None => f.write_str(&self.key),
+        }
+    }
+}
+
+/// What a vzdump log tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunLog {
     /// How the run ended.
     pub end: LogEnd,
@@ -72,9 +103,11 @@ pub struct RunLog {
     /// `archive file size:`.
     pub archive_size: Option<LoggedSize>,
     /// Number of WARN and ERROR lines that did not fail the run (a guest that couldn't be frozen, hook trouble).
-    pub complaints: u32,
-    /// The first of them.
-    pub complaint: Option<Box<str>>,
+    pub complaint_count: u32,
+    /// The first of them, and an error if there is one.
+    pub complaints: Vec<Complaint>,
+    /// Volumes that the run left out.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// A regular file, as `stat` sees it.
@@ -84,6 +117,29 @@ pub struct FileFacts {
     pub size: u64,
     /// Last write.
     pub modified: Timestamp,
+    /// Last change of the inode (ctime), where it is known. Nobody can set it: a file that takes the place of another one
+    /// with its size and time (`cp -p`, `rsync -t`, `mv`) has its own. An inode's number would tell nothing more, and isn't
+    /// steady on FUSE, SMB and FAT.
+    pub changed: Option<Timestamp>,
+}
+
+impl FileFacts {
+    /// A file of which the inode's last change isn't known.
+    pub const fn new(size: u64, modified: Timestamp) -> Self {
+        Self { size, modified, changed: None }
+    }
+
+    /// Whether size and last write are the same.
+    pub fn same_write(self, other: Self) -> bool {
+        (self.size, self.modified) == (other.size, other.modified)
+    }
+
+    /// Whether size and last write are the same and the inode isn't: the file was replaced or rewritten with its time put
+    /// back, or only its mode, owner or number of links changed. Not known is not touched.
+    pub fn is_touched(self, since: Self) -> bool {
+        let known = self.changed.zip(since.changed);
+        self.same_write(since) && known.is_some_and(|(now, then)| now != then)
+    }
 }
 
 /// The log of a run.
@@ -108,6 +164,8 @@ pub struct ArchiveFacts {
     pub protected: bool,
     /// Text of its `.notes`.
     pub note: Option<Arc<str>>,
+    /// Checksum file beside it.
+    pub sidecar: Option<Sidecar>,
 }
 
 /// All files of one run.
@@ -142,11 +200,13 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
         file,
         size: 0,
         modified: None,
+        changed: None,
         duration,
         guest_name: logged_name.clone(),
         note: None,
         protected: false,
         sidecar: None,
+        log: log.clone(),
     };
     if run.archives.is_empty() {
         let (file, outcome, modified) = without_archive(&run, now);
@@ -157,10 +217,11 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
         .map(|archive| {
             let mut found = match &archive.facts {
                 Ok(facts) => {
-                    let outcome = of_archive(&archive.file, *facts, &run.log.1, now);
+                    let outcome = of_archive(archive, *facts, &run.log.1, now);
                     Attempt {
                         size: facts.size,
                         modified: Some(facts.modified),
+                        changed: facts.changed,
                         ..attempt(archive.file.clone(), outcome, Some(facts.modified))
                     }
                 }
@@ -171,19 +232,20 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
             };
             found.protected = archive.protected;
             found.note.clone_from(&archive.note);
+            found.sidecar = archive.sidecar;
             found
         })
         .collect()
 }
 
-fn of_archive(file: &str, facts: FileFacts, log: &LogFacts, now: Timestamp) -> Outcome {
-    let vouched = matches!(log, LogFacts::Read(log, _) if log.end != LogEnd::Open);
-    let settle = if vouched { SETTLE } else { LONG_SETTLE };
+fn of_archive(archive: &ArchiveFacts, facts: FileFacts, log: &LogFacts, now: Timestamp) -> Outcome {
+    let vouched = matches!(log, LogFacts::Read(log, _) if matches!(log.end, LogEnd::Finished(_) | LogEnd::Failed(_)));
+    let settle = if vouched || archive.sidecar.is_some() { SETTLE } else { LONG_SETTLE };
     let fresh = written_within(settle, facts.modified, now);
-    let hollow = is_hollow(file, facts.size);
+    let hollow = is_hollow(&archive.file, facts.size);
     let log = match log {
         // A log without an end vouches for nothing: both may be on their way here.
-        _ if fresh && !vouched => return Outcome::Running { last_write: facts.modified.min(now) },
+        _ if fresh && !vouched => return settling(facts.modified, settle, now),
         LogFacts::Absent | LogFacts::Unreadable(_) if hollow => return failed("the archive is empty"),
         LogFacts::Absent => return Outcome::Complete { warning: None },
         LogFacts::Unreadable(why) => {
@@ -193,7 +255,7 @@ fn of_archive(file: &str, facts: FileFacts, log: &LogFacts, now: Timestamp) -> O
     };
     if let Some(size) = log.archive_size.filter(|size| facts.size < size.at_least) {
         if fresh {
-            return Outcome::Running { last_write: facts.modified.min(now) };
+            return settling(facts.modified, settle, now);
         }
         let reason = format!(
             "the archive has {} bytes but its log says at least {}: cut short, or its copy never ended",
@@ -208,8 +270,29 @@ fn of_archive(file: &str, facts: FileFacts, log: &LogFacts, now: Timestamp) -> O
         LogEnd::Finished(_) => complaint(log),
         LogEnd::Failed(reason) => Some(format!("a step after the archive failed: {reason}").into()),
         LogEnd::Open => Some("its log has no end: the run was interrupted after the archive".into()),
+        LogEnd::Foreign => Some("no line of its log is understood, so how the run ended isn't known".into()),
     };
     Outcome::Complete { warning }
+}
+
+/// A file under its final name that was written just now: vzdump renames what it has written, so it was copied here, or its
+/// log is still to come.
+fn settling(modified: Timestamp, settle: SignedDuration, now: Timestamp) -> Outcome {
+    let last_write = modified.min(now);
+    Outcome::Settling { until: last_write.checked_add(settle).unwrap_or(last_write) }
+}
+
+/// A dump whose name is a day older than its last write isn't being made any more: it was copied here.
+const LONGEST_DUMP: SignedDuration = SignedDuration::from_hours(24);
+
+/// What being written means for a dump that began at `started`.
+pub fn of_dump_begun(started: When, outcome: Outcome) -> Outcome {
+    match (started, outcome) {
+        (When::At(started), Outcome::Running { last_write }) if last_write.duration_since(started) > LONGEST_DUMP => {
+            settling(last_write, LONG_SETTLE, last_write)
+        }
+        (_, outcome) => outcome,
+    }
 }
 
 /// Whether a file was written so recently. A time in the future, beyond what clocks differ, is no sign of writing.
@@ -229,11 +312,18 @@ fn is_hollow(file: &str, size: u64) -> bool {
     size == 0 || compressed && size < HOLLOW
 }
 
+/// The first complaint of a log, and the first error where that is another one.
 fn complaint(log: &RunLog) -> Option<Box<str>> {
-    let first = log.complaint.as_deref()?;
-    match log.complaints {
-        0 | 1 => Some(first.into()),
-        more => Some(format!("{first} (and {} more in its log)", more - 1).into()),
+    let first = log.complaints.first()?;
+    let worst = log.complaints.iter().find(|complaint| complaint.error && !first.error);
+    let shown = 1 + u32::from(worst.is_some());
+    let mut text = first.text.to_string();
+    if let Some(worse) = worst {
+        text = format!("{text}; {}", worse.text);
+    }
+    match log.complaint_count.saturating_sub(shown) {
+        0 => Some(text.into()),
+        more => Some(format!("{text} (and {more} more in its log)").into()),
     }
 }
 
@@ -252,6 +342,7 @@ fn without_archive(run: &Run, now: Timestamp) -> (Box<str>, Outcome, Option<Time
             LogEnd::Finished(_) => Outcome::Removed,
             LogEnd::Failed(reason) => Outcome::Failed { reason: reason.clone() },
             LogEnd::Open => failed("the run was interrupted: its log has no end and there is no archive"),
+            LogEnd::Foreign => failed("there is no archive, and no line of the log of the run is understood"),
         },
         LogFacts::Unreadable(why) => {
             let reason = format!("there is no archive, and the log of the run can't be read: {why}");

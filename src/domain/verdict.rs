@@ -209,8 +209,18 @@ pub fn explain(verdict: Verdict, item: &Item, health: &Health, now: Timestamp) -
     match verdict.cause {
         Cause::Fresh => format!("backup of {} ago, expected every {interval}", newest_age().unwrap_or_default()),
         Cause::BeingWritten => {
-            let since = item.running.map(|running| age::words(elapsed(running.since, now)));
-            format!("a backup has been running for {}", since.unwrap_or_default())
+            let Some(running) = item.running else { return "a backup is running".to_owned() };
+            let since = age::words(elapsed(running.since, now));
+            match running.settles {
+                Some(until) => {
+                    // At least a second, for who looks at the last moment.
+                    let rest = age::words(elapsed(now, until).max(Duration::from_secs(1)));
+                    format!(
+                        "a file begun {since} ago was written just now: copied here, or its log is still to come; judged in {rest}"
+                    )
+                }
+                None => format!("a backup has been running for {since}"),
+            }
         }
         Cause::AttemptFailed => match &item.failure {
             Some(failure) => match failure.at.known() {

@@ -15,6 +15,8 @@ pub type Counts = [[u64; Conclusion::ALL.len()]; Level::ALL.len()];
 pub struct Verifier {
     /// Archives that are being read.
     pub running: usize,
+    /// Readings that were given up because their thread hangs, and whose thread hangs still.
+    pub hanging: usize,
     /// Archives that wait to be read.
     pub waiting: usize,
     /// Results that wait to be stored.

@@ -9,13 +9,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::ports::{Archives, Clock, OpenArchive};
+use super::ports::{Archives, Clock, FurtherSidecar, OpenArchive};
 use super::throttle::Throttle;
+use super::watch::Calls;
 use crate::domain::age;
+use crate::domain::attempt::Sidecar;
+use crate::domain::finding::{Findings, Kind};
 use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
 use crate::domain::run::FileFacts;
 use crate::formats::archive::{self, Bounds, CannotCheck, Checked, Request};
+use crate::formats::checksum_file::{self, ChecksumFileError};
+use crate::formats::printable::printable;
+use crate::formats::sum::{self, Sum};
 
 /// What is to be read.
 #[derive(Debug, Clone)]
@@ -33,6 +39,8 @@ pub struct Job {
 pub struct Control {
     /// Bytes that were read so far.
     pub read: AtomicU64,
+    /// What is asked of the operating system: it may never answer.
+    pub calls: Calls,
     stop: AtomicBool,
 }
 
@@ -85,22 +93,10 @@ pub fn examine(
     }
     let looked = looked.unwrap_or_else(|_| Looked::failed(None, "a defect in firedrill: please report it"));
     let took = begun.elapsed();
-    let mut verification = Verification {
-        archive: job.archive.clone(),
-        item: job.item.clone(),
-        facts: looked.facts.unwrap_or(FileFacts { size: 0, modified: jiff::Timestamp::UNIX_EPOCH }),
-        digest: None,
-        wanted: job.level,
-        reached: None,
-        conclusion: Conclusion::Unchecked,
-        findings: Vec::new(),
-        reason: None,
-        started,
-        took,
-        read: control.read.load(Ordering::Relaxed),
-        evidence: Evidence::default(),
-        sidecar: None,
-    };
+    let mut verification = Verification { took, ..unchecked(job, control, started) };
+    if let Some(facts) = looked.facts {
+        verification.facts = facts;
+    }
     let gone = looked.gone;
     match looked.result {
         Ok(checked) => {
@@ -110,6 +106,26 @@ pub fn examine(
         Err(reason) => verification.reason = Some(reason.into()),
     }
     if gone { Examined::Gone(Box::new(verification)) } else { Examined::Ended(Box::new(verification)) }
+}
+
+/// A verification that says nothing yet.
+pub fn unchecked(job: &Job, control: &Control, started: jiff::Timestamp) -> Verification {
+    Verification {
+        archive: job.archive.clone(),
+        item: job.item.clone(),
+        facts: FileFacts::new(0, jiff::Timestamp::UNIX_EPOCH),
+        digest: None,
+        wanted: job.level,
+        reached: None,
+        conclusion: Conclusion::Unchecked,
+        findings: Vec::new(),
+        reason: None,
+        started,
+        took: Duration::ZERO,
+        read: control.read.load(Ordering::Relaxed),
+        evidence: Evidence::default(),
+        sidecar: None,
+    }
 }
 
 /// A result, and the file that it is about.
@@ -126,7 +142,7 @@ impl Looked {
 }
 
 fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc<Control>) -> Looked {
-    let mut file = match archives.open(&job.archive) {
+    let mut file = match control.calls.make(|| archives.open(&job.archive)) {
         Ok(file) => file,
         Err(error) => {
             let gone = error.kind() == io::ErrorKind::NotFound;
@@ -134,8 +150,9 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         }
     };
     let facts = file.facts();
-    let sidecar = match file.sidecar() {
-        Ok(sidecar) => sidecar,
+    let sidecars = || file.sidecar().and_then(|first| Ok((first, file.further_sidecars()?)));
+    let (sidecar, mut further) = match control.calls.make(sidecars) {
+        Ok((sidecar, further)) => (sidecar, FurtherSums::of(further)),
         Err(error) => return Looked::failed(Some(facts), format_args!("its checksum file could not be read: {error}")),
     };
     let request = Request {
@@ -144,17 +161,73 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
         sidecar: sidecar.as_ref().map(|(kind, text)| (*kind, &**text)),
     };
     let limits = Limits { control, allowance, begun: Instant::now() };
-    let guard = Guard { file: &mut *file, limits };
+    let guard = Guard { file: &mut *file, limits, further: &mut further };
     let go_on = || limits.check();
     let bounds = Bounds { go_on: &go_on, unpack_limit: allowance.unpack_limit };
-    let result = archive::check_within(guard, request, bounds).map_err(|error: CannotCheck| error.to_string());
+    let result = archive::check_within(guard, request, bounds)
+        .map(|checked| further.judge(checked))
+        .map_err(|error: CannotCheck| error.to_string());
     // What changed or went away while it was read was not seen as it is, whatever was found.
-    match file.unchanged() {
+    match control.calls.make(|| file.unchanged()) {
         Ok(true) => Looked { facts: Some(facts), result, gone: false },
         Ok(false) => Looked::failed(Some(facts), "it changed, moved or disappeared while it was read"),
         Err(error) => {
             Looked::failed(Some(facts), format_args!("whether it changed while it was read can't be told: {error}"))
         }
+    }
+}
+
+/// Checksum files beside the one that counts first, with the sums of what was read so far.
+struct FurtherSums {
+    wanted: Vec<(FurtherSidecar, Result<String, ChecksumFileError>)>,
+    sums: Vec<Sum>,
+}
+
+impl FurtherSums {
+    fn of(files: Vec<FurtherSidecar>) -> Self {
+        let parse = |file: FurtherSidecar| {
+            let said = checksum_file::parse(&file.text, sum::digits(file.kind), &file.of);
+            (file, said)
+        };
+        let wanted: Vec<_> = files.into_iter().map(parse).collect();
+        let mut kinds: Vec<Sidecar> =
+            wanted.iter().filter(|(_, said)| said.is_ok()).map(|(file, _)| file.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Self { wanted, sums: kinds.into_iter().map(Sum::new).collect() }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.sums.iter_mut().for_each(|sum| sum.update(bytes));
+    }
+
+    /// Adds what they say of a file that was read to its end.
+    fn judge(&self, mut checked: Checked) -> Checked {
+        if checked.digest.is_none() {
+            return checked;
+        }
+        let mut findings = Findings::default();
+        findings.extend(std::mem::take(&mut checked.findings));
+        for (file, said) in &self.wanted {
+            let (kind, of) = (file.kind.as_str(), printable(file.of.as_bytes()));
+            let found = self.sums.iter().map(Sum::digits).find(|found| found.len() == sum::digits(file.kind));
+            match (said, found) {
+                (Ok(wanted), Some(found)) if *wanted != found => {
+                    let text = format!(
+                        "another checksum file, of {of}, says {kind} {wanted}, and its content has {kind} {found}"
+                    );
+                    findings.say(Kind::SidecarMismatch, text);
+                    (checked.conclusion, checked.reached) = (Conclusion::Damaged, None);
+                }
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    let text = format!("another checksum file, of {of} ({kind}), can't be used: {error}");
+                    findings.say(Kind::SidecarUnreadable, text);
+                }
+            }
+        }
+        checked.findings = findings.into_vec();
+        checked
     }
 }
 
@@ -188,13 +261,15 @@ impl Limits<'_> {
 struct Guard<'a> {
     file: &'a mut dyn OpenArchive,
     limits: Limits<'a>,
+    further: &'a mut FurtherSums,
 }
 
 impl Read for Guard<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let limits = self.limits;
         limits.check()?;
-        let count = self.file.read(buffer)?;
+        let count = limits.control.calls.make(|| self.file.read(buffer))?;
+        self.further.update(&buffer[..count]);
         limits.control.read.fetch_add(count as u64, Ordering::Relaxed);
         if !limits.allowance.throttle.take(count as u64, || limits.control.is_stopped()) {
             return Err(stopped());

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::ports::ledger::{Ledger, Received};
 use super::ports::{Clock, StoreError};
+use crate::domain::automation::occurrence::{Heard, Tidings};
 use crate::domain::automation::status;
 
 /// Requests that may wait. Beyond them the answer is "later".
@@ -52,15 +53,27 @@ pub struct Intake {
 /// Writes what the [`Intake`] takes.
 pub struct Writer {
     queue: mpsc::Receiver<Request>,
-    ledger: Arc<dyn Ledger>,
-    clock: Arc<dyn Clock>,
-    wake: Arc<Notify>,
+    outlet: Outlet,
+    counts: Arc<Mutex<status::Intake>>,
 }
 
-/// An intake and its writer, which wakes the reactor through `wake`.
-pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, wake: Arc<Notify>) -> (Intake, Writer) {
+/// Where the [`Writer`] writes, and how.
+pub struct Outlet {
+    /// Keeps alerts.
+    pub ledger: Arc<dyn Ledger>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Wakes the reactor.
+    pub wake: Arc<Notify>,
+    /// An alert that is told to fire so long after its end does.
+    pub reopen_after: Duration,
+}
+
+/// An intake and its writer.
+pub fn new(outlet: Outlet) -> (Intake, Writer) {
     let (send, queue) = mpsc::channel(QUEUE);
-    (Intake { queue: send, counts: Arc::default() }, Writer { queue, ledger, clock, wake })
+    let counts: Arc<Mutex<status::Intake>> = Arc::default();
+    (Intake { queue: send, counts: counts.clone() }, Writer { queue, outlet, counts })
 }
 
 impl Intake {
@@ -98,7 +111,7 @@ impl Writer {
                 requests.push(next);
             }
             self.write(requests).await;
-            self.wake.notify_one();
+            self.outlet.wake.notify_one();
         }
     }
 
@@ -108,8 +121,8 @@ impl Writer {
         let mut all: Vec<Received> = Vec::new();
         let lengths: Vec<usize> = requests.iter().map(|request| request.alerts.len()).collect();
         requests.iter_mut().for_each(|request| all.append(&mut request.alerts));
-        let now = self.clock.now();
-        let together = self.ledger.receive(&all, now).await;
+        let now = self.outlet.clock.now();
+        let together = self.keep(&all, now).await;
         if together.is_ok() || requests.len() == 1 {
             requests.into_iter().for_each(|request| answer(request, together.clone()));
             return;
@@ -119,12 +132,27 @@ impl Writer {
         for (request, length) in requests.into_iter().zip(lengths) {
             let (own, others) = rest.split_at(length);
             rest = others;
-            answer(request, self.alone(own, now).await);
+            answer(request, self.keep(own, now).await);
         }
     }
 
-    async fn alone(&self, alerts: &[Received], now: Timestamp) -> Result<(), StoreError> {
-        self.ledger.receive(alerts, now).await
+    async fn keep(&self, alerts: &[Received], now: Timestamp) -> Result<(), StoreError> {
+        let tidings = self.outlet.ledger.receive(alerts, self.outlet.reopen_after, now).await?;
+        heard(&tidings, &mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
+}
+
+/// Counts what was heard, and says what is out of the ordinary.
+pub(super) fn heard(tidings: &Tidings, counts: &mut status::Intake) {
+    for ((heard, count, first), total) in tidings.all().zip(&mut counts.heard) {
+        *total += count;
+        let (Some(remark), Some(first)) = (heard.remark(), first) else { continue };
+        if heard == Heard::Reopened {
+            tracing::warn!(alerts = count, fingerprint = first, "alerts {remark}");
+        } else {
+            tracing::info!(alerts = count, fingerprint = first, "alerts {remark}");
+        }
     }
 }
 

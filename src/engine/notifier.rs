@@ -9,6 +9,7 @@
 //! notice is delivered at least once. Each receiver has a worker of its own: one that is down or hangs delays nobody else.
 
 pub mod backoff;
+mod failing;
 pub mod watch_items;
 mod worker;
 
@@ -47,6 +48,8 @@ pub struct Settings {
     pub give_up_after: Duration,
     /// A message that takes longer has failed.
     pub message_timeout: Duration,
+    /// The first pause after a refusal that only a person can end.
+    pub slow_retry: Duration,
     /// Sent notices are kept so long.
     pub keep: Duration,
     /// Whether the state of backups is told.
@@ -101,6 +104,7 @@ pub async fn run(
         store = open(&*outside.stores) => store,
         _ = stopped.wait_for(|stop| *stop) => return,
     };
+    remember(&*store, &status).await;
     let settings = Arc::new(settings);
     let shared = Shared { settings, store, clock: outside.clock, status, queued: watch::Sender::new(0) };
     let mut workers = JoinSet::new();
@@ -145,6 +149,19 @@ async fn open(stores: &dyn NoticeStores) -> Arc<dyn NoticeStore> {
     }
 }
 
+/// A receiver that failed before a restart fails until it is known better.
+async fn remember(store: &dyn NoticeStore, status: &watch::Sender<NotifierStatus>) {
+    // An error is one of the store, which its other users tell of.
+    let Ok(known) = store.last_tries().await else { return };
+    status.send_modify(|status| {
+        for tried in known {
+            if let Some(it) = status.receiver(&tried.receiver) {
+                it.up = Some(tried.worked);
+            }
+        }
+    });
+}
+
 /// Passes the status on to the keeper of the inventory, at most once per second.
 async fn publish(mut status: watch::Receiver<NotifierStatus>, news: mpsc::Sender<News>) {
     loop {
@@ -171,6 +188,7 @@ async fn route(shared: Shared) {
             if forgot.is_none_or(|then| crate::domain::verdict::elapsed(then, now) >= FORGET) {
                 let before = now.checked_sub(shared.settings.keep).unwrap_or(Timestamp::MIN);
                 shared.store.forget_notices(before).await?;
+                shared.store.offer_again(shared.settings.plan.repeat, now).await?;
                 forgot = Some(now);
             }
             Ok::<(), super::ports::StoreError>(())

@@ -103,6 +103,22 @@ pub trait OpenArchive: Read + Send {
 
     /// The checksum file that lies beside it: its kind and what it says.
     fn sidecar(&mut self) -> io::Result<Option<(Sidecar, Vec<u8>)>>;
+
+    /// Further checksum files: of another kind, or beside the file that a link leads to.
+    fn further_sidecars(&mut self) -> io::Result<Vec<FurtherSidecar>> {
+        Ok(Vec::new())
+    }
+}
+
+/// A checksum file beside the one that counts first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FurtherSidecar {
+    /// Its kind.
+    pub kind: Sidecar,
+    /// The name of the file that it lies beside.
+    pub of: String,
+    /// What it says.
+    pub text: Vec<u8>,
 }
 
 /// Opens files of the sources.

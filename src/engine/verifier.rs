@@ -10,7 +10,9 @@
 
 mod books;
 mod desk;
+mod hung;
 mod orders;
+mod threads;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -23,11 +25,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::books::Books;
 use self::desk::Desk;
+use self::hung::Hung;
 use self::orders::Orders;
 pub use self::orders::{Order, Unfulfilled};
+use self::threads::Threads;
 use super::examiner::{Allowance, Control, Examined, Job, examine};
 use super::keeper::News;
 use super::ports::{Archives, Clock, Stores};
+use super::watch::Watch;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
 use crate::domain::look::RootListing;
@@ -60,13 +65,15 @@ pub struct Settings {
     pub workers: usize,
     /// Speed and time.
     pub allowance: Allowance,
+    /// A reading that stands still for so long is given up with its thread.
+    pub stall: Duration,
     /// When archives may be read.
     pub window: Option<Window>,
     /// A proof that is older is renewed.
     pub again_after: Duration,
     /// Verifications are kept so long.
     pub retention: Duration,
-    /// Called by each reading thread first: takes it into the background.
+    /// Called first by the thread that all reading threads come from: takes it into the background.
     pub prepare: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -91,6 +98,11 @@ pub struct Outside {
 struct Reading {
     job: Job,
     control: Arc<Control>,
+    watch: Watch,
+    begun: std::time::Instant,
+    started: Timestamp,
+    /// Whether it was told that it hangs and can't be given up.
+    told: bool,
 }
 
 struct State {
@@ -101,6 +113,8 @@ struct State {
     desk: Desk,
     orders: Orders,
     readings: Vec<Reading>,
+    threads: Threads,
+    hung: Hung,
     /// Most important last.
     planned: Vec<Candidate>,
     waiting: usize,
@@ -142,6 +156,7 @@ pub async fn run(
             },
             _ = tick.tick() => {
                 state.give_up_unwanted();
+                state.give_up_hanging();
                 state.desk.keep_open(&mut state.books).await;
                 if !state.publish(&news).await {
                     break;
@@ -172,12 +187,14 @@ impl State {
         let desk = Desk::new(outside.clone(), settings.sources.clone(), settings.retention, inventories.clone());
         Self {
             books: Books::new(&settings.sources, |source| settings.enough(source)),
-            settings: Arc::new(settings),
             desk,
             orders: Orders::default(),
             outside,
             inventories,
             readings: Vec::new(),
+            threads: Threads::new(settings.prepare.clone()),
+            settings: Arc::new(settings),
+            hung: Hung::default(),
             planned: Vec::new(),
             waiting: 0,
             gone: HashSet::new(),
@@ -190,12 +207,21 @@ impl State {
         }
     }
 
-    /// A reading ended.
+    /// A thread came to its end.
     fn take(&mut self, control: Arc<Control>, examined: Examined) {
+        if self.is_from_the_past(&control) {
+            return;
+        }
+        self.answers(&control);
         self.readings.retain(|reading| !Arc::ptr_eq(&reading.control, &control));
+        self.conclude(&control, examined);
+    }
+
+    /// A reading ended, or was given up.
+    fn conclude(&mut self, control: &Arc<Control>, examined: Examined) {
         self.books.set_running(self.readings.iter().map(|reading| &reading.job.archive));
         self.read += control.read.load(Ordering::Relaxed);
-        self.orders.answer(&control, &examined);
+        self.orders.answer(control, &examined);
         match examined {
             Examined::Gone(verification) => {
                 self.gone.insert(verification.archive.clone());
@@ -231,6 +257,9 @@ impl State {
             }
             let Some(next) = self.planned.pop() else { break };
             self.waiting = self.waiting.saturating_sub(1);
+            if self.is_held(&next.archive) {
+                continue;
+            }
             let job = Job { archive: next.archive, item: next.item, level: self.settings.level };
             if self.start(job, ended).is_none() {
                 break;
@@ -273,6 +302,7 @@ impl State {
             self.readings.iter().any(|reading| reading.job.archive == it.archive)
                 || self.desk.holds(&it.archive)
                 || self.gone.contains(&it.archive)
+                || self.is_held(&it.archive)
         };
         all.retain(|it| !busy(it));
         self.waiting = all.len();
@@ -287,18 +317,19 @@ impl State {
         let control = Arc::new(Control::default());
         let (settings, outside, ended) = (self.settings.clone(), self.outside.clone(), ended.clone());
         let (work, watched) = (job.clone(), control.clone());
-        let thread = std::thread::Builder::new().name("verify".to_owned()).spawn(move || {
-            (settings.prepare)();
+        let begins = self.threads.run(move || {
             let examined = examine(&work, &*outside.archives, &settings.allowance, &watched, &*outside.clock);
             // Nobody listens any more at the end.
             let _ = ended.blocking_send((watched, examined));
         });
-        if let Err(error) = thread {
-            tracing::error!(%error, "no thread could be started to verify an archive");
+        if !begins {
             return None;
         }
         tracing::debug!(source = job.archive.source.as_str(), item = %job.item, path = %job.archive, "verifying");
-        self.readings.push(Reading { job, control: control.clone() });
+        let begun = std::time::Instant::now();
+        let started = self.outside.clock.now();
+        let watch = Watch::new(begun);
+        self.readings.push(Reading { job, control: control.clone(), watch, begun, started, told: false });
         self.books.set_running(self.readings.iter().map(|reading| &reading.job.archive));
         Some(control)
     }
@@ -329,6 +360,7 @@ impl State {
         }
         Verifier {
             running: self.readings.len(),
+            hanging: self.hung.count(),
             waiting: self.waiting,
             unsaved: self.desk.unsaved(),
             open,

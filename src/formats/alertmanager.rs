@@ -79,6 +79,8 @@ struct Entry {
     annotations: Labels,
     #[serde(rename = "startsAt")]
     starts_at: String,
+    #[serde(default, rename = "endsAt")]
+    ends_at: Option<serde_json::Value>,
     #[serde(default, rename = "generatorURL")]
     generator_url: String,
     #[serde(default)]
@@ -148,10 +150,14 @@ fn alert(entry: Entry) -> Result<Alert, String> {
     if text + entry.generator_url.len() > MOST_TEXT {
         return Err(format!("its labels and annotations have {text} bytes, and {MOST_TEXT} is the most"));
     }
+    // What fires has none: year 1, or when it would be over if nobody told of it again.
+    let ends_at = entry.ends_at.filter(|_| entry.status == Status::Resolved);
+    let ends_at = ends_at.and_then(|end| end.as_str()?.parse().ok()).filter(|end| *end >= starts_at);
     Ok(Alert {
         status: entry.status,
         fingerprint: fingerprint.to_ascii_lowercase().into(),
         starts_at,
+        ends_at,
         labels: without_zeros(entry.labels),
         annotations: without_zeros(entry.annotations),
         generator_url: entry.generator_url.replace('\0', "\u{fffd}").into(),

@@ -58,6 +58,11 @@ impl MountPoint {
         self.backup && !self.volume.is_empty() && !self.volume.starts_with('/')
     }
 
+    /// Whether vzdump leaves its content out though it is a volume of the container: the default without `backup`.
+    pub fn is_left_out(&self) -> bool {
+        !self.backup && !self.volume.is_empty() && !self.volume.starts_with('/')
+    }
+
     /// Its path without `/` at the ends, as names in the archive have it after `./`; empty is the root.
     pub fn below_root(&self) -> Vec<u8> {
         let parts: Vec<&[u8]> =

@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, fmt::strtime};
 use regex::Regex;
 
+use super::foreign_name;
 use super::printable::printable;
 use crate::domain::ids::ItemId;
 
@@ -116,6 +117,12 @@ impl DumpPattern {
     /// How many directories below the root its files lie; 1 for the root itself.
     pub fn depth(&self) -> usize {
         self.text.split('/').count()
+    }
+
+    /// Whether it spells a name that belongs to a NAS or a desktop: `.snapshot/*/{db}.sql` wants what lies there.
+    pub fn spells(&self, name: &[u8]) -> bool {
+        let sort = foreign_name::sort(name);
+        sort.is_some() && self.text.split('/').any(|part| foreign_name::sort(part.as_bytes()) == sort)
     }
 
     /// Reads a path relative to the root. `None` when the pattern does not fit, or its time is no time.

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::printable::printable;
+use super::{container_config, vm_config};
 use crate::domain::guest::Guest;
 use crate::domain::ids::{GuestKind, ItemId};
+use crate::domain::run::LeftOut;
 
 /// No more than this is read of a configuration; Proxmox VE refuses larger files itself.
 pub const MAX_BYTES: u64 = 1 << 20;
@@ -27,6 +29,7 @@ pub fn parse(text: &[u8], kind: GuestKind, vmid: u32, node: &Arc<str>) -> Guest 
         notes: None,
         node: node.clone(),
         template: false,
+        left_out: left_out(text, kind),
         onboot: false,
         created: None,
         identity_since: None,
@@ -47,6 +50,18 @@ pub fn parse(text: &[u8], kind: GuestKind, vmid: u32, node: &Arc<str>) -> Guest 
     }
     guest.notes = (!notes.is_empty()).then(|| notes.into());
     guest
+}
+
+/// Volumes that its backups leave out.
+fn left_out(text: &[u8], kind: GuestKind) -> Vec<LeftOut> {
+    if kind == GuestKind::Qemu {
+        let config = vm_config::parse(text);
+        let disks = config.disks.into_iter().filter(vm_config::Disk::is_left_out);
+        return disks.map(|disk| LeftOut { key: disk.key, volume: Some(disk.volume) }).collect();
+    }
+    let config = container_config::parse(text);
+    let points = config.mount_points.into_iter().filter(container_config::MountPoint::is_left_out);
+    points.map(|point| LeftOut { key: point.key.into(), volume: Some(printable(&point.path).into()) }).collect()
 }
 
 fn add_note(notes: &mut String, comment: &[u8]) {
@@ -140,6 +155,21 @@ mod tests {
     fn an_empty_file_is_a_guest_without_properties() {
         let guest = parse(b"", GuestKind::Qemu, 100, &"n".into());
         assert!(guest.name.is_none() && guest.notes.is_none());
+    }
+
+    #[test]
+    fn volumes_that_backups_leave_out() {
+        let of = |text: &str, kind| {
+            let guest = parse(text.as_bytes(), kind, 100, &"pve1".into());
+            guest.left_out.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let machine =
+            "scsi0: a:b,size=1G\nscsi1: a:c,backup=0\nide2: none,media=cdrom,backup=0\n[snap]\nscsi2: a:d,backup=0\n";
+        assert_eq!(of(machine, GuestKind::Qemu), ["scsi1 (a:c)"]);
+        let container =
+            "rootfs: a:b\nmp0: a:c,mp=/data\nmp1: a:d,mp=/kept,backup=1\nmp2: /srv,mp=/srv\nmp3: a:e,mp=/no,backup=0\n";
+        assert_eq!(of(container, GuestKind::Lxc), ["mp0 (/data)", "mp3 (/no)"]);
+        assert_eq!(of(container, GuestKind::Qemu), [""; 0]);
     }
 
     proptest! {

@@ -13,6 +13,7 @@ use crate::formats::stream::{Stop, Stream, drain, read_full, skip};
 
 mod guest;
 mod header;
+mod mounts;
 mod pax;
 mod refused;
 mod sparse;

@@ -32,6 +32,11 @@ impl Disk {
     pub fn is_backed_up(&self) -> bool {
         !self.excluded && !self.removable
     }
+
+    /// Whether it is a disk that vzdump leaves out because the configuration says so.
+    pub fn is_left_out(&self) -> bool {
+        self.excluded && !self.removable
+    }
 }
 
 /// What is read of a configuration.

@@ -1,8 +1,16 @@
 //! The log that vzdump leaves beside an archive.
 //!
-//! Lines are `YYYY-MM-DD HH:MM:SS LEVEL: text`. A run succeeded if one says `Finished Backup of VM <id> (h:mm:ss)`,
-//! failed if one says `Backup of VM <id> failed - <reason>`; other ERROR and WARN lines alone fail nothing (a guest
-//! that could not be frozen is backed up all the same). Source: pve-manager `PVE/VZDump.pm`.
+//! ```text
+//! YYYY-MM-DD HH:MM:SS LEVEL: text        since Proxmox VE 5.1
+//! Nov 25 HH:MM:SS LEVEL: text            before (`%b %d`, so the month is a word of the node's language)
+//! ```
+//! A run succeeded if a line says `Finished Backup of VM <id> (h:mm:ss)`, failed if one says
+//! `Backup of VM <id> failed - <reason>`; other ERROR and WARN lines alone fail nothing (a guest that could not be frozen
+//! is backed up all the same). The times of lines aren't used: when the run began stands in the name of the file.
+//!
+//! Volumes that the run left out: `exclude disk 'scsi1' '…' (backup=no)`, `excluding volume mount point mp0 ('/data') from
+//! backup (disabled)`. Sources: pve-manager `PVE/VZDump.pm`, pve-guest-common `PVE/VZDump/Plugin.pm` (`debugmsg`),
+//! qemu-server `PVE/VZDump/QemuServer.pm`, pve-container `PVE/VZDump/LXC.pm`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +18,7 @@ use std::time::Duration;
 use memchr::memchr;
 
 use super::printable::printable;
-use crate::domain::run::{LogEnd, LoggedSize, RunLog};
+use crate::domain::run::{Complaint, LeftOut, LogEnd, LoggedSize, RunLog};
 
 /// No more than this is read of a log; real ones have a few KiB, long runs some hundred.
 pub const MAX_BYTES: u64 = 1 << 20;
@@ -21,6 +29,15 @@ pub const HEAD_BYTES: u64 = 128 << 10;
 
 /// Longest reason that is kept, in bytes.
 const MAX_REASON: usize = 400;
+
+/// So many complaints are kept, among them the first and an error if there is one; the rest is counted.
+pub const MAX_COMPLAINTS: usize = 20;
+
+/// So many volumes that were left out are kept: more than a guest has.
+const MAX_LEFT_OUT: usize = 64;
+
+/// Longest name of a volume that is kept, in bytes.
+const MAX_VOLUME: usize = 120;
 
 /// What a log says of a run of this VMID.
 pub fn parse(text: &[u8], vmid: u32) -> RunLog {
@@ -34,8 +51,30 @@ pub fn parse(text: &[u8], vmid: u32) -> RunLog {
     log.found
 }
 
-/// Length of `YYYY-MM-DD HH:MM:SS `.
-const STAMP: usize = 20;
+/// What follows the time of a line, in one of its two forms.
+fn after_stamp(line: &[u8]) -> Option<&[u8]> {
+    let rest = shaped(line, b"0000-00-00 ").or_else(|| after_month_and_day(line))?;
+    shaped(rest, b"00:00:00 ")
+}
+
+fn after_month_and_day(line: &[u8]) -> Option<&[u8]> {
+    let month = memchr(b' ', line).filter(|length| (1..=MAX_MONTH).contains(length))?;
+    let is_word = !line[..month].iter().all(u8::is_ascii_digit);
+    let rest = &line[month + 1..];
+    // Days are `05`; ` 5` and `5` as other programs write them do no harm.
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    shaped(rest, b"00 ").or_else(|| shaped(rest, b"0 ")).filter(|_| is_word)
+}
+
+/// Longest name of a month in any language, in bytes.
+const MAX_MONTH: usize = 24;
+
+/// What follows a text of this shape, in which `0` stands for any digit.
+fn shaped<'a>(text: &'a [u8], shape: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = text.split_at_checked(shape.len())?;
+    let fits = |(byte, shape): (&u8, &u8)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape };
+    head.iter().zip(shape).all(fits).then_some(rest)
+}
 
 struct Scan {
     vmid: u32,
@@ -44,22 +83,27 @@ struct Scan {
 
 impl Scan {
     fn new(vmid: u32) -> Self {
-        let found = RunLog { end: LogEnd::Open, guest_name: None, archive_size: None, complaints: 0, complaint: None };
+        // Until a line is understood.
+        let found = RunLog { end: LogEnd::Foreign, ..RunLog::default() };
         Self { vmid, found }
     }
 
     fn line(&mut self, line: &[u8]) {
-        let Some((stamp, rest)) = line.split_at_checked(STAMP) else { return };
-        if stamp[STAMP - 1] != b' ' || !stamp[0].is_ascii_digit() {
-            return;
-        }
+        let Some(rest) = after_stamp(line) else { return };
         let rest = rest.strip_suffix(b"\r").unwrap_or(rest);
-        if let Some(text) = rest.strip_prefix(b"INFO: ") {
-            self.info(text);
-        } else if let Some(text) = rest.strip_prefix(b"ERROR: ") {
-            self.error(text);
-        } else if let Some(text) = rest.strip_prefix(b"WARN: ") {
-            self.complain(text);
+        let Some((level, text)) = [&b"INFO: "[..], b"ERROR: ", b"WARN: "]
+            .into_iter()
+            .find_map(|level| rest.strip_prefix(level).map(|text| (level[0], text)))
+        else {
+            return;
+        };
+        if self.found.end == LogEnd::Foreign {
+            self.found.end = LogEnd::Open;
+        }
+        match level {
+            b'I' => self.info(text),
+            b'E' => self.error(text),
+            _ => self.complain(false, text),
         }
     }
 
@@ -76,6 +120,9 @@ impl Scan {
                 if let Some(name) = name.filter(|name| !name.is_empty()) {
                     self.found.guest_name = Some(Arc::from(printable(name.trim_ascii())));
                 }
+            }
+            Some(b'e') => {
+                self.found.left_out.extend(left_out(text).filter(|_| self.found.left_out.len() < MAX_LEFT_OUT))
             }
             Some(b'a') => {
                 if let Some(size) = text.strip_prefix(b"archive file size: ") {
@@ -113,13 +160,20 @@ impl Scan {
                 *reason = shorten(format!("{reason} {}", printable(text)).as_bytes());
             }
             LogEnd::Failed(_) => {}
-            LogEnd::Finished(_) | LogEnd::Open => self.complain(text),
+            LogEnd::Finished(_) | LogEnd::Open | LogEnd::Foreign => self.complain(true, text),
         }
     }
 
-    fn complain(&mut self, text: &[u8]) {
-        self.found.complaints = self.found.complaints.saturating_add(1);
-        self.found.complaint.get_or_insert_with(|| shorten(text));
+    fn complain(&mut self, error: bool, text: &[u8]) {
+        let found = &mut self.found;
+        found.complaint_count = found.complaint_count.saturating_add(1);
+        if found.complaints.len() < MAX_COMPLAINTS {
+            found.complaints.push(Complaint { error, text: shorten(text) });
+        } else if error && !found.complaints.iter().any(|known| known.error) {
+            // The worst must not be lost behind many that are harmless.
+            found.complaints.pop();
+            found.complaints.push(Complaint { error, text: shorten(text) });
+        }
     }
 
     fn of_this_guest<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
@@ -133,6 +187,32 @@ fn shorten(text: &[u8]) -> Box<str> {
     let cut = &text[..text.len().min(MAX_REASON)];
     let text = printable(cut.trim_ascii());
     if text.is_empty() { "no reason given".into() } else { text.into() }
+}
+
+/// A volume that the line says is not in the backup. Directories and devices of the host never are, and don't count.
+fn left_out(text: &[u8]) -> Option<LeftOut> {
+    if let Some(rest) = text.strip_prefix(b"exclude disk ") {
+        // An EFI disk of a machine without EFI is left out for another reason, and isn't missed.
+        let rest = rest.trim_ascii_end().strip_suffix(b" (backup=no)")?;
+        let (key, rest) = quoted(rest)?;
+        let volume = rest.strip_prefix(b" ").and_then(quoted).map(|(volume, _)| volume);
+        return Some(LeftOut { key: short(key), volume: volume.map(short) });
+    }
+    let rest = text.strip_prefix(b"excluding volume mount point ")?;
+    let (key, rest) = rest.split_at(memchr(b' ', rest)?);
+    let (path, _) = quoted(rest.strip_prefix(b" (")?)?;
+    Some(LeftOut { key: short(key), volume: Some(short(path)) })
+}
+
+/// The text between the first two quotes, and what follows them.
+fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = text.strip_prefix(b"'")?;
+    let end = memchr(b'\'', text)?;
+    Some((&text[..end], &text[end + 1..]))
+}
+
+fn short(text: &[u8]) -> Box<str> {
+    printable(&text[..text.len().min(MAX_VOLUME)]).into()
 }
 
 /// `17KB`, `5MB` (whole, cut off), `5.43GB`, `1.02TB` (two decimals, rounded): the smallest size that prints so.

@@ -4,6 +4,7 @@
 //! vzdump-<qemu|lxc|openvz>-<vmid>-<YYYY>_<MM>_<DD>-<HH>_<MM>_<SS>      the base, local time of the node
 //!   .tgz | .tar[.gz|.lzo|.zst|.bz2] | .vma[.gz|.lzo|.zst|.bz2]         archive
 //!   <archive>.notes  <archive>.protected                               side files of an archive
+//!   <archive>.sha256  .sha256sum  .md5  .md5sum                        checksum file that somebody made beside it
 //!   .log                                                               log of the run
 //!   .dat  .vma.dat  .tar.dat  .tmp                                     temporary file and directory of a run
 //!   .part  .partial  .filepart   and   .<name>.<6 random>              an archive that is being copied here
@@ -12,6 +13,7 @@
 
 use jiff::civil::DateTime;
 
+use crate::domain::attempt::Sidecar;
 use crate::domain::ids::{GuestKind, ItemId, VMID_RANGE};
 use crate::domain::run::RunName;
 
@@ -26,6 +28,8 @@ pub enum VzdumpName {
     Notes(RunName, Extension),
     /// Marks the archive with this extension as protected.
     Protected(RunName, Extension),
+    /// A checksum file of the archive with this extension.
+    Checksum(RunName, Extension, Sidecar),
     /// A temporary file or directory of a run.
     Temporary(RunName),
     /// A file on its way here under the temporary name of a copying tool.
@@ -104,6 +108,11 @@ fn with_suffix(run: RunName, suffix: &[u8]) -> VzdumpName {
     if let Some(extension) = suffix.strip_suffix(b".protected").and_then(Extension::parse) {
         return VzdumpName::Protected(run, extension);
     }
+    if let Some((stem, kind)) = without_checksum_ending(suffix)
+        && let Some(extension) = Extension::parse(stem)
+    {
+        return VzdumpName::Checksum(run, extension, kind);
+    }
     if [&b".part"[..], b".partial", b".filepart"].iter().any(|ending| suffix.ends_with(ending)) {
         return VzdumpName::Copying(run);
     }
@@ -120,7 +129,13 @@ fn rsync_temporary(name: &[u8]) -> Option<RunName> {
 
 /// A right base with a wrong tail, such as `….vma.xz` or `…-old.vma.zst`.
 fn irregular_run(run: RunName, suffix: &[u8]) -> VzdumpName {
-    if ends_like_archive(suffix) { VzdumpName::Renamed(run.item()) } else { VzdumpName::LookAlike }
+    if ends_like_archive(suffix) {
+        VzdumpName::Renamed(run.item())
+    } else if without_checksum_ending(suffix).is_some_and(|(stem, _)| ends_like_archive(stem)) {
+        VzdumpName::Other
+    } else {
+        VzdumpName::LookAlike
+    }
 }
 
 /// `vzdump-<type>-<anything>.<ext>`: Proxmox VE lists it and guesses the VMID from the digits.
@@ -131,7 +146,19 @@ fn irregular(rest: &[u8]) -> VzdumpName {
         let vmid = number(&tail[..digits]).filter(|id| VMID_RANGE.contains(id))?;
         (tail.get(digits) == Some(&b'-') && ends_like_archive(tail)).then_some(ItemId::Guest(kind, vmid))
     };
-    renamed().map_or(VzdumpName::LookAlike, VzdumpName::Renamed)
+    match renamed() {
+        Some(item) => VzdumpName::Renamed(item),
+        // That of a renamed archive says nothing more of it.
+        None if without_checksum_ending(rest).is_some_and(|(stem, _)| ends_like_archive(stem)) => VzdumpName::Other,
+        None => VzdumpName::LookAlike,
+    }
+}
+
+fn without_checksum_ending(name: &[u8]) -> Option<(&[u8], Sidecar)> {
+    Sidecar::ENDINGS.into_iter().find_map(|(ending, kind)| {
+        let stem = name.strip_suffix(ending.as_bytes())?.strip_suffix(b".")?;
+        Some((stem, kind))
+    })
 }
 
 fn ends_like_archive(text: &[u8]) -> bool {

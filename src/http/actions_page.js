@@ -2,9 +2,12 @@
 // Everything that comes from the API is text: alerts are written by strangers.
 const EVERY = 4000;
 const at = (id) => document.getElementById(id);
+// What can't be seen, or changes the direction of what can, is written as its number; ends of lines stay.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+const plain = (text) => String(text).replace(UNSEEN, (it) => `\\u{${it.codePointAt(0).toString(16)}}`);
 const make = (name, text, kind) => {
   const made = document.createElement(name);
-  if (text !== undefined && text !== null) made.textContent = String(text);
+  if (text !== undefined && text !== null) made.textContent = plain(text);
   if (kind) made.className = kind;
   return made;
 };
@@ -56,7 +59,7 @@ function table(heads, rows) {
     const tr = make("tr");
     for (const cell of row) {
       const td = make("td");
-      td.append(cell instanceof Node ? cell : document.createTextNode(cell ?? ""));
+      td.append(cell instanceof Node ? cell : document.createTextNode(plain(cell ?? "")));
       tr.append(td);
     }
     body.append(tr);
@@ -92,7 +95,7 @@ function proposal(it) {
 
 function came(it) {
   const cell = make("div");
-  cell.append(document.createTextNode(it.result || it.reason));
+  cell.append(document.createTextNode(plain(it.result || it.reason)));
   if (it.output) {
     const more = make("details");
     more.dataset.key = "output" + it.id;
@@ -109,9 +112,9 @@ const HEADS = ["#", "state", "action", "what came of it", "time", "decided by"];
 let pending = null;
 let opener = null;
 function confirmed(question, subject, reason, yes, path) {
-  at("question").textContent = question;
-  at("subject").textContent = subject;
-  at("reason").textContent = reason;
+  at("question").textContent = plain(question);
+  at("subject").textContent = plain(subject);
+  at("reason").textContent = plain(reason);
   at("sure").textContent = yes;
   pending = path;
   opener = document.activeElement;
@@ -137,7 +140,8 @@ let quietUntil = 0;
 function say(text, keep = 0) {
   if (!keep && Date.now() < quietUntil) return;
   if (keep) quietUntil = Date.now() + keep;
-  if (at("notice").textContent !== text) at("notice").textContent = text;
+  const shown = plain(text);
+  if (at("notice").textContent !== shown) at("notice").textContent = shown;
 }
 
 let paused = false;
@@ -172,7 +176,7 @@ async function show() {
   const over = recent.items.filter((it) => !OPEN.includes(it.state)).slice(0, 30);
   put("recent", over, () => table(HEADS, over.map(row)));
   put("alerts", alerts, () => table(["alert", "status", "labels", "since", "heard last"], alerts.items.map((it) =>
-    [it.labels.alertname || it.fingerprint, make("span", it.status, it.status), labels(it), local(it.starts_at), local(it.last_received)])));
+    [it.labels.alertname || it.fingerprint, make("span", it.status + (it.reopened ? ", again" : "") + (it.late ? `, told ${it.late}× after its end` : ""), it.status), labels(it), local(it.starts_at), local(it.last_received)])));
   put("audit", audit, () => table(["time", "who", "action", "what"], audit.items.map((it) =>
     [local(it.at), it.actor, it.action ? "#" + it.action : "", it.detail])));
   document.title = (waiting.items.length ? `(${waiting.items.length}) ` : "") + "firedrill: actions";

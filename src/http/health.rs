@@ -33,6 +33,7 @@ struct Report {
 struct Reading {
     running: usize,
     waiting: usize,
+    hanging: usize,
     store_problem: Option<String>,
 }
 
@@ -48,7 +49,7 @@ struct Source {
 
 /// The state of the daemon as JSON: `ok`, `starting`, or `degraded`.
 ///
-/// Degraded is when a source can't be looked at or the store can't be used. Always 200: the daemon itself is well enough
+/// Degraded is when a source can't be looked at, a reading hangs, or the store can't be used. Always 200: the daemon itself is well enough
 /// to answer.
 pub(super) async fn report(Extract(state): Extract<State>) -> Response {
     let inventory = state.inventory.borrow().clone();
@@ -56,10 +57,11 @@ pub(super) async fn report(Extract(state): Extract<State>) -> Response {
     let verifier = inventory.verifier.as_ref().map(|it| Reading {
         running: it.running,
         waiting: it.waiting,
+        hanging: it.hanging,
         store_problem: it.store_problem.as_deref().map(ToOwned::to_owned),
     });
-    let stored = verifier.as_ref().is_none_or(|verifier| verifier.store_problem.is_none());
-    let status = match (inventory.is_complete(), stored && sources.iter().all(|source| source.up)) {
+    let reads = verifier.as_ref().is_none_or(|verifier| verifier.store_problem.is_none() && verifier.hanging == 0);
+    let status = match (inventory.is_complete(), reads && sources.iter().all(|source| source.up)) {
         (false, _) => "starting",
         (true, true) => "ok",
         (true, false) => "degraded",

@@ -9,8 +9,8 @@ use super::state::State;
 use super::{landing_automation, landing_proofs};
 use crate::domain::age;
 use crate::domain::html::escaped;
-use crate::domain::inventory::SourceView;
-use crate::domain::item::Item;
+use crate::domain::inventory::{Inventory, SourceView};
+use crate::domain::item::{Item, Standing};
 use crate::domain::verdict::{State as ItemState, by_age, elapsed, explain, judge};
 
 /// More troubled items than this are counted, not listed: the page is for a glance.
@@ -57,6 +57,7 @@ pub(super) async fn page(Extract(state): Extract<State>) -> Html<String> {
         html.push_str("<p>No source is configured: see <code>config/firedrill.example.toml</code>.</p>\n");
     }
     trouble_table(&mut html, &troubles);
+    left_out_table(&mut html, &inventory);
     landing_automation::write(&mut html, &inventory, now);
     landing_proofs::write(&mut html, &inventory);
     html.push_str("</main></html>\n");
@@ -97,6 +98,31 @@ fn trouble_table(html: &mut String, troubles: &[(&std::sync::Arc<SourceView>, &I
     html.push_str("</table>\n");
     if let Some(more) = troubles.len().checked_sub(LISTED).filter(|more| *more > 0) {
         put(html, format_args!("<p>… and {more} more; see /metrics.</p>\n"));
+    }
+}
+
+/// What the configuration of guests leaves out of their backups. Nobody should learn it from a restore.
+fn left_out_table(html: &mut String, inventory: &Inventory) {
+    let mut rows = String::new();
+    let mut count = 0;
+    for view in &inventory.sources {
+        let judged = view.items.iter().filter(|item| item.standing == Standing::Judged);
+        for (item, volumes) in judged.filter_map(|item| Some((item, item.left_out.as_ref()?))) {
+            for volume in volumes {
+                count += 1;
+                if count <= LISTED {
+                    let (source, id, volume) = (&view.spec.name, item.id.to_string(), volume.to_string());
+                    put(&mut rows, format_args!("<tr><td>{source}<td>{}<td>{}</tr>\n", escaped(&id), escaped(&volume)));
+                }
+            }
+        }
+    }
+    if count > 0 {
+        let head = "<h2>Left out of backups by configuration</h2>\n<table><tr><th>source<th>item<th>volume</tr>\n";
+        put(html, format_args!("{head}{rows}</table>\n"));
+    }
+    if count > LISTED {
+        put(html, format_args!("<p>… and {} more; see /metrics.</p>\n", count - LISTED));
     }
 }
 

@@ -12,6 +12,9 @@ use crate::domain::verification::Verifier;
 /// More items than this are counted, not listed.
 const LISTED: usize = 100;
 
+/// What is said of a file that was read and is to be read again.
+const TOUCHED: &str = "the newest backup was read, and its file was replaced or touched since (copy, mode, owner, link) though size and time are the same: it is read again";
+
 /// Appends the part; nothing where nothing is verified.
 pub(super) fn write(html: &mut String, inventory: &Inventory) {
     let Some(verifier) = &inventory.verifier else { return };
@@ -74,7 +77,11 @@ fn remarks(html: &mut String, inventory: &Inventory) {
             let unchecked = proven.unchecked.as_ref().map(|it| format!("could not be checked: {}", it.reason));
             let damaged = proven.damaged_copies > 0 && proven.state() != ProofState::Failed;
             let damaged = damaged.then(|| format!("{} older copy(ies) are damaged", proven.damaged_copies));
-            for text in warning.map(str::to_owned).into_iter().chain(shortfall).chain(unchecked).chain(damaged) {
+            let touched = proven.touched && proven.state() != ProofState::Running;
+            let touched = touched.then(|| TOUCHED.to_owned());
+            for text in
+                warning.map(str::to_owned).into_iter().chain(shortfall).chain(unchecked).chain(damaged).chain(touched)
+            {
                 count += 1;
                 if count <= LISTED {
                     let (source, id) = (&view.spec.name, escaped(&item.id.to_string()));

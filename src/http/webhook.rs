@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::domain::automation::alert::Status;
+use crate::domain::automation::occurrence::order;
 use crate::engine::intake::{Intake, NotKept};
 use crate::engine::ports::ledger::Received;
 use crate::formats::alertmanager;
@@ -118,8 +119,9 @@ async fn take(hook: &Hook, request: Request) -> Response {
         received[usize::from(alert.status == Status::Resolved)] += 1;
     }
     let (receiver, truncated) = (notification.receiver, notification.truncated);
-    let alerts: Vec<Received> =
+    let mut alerts: Vec<Received> =
         notification.alerts.into_iter().map(|alert| Received { receiver: receiver.clone(), alert }).collect();
+    alerts.sort_by_key(|received| order(received.alert.event()));
     if !alerts.is_empty()
         && let Err(error) = hook.intake.keep(alerts).await
     {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::family::{Description, Family, seconds};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::Status;
+use crate::domain::automation::occurrence::Heard;
 use crate::domain::automation::record::State;
 use crate::domain::automation::status::{Automation, BUCKETS};
 use crate::domain::inventory::Inventory;
@@ -13,6 +14,11 @@ static RECEIVED: Description = Description::counter(
     "firedrill_alerts_received_total",
     &["status"],
     "Alerts that came in by the webhook and were kept, repetitions included.",
+);
+static HEARD: Description = Description::counter(
+    "firedrill_alerts_heard_total",
+    &["meaning"],
+    "What alerts that were kept meant: a beginning, an end, the same again. late: told to fire after the end; reopened: that often or so late that it is believed.",
 );
 static MALFORMED: Description = Description::counter(
     "firedrill_alerts_malformed_total",
@@ -63,8 +69,10 @@ static LAST_TURN: Description = Description::gauge(
 );
 
 /// Families of this file.
-pub const DESCRIPTIONS: [&Description; 11] =
-    [&RECEIVED, &MALFORMED, &TRUNCATED, &PUT_OFF, &DURATION, &ACTIONS, &PENDING, &OLDEST, &PAUSED, &UP, &LAST_TURN];
+pub const DESCRIPTIONS: [&Description; 12] = [
+    &RECEIVED, &HEARD, &MALFORMED, &TRUNCATED, &PUT_OFF, &DURATION, &ACTIONS, &PENDING, &OLDEST, &PAUSED, &UP,
+    &LAST_TURN,
+];
 
 /// States that are open, in label order.
 const OPEN: [State; 3] = [State::Proposed, State::Running, State::Scheduled];
@@ -77,6 +85,11 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
         received.add(&[status.as_str()], count as f64);
     }
     out(received);
+    let mut heard = HEARD.family();
+    for (meaning, count) in Heard::ALL.iter().zip(it.intake.heard) {
+        heard.add(&[meaning.as_str()], count as f64);
+    }
+    out(heard);
     let mut duration = DURATION.family();
     duration.add_histogram(&[], &BUCKETS, &it.intake.durations, it.intake.seconds);
     out(duration);

@@ -52,6 +52,11 @@ static PROTECTED: Description = Description::gauge(
     ITEM,
     "Complete backups that are kept outside retention. Cached from the last scan.",
 );
+static LEFT_OUT: Description = Description::gauge(
+    "firedrill_backup_excluded_volumes",
+    ITEM,
+    "Volumes of a guest that its newest backup doesn't hold because the configuration leaves them out; absent where neither the log nor the configuration is known. Cached from the last scan.",
+);
 static STATE: Description = Description::gauge(
     "firedrill_backup_state",
     &["source", "item", "state"],
@@ -59,8 +64,19 @@ static STATE: Description = Description::gauge(
 );
 
 /// Families of this file.
-pub const DESCRIPTIONS: [&Description; 10] =
-    [&LAST_SUCCESS, &LAST_ATTEMPT, &INTERVAL, &SIZE, &DURATION, &DEVIATION, &COPIES, &STORED, &PROTECTED, &STATE];
+pub const DESCRIPTIONS: [&Description; 11] = [
+    &LAST_SUCCESS,
+    &LAST_ATTEMPT,
+    &INTERVAL,
+    &SIZE,
+    &DURATION,
+    &DEVIATION,
+    &LEFT_OUT,
+    &COPIES,
+    &STORED,
+    &PROTECTED,
+    &STATE,
+];
 
 /// Fills the families of this file, one after the other.
 pub fn collect(inventory: &Inventory, now: Timestamp, out: &mut dyn FnMut(Family)) {
@@ -80,6 +96,7 @@ pub fn collect(inventory: &Inventory, now: Timestamp, out: &mut dyn FnMut(Family
     judged(&SIZE, &newest(|newest| newest.size as f64));
     judged(&DURATION, &|item| Some(item.newest.as_ref()?.duration?.as_secs_f64()));
     judged(&DEVIATION, &|item| item.size_deviation);
+    judged(&LEFT_OUT, &|item| Some(item.left_out.as_ref()?.len() as f64));
     // What is kept takes room, judged or not. Nothing found is no number while a directory was never seen.
     let mut kept = |description: &'static Description, value: fn(&Item) -> f64| {
         let mut family = description.family();

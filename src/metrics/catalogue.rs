@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::family::{Description, Family};
-use super::{automation, backups, daemon, items, media, notifications, proofs, sources, storage};
+use super::{automation, backups, connections, daemon, items, media, notifications, proofs, sources, storage};
 use crate::domain::inventory::Inventory;
 
 /// Fills families from a snapshot.
@@ -15,8 +15,9 @@ pub type Collect = fn(&Inventory, Timestamp, &mut dyn FnMut(Family));
 pub const PER_ITEM: [Collect; 4] = [backups::collect, items::collect, media::collect, proofs::collect];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
-pub const PER_SCRAPE: [Collect; 6] = [
+pub const PER_SCRAPE: [Collect; 7] = [
     automation::collect,
+    connections::collect,
     daemon::collect,
     notifications::collect,
     proofs::collect_verifier,
@@ -29,6 +30,7 @@ pub fn descriptions() -> Vec<&'static Description> {
     let mut all: Vec<&Description> = Vec::new();
     all.extend(automation::DESCRIPTIONS);
     all.extend(backups::DESCRIPTIONS);
+    all.extend(connections::DESCRIPTIONS);
     all.extend(daemon::DESCRIPTIONS);
     all.extend(items::DESCRIPTIONS);
     all.extend(media::DESCRIPTIONS);

@@ -22,7 +22,7 @@ static OLDEST: Description = Description::gauge(
 static UP: Description = Description::gauge(
     "firedrill_receiver_up",
     RECEIVER,
-    "1 while the last try to notify the receiver worked; absent before the first.",
+    "0 while the receiver takes nothing: the last try failed, also one before a restart, or it refuses to be asked at the start; else 1.",
 );
 
 /// The families.
@@ -43,9 +43,7 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
         if let Some(since) = it.oldest {
             oldest.add(&[&it.name], seconds(since));
         }
-        if let Some(worked) = it.up {
-            up.add(&[&it.name], f64::from(u8::from(worked)));
-        }
+        up.add(&[&it.name], f64::from(u8::from(it.up != Some(false))));
     }
     for family in [total, queued, oldest, up] {
         out(family);

@@ -57,6 +57,11 @@ static WAITING: Description =
     Description::gauge("firedrill_verifier_waiting_archives", &[], "Archives that are due to be read.");
 static RUNNING: Description =
     Description::gauge("firedrill_verifier_running_archives", &[], "Archives that are being read.");
+static HANGING: Description = Description::gauge(
+    "firedrill_verifier_hanging_readings",
+    &[],
+    "Readings that were given up because their directory does not answer, and whose thread hangs still; 4 at most, then nothing is read in such directories.",
+);
 static UNSAVED: Description = Description::gauge(
     "firedrill_verifier_unsaved_results",
     &[],
@@ -81,8 +86,8 @@ static STORE_UP: Description =
     Description::gauge("firedrill_store_up", &[], "1 while the store can be read and written.");
 
 /// Families over the verifier.
-pub const OF_VERIFIER: [&Description; 9] =
-    [&VERIFICATIONS, &READ, &WAITING, &RUNNING, &UNSAVED, &OPEN, &PROGRESS, &AGAIN, &STORE_UP];
+pub const OF_VERIFIER: [&Description; 10] =
+    [&VERIFICATIONS, &READ, &WAITING, &RUNNING, &HANGING, &UNSAVED, &OPEN, &PROGRESS, &AGAIN, &STORE_UP];
 
 /// Fills the families over items.
 pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {
@@ -143,6 +148,7 @@ pub fn collect_verifier(inventory: &Inventory, _now: Timestamp, out: &mut dyn Fn
     single(&READ, Some(verifier.read as f64));
     single(&WAITING, Some(verifier.waiting as f64));
     single(&RUNNING, Some(verifier.running as f64));
+    single(&HANGING, Some(verifier.hanging as f64));
     single(&UNSAVED, Some(verifier.unsaved as f64));
     single(&OPEN, flag(verifier.open));
     single(&PROGRESS, verifier.progress.map(seconds));

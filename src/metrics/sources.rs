@@ -47,12 +47,12 @@ static OLDEST_PARTIAL: Description = Description::gauge(
 static UNREADABLE: Description = Description::gauge(
     "firedrill_source_unreadable_files",
     SOURCE,
-    "Files that were listed and could not be examined; their items count as failed. Cached from the last scan.",
+    "Files that were listed and could not be examined, links that lead nowhere among them; what they are the newest backup of counts as failed. Cached from the last scan.",
 );
 static PASSED_OVER: Description = Description::gauge(
     "firedrill_source_passed_over_files",
     SOURCE,
-    "Files that look like backups by their name and can't be read as one. Cached from the last scan.",
+    "Files that look like backups by their name and can't be read as one, and what belongs to a NAS or a desktop. Cached from the last scan.",
 );
 
 /// Families of this file.

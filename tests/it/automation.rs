@@ -1,5 +1,7 @@
 //! From an alert to an action with the real binary and real servers around it.
 
+mod restarts;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -142,9 +144,11 @@ async fn every_panel_of_the_automation_has_data() {
 
 /// A real Alertmanager on the shipped configuration, its intervals cut short.
 struct Alertmanager {
-    _process: Running,
-    _place: tempfile::TempDir,
+    process: Running,
+    place: tempfile::TempDir,
     address: SocketAddr,
+    /// Ports of this member and of the one that it joins.
+    cluster: (u16, Option<u16>),
 }
 
 impl Alertmanager {
@@ -158,13 +162,18 @@ impl Alertmanager {
         let text = hasty
             .replace("http://firedrill:10042/webhook/alertmanager", webhook)
             .replace("/etc/alertmanager/firedrill.token", token.to_str().unwrap());
-        let config = place.path().join("alertmanager.yml");
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(place.path().join("alertmanager.yml"), text).unwrap();
         let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+        let cluster = (cluster, peer);
+        let process = Self::run(place.path(), address, cluster).await;
+        Self { process, place, address, cluster }
+    }
+
+    async fn run(place: &Path, address: SocketAddr, (cluster, peer): (u16, Option<u16>)) -> Running {
         let mut command = Command::new("prometheus-alertmanager");
         command
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.path={}", place.path().join("data").display()))
+            .arg(format!("--config.file={}", place.join("alertmanager.yml").display()))
+            .arg(format!("--storage.path={}", place.join("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .arg(format!("--cluster.listen-address=127.0.0.1:{cluster}"))
             // The second member waits so long for the first to say that it has sent: mostly too short for that.
@@ -176,7 +185,15 @@ impl Alertmanager {
         let process = Running::start(command);
         let ready = format!("http://{address}/-/ready");
         until("Alertmanager is ready", || async { get(&ready).await.filter(|(status, _)| *status == 200) }).await;
-        Self { _process: process, _place: place, address }
+        process
+    }
+
+    /// Ends it and starts it again with what it had written down: what it had told, but no alerts.
+    async fn restart(self) -> Self {
+        let Self { process, place, address, cluster } = self;
+        process.stop();
+        let process = Self::run(place.path(), address, cluster).await;
+        Self { process, place, address, cluster }
     }
 }
 

@@ -327,6 +327,68 @@ async fn what_was_proven_is_known_after_a_restart_without_reading_it_again() {
 }
 
 #[tokio::test]
+async fn a_file_in_the_place_of_a_proven_one_is_read_again() {
+    let place = tempfile::tempdir().unwrap();
+    let config = two_archives(place.path(), "");
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    shows(&daemon, PASSED).await;
+    shows(&daemon, CORRUPT).await;
+    let archive = place.path().join("dump/vzdump-qemu-110-2026_01_01-02_00_00.vma.zst");
+    let read = |metrics: &str| -> Option<u64> {
+        metrics.lines().find_map(|line| line.strip_prefix("firedrill_verified_bytes_total ")?.parse().ok())
+    };
+    let before = read(&daemon.metrics().await).unwrap();
+    // The same bytes in another file: read again, and nothing else is said.
+    let copy = |change: &dyn Fn(&mut Vec<u8>)| {
+        let other = place.path().join("other");
+        let (mut bytes, time) =
+            (std::fs::read(&archive).unwrap(), std::fs::metadata(&archive).unwrap().modified().unwrap());
+        change(&mut bytes);
+        std::fs::write(&other, bytes).unwrap();
+        std::fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+        std::fs::rename(&other, &archive).unwrap();
+    };
+    copy(&|_| {});
+    until("it is read again", || async { read(&daemon.metrics().await).filter(|now| *now > before) }).await;
+    shows(&daemon, PASSED).await;
+    assert!(daemon.metrics().await.contains(r#"firedrill_verifications_total{level="3",result="damaged"} 1"#));
+    // Other bytes of the same size and time.
+    copy(&|bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+    });
+    shows(&daemon, r#"firedrill_backup_state{source="pve",item="qemu/110",state="corrupt"} 1"#).await;
+}
+
+#[tokio::test]
+async fn volumes_that_backups_leave_out_are_shown() {
+    let place = tempfile::tempdir().unwrap();
+    let config = two_archives(place.path(), "enabled = false");
+    let fixture = repository("tests/fixtures/vzdump/vzdump-lxc-155-2026_11_25-01_20_46.tar.zst");
+    for ending in ["tar.zst", "log"] {
+        let name = format!("dump/vzdump-lxc-155-2026_01_01-02_00_00.{ending}");
+        let from = fixture.with_file_name(format!("vzdump-lxc-155-2026_11_25-01_20_46.{ending}"));
+        std::fs::copy(from, place.path().join(name)).unwrap();
+    }
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    shows(&daemon, r#"firedrill_backup_excluded_volumes{source="pve",item="lxc/155"} 1"#).await;
+    let metrics = daemon.metrics().await;
+    let unknown = r#"firedrill_backup_excluded_volumes{source="pve",item="qemu/110"}"#;
+    assert!(!metrics.contains(unknown), "without a log nobody knows: {metrics}");
+    let page = get(&daemon.url("/")).await.unwrap().1;
+    assert!(page.contains("Left out of backups") && page.contains("mp0 (/var/lib/etcd)"), "{page}");
+    let made =
+        crate::support::run(&["token", "create", "x", "--role", "viewer", "--config.file", config.to_str().unwrap()]);
+    let token = crate::support::stdout(&made);
+    let answer =
+        crate::support::client().get(daemon.url("/api/v1/items")).bearer_auth(token.trim()).send().await.unwrap();
+    let items: serde_json::Value = answer.json().await.unwrap();
+    let item = items["items"].as_array().unwrap().iter().find(|it| it["item"] == "lxc/155").unwrap().clone();
+    assert_eq!(item["left_out_volumes"][0], "mp0 (/var/lib/etcd)", "{item}");
+    assert_eq!(item["log_complaint_count"], 0);
+}
+
+#[tokio::test]
 async fn without_a_store_metrics_are_served_and_nothing_is_ok() {
     let place = tempfile::tempdir().unwrap();
     let config = two_archives(place.path(), "");

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use firedrill::adapters::clock::SystemClock;
 use firedrill::adapters::store::{Place, Store};
-use firedrill::engine::intake;
+use firedrill::domain::automation::occurrence::Tidings;
+use firedrill::engine::intake::{self, Outlet};
 use firedrill::engine::ports::StoreError;
 use firedrill::engine::ports::automation::{ActionStore as _, Page};
 use firedrill::engine::ports::ledger::{Ledger, Received, Turn};
@@ -21,7 +22,9 @@ use crate::support::{client, until};
 
 /// The webhook over a ledger, without the gate in front of it.
 async fn serve(ledger: Arc<dyn Ledger>) -> SocketAddr {
-    let (intake, writer) = intake::new(ledger, Arc::new(SystemClock), Arc::new(Notify::new()));
+    let reopen_after = Duration::from_secs(600);
+    let outlet = Outlet { ledger, clock: Arc::new(SystemClock), wake: Arc::new(Notify::new()), reopen_after };
+    let (intake, writer) = intake::new(outlet);
     tokio::spawn(writer.run());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -89,7 +92,12 @@ struct Moody {
 }
 
 impl Ledger for Moody {
-    fn receive<'a>(&'a self, alerts: &'a [Received], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn receive<'a>(
+        &'a self,
+        alerts: &'a [Received],
+        reopen_after: Duration,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
         Box::pin(async move {
             while self.hangs.load(Ordering::SeqCst) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -97,7 +105,7 @@ impl Ledger for Moody {
             if alerts.iter().any(|it| it.alert.label("alertname") == "Poison") {
                 return Err(StoreError { message: "it chokes".to_owned() });
             }
-            self.store.receive(alerts, now).await
+            self.store.receive(alerts, reopen_after, now).await
         })
     }
 

@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Crates that the pure layers may use: values, texts, and what decodes or digests bytes in memory.
 const PURE: &[(&str, &[&str])] = &[
-    ("domain", &["std", "serde", "jiff", "thiserror", "globset", "regex", "crate", "super", "self"]),
+    ("domain", &["std", "serde", "jiff", "thiserror", "globset", "regex", "regex_syntax", "crate", "super", "self"]),
     (
         "formats",
         &[

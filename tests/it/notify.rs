@@ -15,10 +15,12 @@ use firedrill::adapters::clock::SystemClock;
 use firedrill::adapters::telegram::{Settings, Telegram};
 use firedrill::domain::notice::dedup::Why;
 use firedrill::domain::notice::routes::{Recipient, Routes};
-use firedrill::domain::notice::{Message, Notice, Phase, Severity, Topic};
+use firedrill::domain::notice::{Message, Notice, Part, Phase, Severity, Topic};
 use firedrill::domain::secret::Secret;
 use firedrill::engine::ports::Clock as _;
-use firedrill::engine::ports::notices::{Claim, Claimed, Messenger as _, NoticeStore, Plan, Sent};
+use firedrill::engine::ports::notices::{
+    Claim, Claimed, Failure, Messenger as _, NoticeStore, Plan, Sent, Taken, Tried,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -50,7 +52,7 @@ fn notice(key: &str) -> Notice {
 }
 
 fn message() -> Message {
-    Message { notice: notice("a"), why: Why::First, reply_to: None }
+    Message { notice: notice("a"), why: Why::First, reply_to: None, parts: Vec::new() }
 }
 
 /// What a stand-in heard.
@@ -123,12 +125,17 @@ async fn telegram_is_told_in_html_and_in_plain_text_when_that_is_refused() {
     assert!(matches!(telegram.send(&asks).await, Sent::Ok { remote_id: Some(id), .. } if &*id == "77"));
     let [html, plain] = &heard.heard()[..] else { panic!("{:?}", heard.heard()) };
     assert_eq!(html.path, format!("/bot{TOKEN}/sendMessage"));
-    assert_eq!(html.json()["text"], "<b>WARNING: a is late &amp; &lt;b&gt;</b>\nthe newest is old");
+    assert_eq!(
+        html.json()["text"],
+        "<b>WARNING</b>: <code>a is late &amp; &lt;b&gt;</code>\n<pre>the newest is old</pre>"
+    );
     assert_eq!((&html.json()["chat_id"], &html.json()["message_thread_id"]), (&json!(-100123), &json!(5)));
     assert_eq!(html.json()["reply_markup"]["inline_keyboard"][0][1]["callback_data"], "fd:d:9");
     assert_eq!(html.json()["reply_parameters"]["message_id"], 5);
     assert_eq!(plain.json()["text"], "WARNING: a is late & <b>\nthe newest is old");
     assert!(plain.json().get("parse_mode").is_none());
+    let kinds: Vec<Value> = plain.json()["entities"].as_array().unwrap().iter().map(|it| it["type"].clone()).collect();
+    assert_eq!(kinds, ["bold", "code", "pre"]);
 }
 
 #[tokio::test]
@@ -141,13 +148,13 @@ async fn answers_of_telegram_are_classified_and_no_error_shows_the_token() {
     for _ in 0..4 {
         all.push(telegram.send(&message()).await);
     }
-    assert!(matches!(&all[0], Sent::RetryLater { after: None, .. }), "{all:?}");
+    assert!(matches!(&all[0], Sent::Unfit { .. }), "{all:?}");
     assert!(
         matches!(&all[1], Sent::RetryLater { after: Some(after), .. } if *after == Duration::from_secs(7)),
         "{all:?}"
     );
-    assert!(matches!(&all[2], Sent::Drop { why } if why.contains("blocked")), "{all:?}");
-    assert!(matches!(&all[3], Sent::RetryLater { unsure: true, .. }), "{all:?}");
+    assert!(matches!(&all[2], Sent::Refused { why } if why.contains("blocked")), "{all:?}");
+    assert!(matches!(&all[3], Sent::Refused { why } if why.contains("page for people")), "{all:?}");
     let nobody = Settings {
         api_url: format!("http://127.0.0.1:{}", free_port()),
         token: Secret::from(TOKEN.to_owned()),
@@ -158,6 +165,125 @@ async fn answers_of_telegram_are_classified_and_no_error_shows_the_token() {
     all.push(Telegram::new(nobody).unwrap().send(&message()).await);
     assert!(matches!(&all[4], Sent::RetryLater { unsure: false, .. }), "{all:?}");
     assert!(!format!("{all:?}").contains("secret"), "{all:?}");
+}
+
+#[tokio::test]
+async fn what_a_person_mends_is_told_from_what_is_wrong_with_a_message() {
+    let said = |text: &str| format!(r#"{{"ok":false,"description":"{text}"}}"#);
+    // An answer and whether it is about the receiver; else about the message.
+    let answers = [
+        (401, said("Unauthorized"), true),
+        (403, said("Forbidden: bot was kicked from the group chat"), true),
+        (404, said("Not Found"), true),
+        (400, said("Bad Request: chat not found"), true),
+        (400, said("Bad Request: need administrator rights in the channel chat"), true),
+        (407, "<html>Proxy Authentication Required</html>".to_owned(), true),
+        (511, "<html>Log in to the network".to_owned(), true),
+        (302, String::new(), true),
+        (200, "<!DOCTYPE html><title>Log in</title>".to_owned(), true),
+        (400, said("Bad Request: message is too long"), false),
+        (413, said("Request Entity Too Large"), false),
+        (500, said("Internal Server Error"), false),
+    ];
+    for (status, body, about_the_receiver) in answers {
+        let (_, telegram) = telegram(&[(status, &body)]).await;
+        let sent = telegram.send(&message()).await;
+        assert_eq!(matches!(sent, Sent::Refused { .. }), about_the_receiver, "{status} {body}: {sent:?}");
+        assert_eq!(matches!(sent, Sent::Unfit { .. }), !about_the_receiver, "{status} {body}: {sent:?}");
+        assert!(!format!("{sent:?}").contains("very-secret"), "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_takes_nothing_falls_back_to_the_chat() {
+    for why in ["TOPIC_CLOSED", "message thread not found", "TOPIC_DELETED"] {
+        let refused = format!(r#"{{"ok":false,"error_code":400,"description":"Bad Request: {why}"}}"#);
+        let (heard, telegram) = telegram(&[(400, &refused)]).await;
+        let sent = telegram.send(&message()).await;
+        assert!(matches!(sent, Sent::Ok { .. }), "{why}: {sent:?}");
+        let topics: Vec<Value> = heard.heard().iter().map(|it| it.json()["message_thread_id"].clone()).collect();
+        assert_eq!(topics, [json!(5), Value::Null], "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_for_approval_is_made_of_text_alone() {
+    let (heard, telegram) = telegram(&[]).await;
+    let hostile = Notice {
+        proposal: Some(9),
+        title: "Approve? run /x\u{202e}gpj\u{1b}[2J".into(),
+        body: "Because of @channel /stop <a href=\"https://evil.example\">\u{2066}\r\nnext".into(),
+        link: Some("https://example.org/\u{202e}moc".into()),
+        ..notice("a")
+    };
+    telegram.send(&Message { notice: hostile, ..message() }).await;
+    let heard = heard.heard();
+    assert_eq!(
+        heard[0].json()["text"],
+        "<b>WARNING</b>: <code>Approve? run /x\\u{202e}gpj\\u{1b}[2J</code>\n<pre>Because of @channel /stop \
+         &lt;a href=\"https://evil.example\"&gt;\\u{2066}\nnext</pre>"
+    );
+    assert!(heard[0].body.contains("fd:a:9"));
+}
+
+/// Everything that answers may quote: the whole address, parts of it, and what a login looks like on its way.
+#[tokio::test]
+async fn what_an_answer_quotes_of_a_secret_is_shown_nowhere() {
+    let place = tempfile::tempdir().unwrap();
+    let quoted = "no hook B02SECRET at /services/T01AB/B02SECRET/aBcDeFgHiJkLmN (aBcDeFgHiJ..), key=s3cr3t+k%2Fy, s3cr3t k/y, \
+                  Authorization: Basic Ym9iOnBAc3N3MHJkLTE=";
+    let (hook, url) = StandIn::start(&[(500, quoted), (404, quoted)]).await;
+    let address = url.replace("http://", "http://bob:p%40ssw0rd-1@");
+    let config = configuration(
+        place.path(),
+        &format!(
+            "[[notify.receivers]]\nname = \"chat\"\ntype = \"slack\"\nurl = \"{address}/services/T01AB/B02SECRET/aBcDeFgHiJkLmN?key=s3cr3t%20k%2Fy\"\n"
+        ),
+    );
+    let secrets = ["B02SECRET", "aBcDeFg", "s3cr3t", "p@ssw0rd", "p%40ssw0rd", "Ym9iOnBA"];
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    let list = || firedrill().args(["notify", "list", "--config.file"]).arg(&config).output().unwrap();
+    until("it was refused twice", || async { stdout(&list()).contains("404").then_some(()) }).await;
+    let metrics = daemon.metrics().await;
+    assert!(metrics.contains("firedrill_receiver_up{receiver=\"chat\"} 0"), "{metrics}");
+    let log = daemon.process.log();
+    assert!(log.contains("it answered 500") && hook.heard().len() >= 2, "{log}");
+    assert!(daemon.process.stop().success());
+    let (listed, mut store) = (list(), String::new());
+    for entry in std::fs::read_dir(place.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("s.db") {
+            store += &String::from_utf8_lossy(&std::fs::read(path).unwrap());
+        }
+    }
+    assert!(store.contains("it answered 404"));
+    for secret in secrets {
+        for text in [&log, &metrics, &stdout(&listed), &stderr(&listed), &store] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_of_digits_in_the_environment_is_not_shown() {
+    let place = tempfile::tempdir().unwrap();
+    let config = configuration(place.path(), "");
+    for (name, value) in [
+        ("FIREDRILL_WEBHOOK__TOKEN", "9876543210987654321"),
+        ("FIREDRILL_WEBHOOK", "9876543210987654321"),
+        ("FIREDRILL_STORE__URL", "9876543210987654321"),
+        ("FIREDRILL_STORE__URL", "[9876543210987654321]"),
+        ("FIREDRILL_STORE", "\"9876543210987654321\""),
+        ("FIREDRILL_NOTIFY", "9876543210987654321"),
+        ("FIREDRILL_NOTIFY__RECEIVERS", "[{name=\"a\",type=\"slack\",url=9876543210987654321}]"),
+        ("FIREDRILL_NOTIFY__RECEIVERS", "[{name=\"a\",type=\"smtp\",password=9876543210987654321}]"),
+        ("FIREDRILL_NOTIFY__RECEIVERS", "9876543210987654321"),
+    ] {
+        let output =
+            firedrill().args(["check-config", "--config.file"]).arg(&config).env(name, value).output().unwrap();
+        let said = stdout(&output) + &stderr(&output);
+        assert!(!output.status.success() && !said.contains("98765432109"), "{name}: {said}");
+    }
 }
 
 #[tokio::test]
@@ -176,7 +302,7 @@ fn at(hours: i64) -> Timestamp {
     SystemClock.now() - jiff::SignedDuration::from_hours(hours)
 }
 
-fn configuration(directory: &std::path::Path, receivers: &str) -> std::path::PathBuf {
+pub fn configuration(directory: &std::path::Path, receivers: &str) -> std::path::PathBuf {
     std::fs::create_dir_all(directory.join("dumps")).unwrap();
     let path = directory.join("firedrill.toml");
     let text = format!(
@@ -271,13 +397,13 @@ async fn a_test_message_says_what_came_of_it() {
     );
     let taken = test("chat").await.unwrap();
     assert_eq!((taken.status.code(), &*stdout(&taken)), (Some(0), "chat: ok\n"));
-    assert_eq!(hook.heard()[1].json()["text"], "INFO: this is a test of firedrill");
+    assert_eq!(hook.heard()[1].json()["text"], "INFO: `this is a test of firedrill`");
     let unknown = test("nobody").await.unwrap();
     assert!(stderr(&unknown).contains("there are: chat"), "{}", stderr(&unknown));
 }
 
 /// A Python that has aiosmtpd: that of the Debian package, or of whoever runs the tests.
-fn python() -> &'static str {
+pub fn python() -> &'static str {
     let has = |python: &&&str| {
         let found = Command::new(python).args(["-c", "import aiosmtpd"]).output();
         found.is_ok_and(|output| output.status.success())
@@ -386,7 +512,12 @@ async fn an_address_that_is_refused_keeps_no_mail_from_the_others() {
     let config = configuration(place.path(), &all);
     let test = |name: &str| firedrill().args(["notify", "test", name, "--config.file"]).arg(&config).output().unwrap();
     let sent = test("both");
-    assert_eq!((sent.status.code(), &*stdout(&sent)), (Some(0), "both: taken for 1 of 2\n"), "{}", stderr(&sent));
+    assert_eq!(
+        (sent.status.code(), &*stdout(&sent)),
+        (Some(0), "both: taken for 1 of 2; refused: nobody@example.org: permanent error (550): 5.1.1 no such user\n"),
+        "{}",
+        stderr(&sent)
+    );
     until("the mail is there", || async { server.text().contains("END MESSAGE").then_some(()) }).await;
     let refused = test("none");
     assert!(refused.status.code() == Some(2) && stderr(&refused).contains("no such user"), "{}", stderr(&refused));
@@ -429,6 +560,79 @@ async fn syslog_takes_it_over_every_transport() {
     }
 }
 
+/// What the notifier notes of failures, and reads again after a restart.
+async fn failures_are_kept(place: Where) {
+    let store = place.open().await;
+    let recipient = Recipient { name: "a".into(), quiet: None };
+    let hour = Duration::from_secs(3600);
+    let plan = Plan {
+        routes: Routes { recipients: vec![recipient], routes: Vec::new() },
+        repeat: hour,
+        wait: Duration::ZERO,
+        too_old: hour,
+    };
+    let next = async |after: u64| {
+        let now = now() + Duration::from_secs(after);
+        while store.route(&plan, now).await.unwrap().notices > 0 {}
+        let claim = Claim { owner: "me".into(), now, lease: now + Duration::from_secs(60), above: 7, alone: false };
+        match store.claim("a", &claim).await.unwrap() {
+            Claimed::Some(some) => some,
+            Claimed::Nothing(_) => Vec::new(),
+        }
+    };
+    let failure = |after: u64, again: Option<u64>| Failure {
+        again: again.map(|again| now() + Duration::from_secs(again)),
+        why: "no".into(),
+        unsure: false,
+        parts: Vec::new(),
+        unfit: 0,
+        at: now() + Duration::from_secs(after),
+    };
+    let alert = Notice { topic: Topic::Alert, ..notice("alert/1") };
+    NoticeStore::post(&store, std::slice::from_ref(&alert)).await.unwrap();
+    let some = next(0).await;
+    let part = Part { to: "x@y.org".into(), taken: true, said: "é".into() };
+    let partly = Failure { parts: vec![part.clone()], unfit: 1, unsure: true, ..failure(1, Some(10)) };
+    store.failed(&some, "me", &partly).await.unwrap();
+    assert!(next(9).await.is_empty());
+    let again = next(10).await;
+    assert_eq!((&again[0].parts, again[0].unfit, again[0].tries), (&vec![part.clone()], 1, 2));
+    // Nothing new is decided: what was known stays.
+    store.failed(&again, "me", &failure(11, Some(20))).await.unwrap();
+    let again = next(20).await;
+    assert_eq!((&again[0].parts, again[0].unfit), (&vec![part], 1));
+    store.failed(&again, "me", &failure(20, None)).await.unwrap();
+    assert!(store.last_tries().await.unwrap().is_empty());
+    let later = now() + hour + Duration::from_secs(20);
+    assert_eq!(store.offer_again(hour, later - Duration::from_secs(1)).await.unwrap(), 0);
+    assert_eq!(store.offer_again(hour, later).await.unwrap(), 1);
+    let offered = next(3620).await;
+    assert_eq!((&*offered[0].notice.key, offered[0].why, offered[0].notice.at), ("alert/1", Why::First, later));
+    let taken = Taken { remote_id: None, note: Some("1 of 2".into()), at: later };
+    store.sent(&offered, "me", &taken).await.unwrap();
+    assert_eq!(store.last_tries().await.unwrap(), [Tried { receiver: "a".into(), worked: true }]);
+    assert_eq!(store.last_deliveries(1).await.unwrap()[0].last_error.as_deref(), Some("1 of 2"));
+    // Its end is dropped: then the next beginning is news.
+    let at = |after: u64| now() + Duration::from_secs(after);
+    NoticeStore::post(&store, &[Notice { phase: Phase::Recovered, at: at(3630), ..alert.clone() }]).await.unwrap();
+    let over = next(3630).await;
+    assert_eq!(over[0].why, Why::Recovered);
+    store.failed(&over, "me", &failure(3631, None)).await.unwrap();
+    NoticeStore::post(&store, &[Notice { at: at(3640), ..alert }]).await.unwrap();
+    assert_eq!(next(3640).await[0].why, Why::First);
+    assert_eq!(store.last_tries().await.unwrap(), [Tried { receiver: "a".into(), worked: false }]);
+}
+
+#[tokio::test]
+async fn failures_are_kept_by_sqlite() {
+    failures_are_kept(Where::sqlite()).await;
+}
+
+#[tokio::test]
+async fn failures_are_kept_by_postgresql() {
+    failures_are_kept(Where::postgres()).await;
+}
+
 /// Two daemons on one store.
 async fn nothing_is_sent_twice(place: Where) {
     let stores = [place.open().await, place.open().await];
@@ -446,7 +650,13 @@ async fn nothing_is_sent_twice(place: Where) {
         async move {
             while store.route(&plan, now()).await.unwrap().notices > 0 {}
             let owner: Arc<str> = format!("daemon {index}").into();
-            let claim = Claim { owner: owner.clone(), now: now(), lease: now() + Duration::from_secs(60), above: 7 };
+            let claim = Claim {
+                owner: owner.clone(),
+                now: now(),
+                lease: now() + Duration::from_secs(60),
+                above: 7,
+                alone: false,
+            };
             let (mut sent, mut idle) = (Vec::new(), 0);
             while idle < 20 {
                 let mut busy = false;
@@ -455,7 +665,7 @@ async fn nothing_is_sent_twice(place: Where) {
                         Claimed::Some(some) => {
                             busy = true;
                             tokio::time::sleep(Duration::from_millis(1)).await;
-                            store.sent(&some, &owner, None, now()).await.unwrap();
+                            store.sent(&some, &owner, &Taken { remote_id: None, note: None, at: now() }).await.unwrap();
                             sent.extend(some.iter().map(|it| it.id));
                         }
                         Claimed::Nothing(_) => tokio::time::sleep(Duration::from_millis(5)).await,

@@ -1,8 +1,11 @@
 //! The reactor on a real store: one intent, one action, whatever happens in between.
 
 mod decisions;
+mod model;
+mod occurrences;
+mod upgrade;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,14 +14,17 @@ use firedrill::adapters::store::{Place, Shared};
 use firedrill::domain::automation::action::Kind;
 use firedrill::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
 use firedrill::domain::automation::decide::{Asked, Past};
+use firedrill::domain::automation::matcher::Matcher;
+use firedrill::domain::automation::occurrence::{Occurrence, Tidings};
 use firedrill::domain::automation::record::{Record, Ruled, Ruling, State};
-use firedrill::domain::automation::rule::{Cap, Matcher, Mode, OnResolve, Rule, Rules, Template};
+use firedrill::domain::automation::rule::{Cap, Mode, OnResolve, Rule, Rules, Template};
 use firedrill::domain::automation::status::OpenActions;
 use firedrill::domain::inventory::{Inventory, SourceView};
 use firedrill::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
 use firedrill::domain::notice::Notice;
 use firedrill::domain::policy::{Matcher as Exclude, Policy};
-use firedrill::engine::intake;
+use firedrill::engine::effects::Tell;
+use firedrill::engine::intake::{self, Outlet};
 use firedrill::engine::ports::automation::{ActionFilter, ActionStore as _, Page};
 use firedrill::engine::ports::ledger::{
     Change, Due, Effect, Failure, Held, Ledger, New, Outcome, Processes, Received, Turn,
@@ -31,6 +37,9 @@ use tempfile::TempDir;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::support::{PATIENCE, until};
+
+/// Told to fire so long after its end, an alert does.
+const BOUND: Duration = Duration::from_secs(600);
 
 const ALL: Page = Page { before: None, limit: 500 };
 
@@ -104,8 +113,13 @@ struct CutLedger(Shared, Cut);
 struct CutTurn(Box<dyn Turn>, Cut);
 
 impl Ledger for CutLedger {
-    fn receive<'a>(&'a self, alerts: &'a [Received], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.1.around(self.0.receive(alerts, now)))
+    fn receive<'a>(
+        &'a self,
+        alerts: &'a [Received],
+        reopen_after: Duration,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
+        Box::pin(self.1.around(self.0.receive(alerts, reopen_after, now)))
     }
 
     fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>> {
@@ -125,6 +139,22 @@ impl Ledger for CutLedger {
 }
 
 impl Turn for CutTurn {
+    fn believe_late(
+        &mut self,
+        bound: Duration,
+        most: u32,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Tidings, StoreError>> {
+        self.0.believe_late(bound, most, now)
+    }
+
+    fn standing<'a>(
+        &'a mut self,
+        fingerprints: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<HashMap<String, Occurrence>, StoreError>> {
+        self.0.standing(fingerprints)
+    }
+
     fn pending(&mut self, most: u32) -> BoxFuture<'_, Result<Vec<KeptAlert>, StoreError>> {
         self.0.pending(most)
     }
@@ -262,11 +292,12 @@ fn rule(kind: Kind, mode: Mode) -> Rule {
         Kind::Hook => {
             Template::Hook { program: "/bin/x".into(), arguments: Vec::new(), timeout: Duration::from_secs(9) }
         }
+        Kind::Notify => Template::Notify { receivers: Vec::new() },
         _ => Template::Rescan,
     };
     Rule {
         name: kind.as_str().into(),
-        matchers: vec![Matcher::parse("alertname = A").unwrap()],
+        matchers: vec![Matcher::equal("alertname", "A")],
         receiver: None,
         severities: Vec::new(),
         status: Status::Firing,
@@ -285,7 +316,8 @@ fn rule(kind: Kind, mode: Mode) -> Rule {
 
 fn rules(all: Vec<Rule>) -> Rules {
     let cap = Cap { most: 100, per: Duration::from_secs(3600) };
-    Rules { rules: all, cap, concurrency: [1; Kind::ALL.len()], proposals_expire: Duration::from_secs(3600) }
+    let (proposals_expire, reopen_after) = (Duration::from_secs(3600), BOUND);
+    Rules { rules: all, cap, concurrency: [1; Kind::ALL.len()], proposals_expire, reopen_after }
 }
 
 fn alert(number: u32, status: Status) -> Received {
@@ -294,6 +326,7 @@ fn alert(number: u32, status: Status) -> Received {
         status,
         fingerprint: format!("{number:016x}").into(),
         starts_at: Timestamp::from_second(1_789_999_000).unwrap(),
+        ends_at: None,
         labels,
         annotations: Labels::new(),
         generator_url: "".into(),
@@ -304,6 +337,7 @@ fn alert(number: u32, status: Status) -> Received {
 /// A store of its own, and reactors on it.
 struct World {
     place: TempDir,
+    url: String,
     clock: Hands,
     lives: AtomicU32,
 }
@@ -318,24 +352,36 @@ struct Life {
 
 impl World {
     fn new() -> Self {
-        Self { place: tempfile::tempdir().unwrap(), clock: Hands::default(), lives: AtomicU32::new(0) }
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    fn at(place: TempDir) -> Self {
+        let url = format!("sqlite://{}/firedrill.db", place.path().display());
+        Self { place, url, clock: Hands::default(), lives: AtomicU32::new(0) }
     }
 
     /// As another process would open it.
     fn store(&self) -> Shared {
-        Shared::new(Place::new(format!("sqlite://{}/firedrill.db", self.place.path().display())))
+        Shared::new(Place::new(&*self.url))
     }
 
     fn live(&self, rules: Rules, effect: Counted, cut: Cut, alone: bool) -> Life {
+        let effect: Arc<dyn Effect> = Arc::new(effect);
+        self.live_with(rules, &[(Kind::Hook, effect.clone()), (Kind::Rescan, effect)], cut, alone)
+    }
+
+    fn live_with(&self, rules: Rules, effects: &[(Kind, Arc<dyn Effect>)], cut: Cut, alone: bool) -> Life {
+        let mut effects: BTreeMap<Kind, Arc<dyn Effect>> = effects.iter().cloned().collect();
+        effects.entry(Kind::Notify).or_insert_with(|| Arc::new(Tell { clock: Arc::new(self.clock.clone()) }));
         let wake = Arc::new(Notify::new());
         let ledger: Arc<dyn Ledger> = Arc::new(CutLedger(self.store(), cut));
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let (intake, _writer) = intake::new(ledger.clone(), clock.clone(), wake.clone());
-        let effect: Arc<dyn Effect> = Arc::new(effect);
+        let outlet = Outlet { ledger: ledger.clone(), clock: clock.clone(), wake: wake.clone(), reopen_after: BOUND };
+        let (intake, _writer) = intake::new(outlet);
         let name = format!("life {}", self.lives.fetch_add(1, Ordering::SeqCst));
         let outside = Outside {
             ledger,
-            effects: BTreeMap::from([(Kind::Hook, effect.clone()), (Kind::Rescan, effect)]),
+            effects,
             processes: Arc::new(Process { name: name.into(), alone }),
             clock,
             intake,
@@ -364,7 +410,7 @@ impl World {
     }
 
     async fn receive(&self, alerts: &[Received]) {
-        self.store().receive(alerts, self.clock.now()).await.unwrap();
+        self.store().receive(alerts, BOUND, self.clock.now()).await.unwrap();
     }
 }
 
@@ -379,7 +425,7 @@ async fn cut_everywhere(kind: Kind) {
         let sender = CutLedger(world.store(), cut.clone());
         let received = [alert(1, Status::Firing)];
         let sent = tokio::select! {
-            result = sender.receive(&received, world.clock.now()) => result.is_ok(),
+            result = sender.receive(&received, BOUND, world.clock.now()) => result.is_ok(),
             () = cut.died.notified() => false,
         };
         let mut died = !sent;

@@ -66,6 +66,104 @@ fn exit_code_says_how_it_is() {
     assert!(report["sources"][0]["problems"][0].as_str().unwrap().contains(gone.to_str().unwrap()));
 }
 
+/// The name of a run of half a day ago, and the time of its lines in the form of before Proxmox VE 5.1.
+fn run_of(kind: &str, vmid: u32) -> (String, String) {
+    let started = jiff::Timestamp::try_from(SystemTime::now_for_tests() - DAY / 2).unwrap();
+    let zoned = started.to_zoned(jiff::tz::TimeZone::UTC);
+    let name = format!("vzdump-{kind}-{vmid}-{}", zoned.strftime("%Y_%m_%d-%H_%M_%S"));
+    (name, zoned.strftime("%b %d %H:%M:%S").to_string())
+}
+
+/// Writes a file as it was half a day ago.
+fn put_old(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::now_for_tests() - DAY / 2 + Duration::from_secs(10)).unwrap();
+}
+
+fn item_of<'a>(report: &'a Value, item: &str) -> &'a Value {
+    let items = report["sources"][0]["items"].as_array().unwrap();
+    items.iter().find(|it| it["item"] == item).unwrap_or_else(|| panic!("{item}: {report}"))
+}
+
+#[test]
+fn logs_of_before_tell_the_end_the_reason_and_the_size() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = |name: &str| crate::support::repository("tests/fixtures/vzdump/old-log").join(name);
+    for (vmid, name) in [(112, "vzdump-qemu-112-2026_11_25-00_01_53"), (113, "vzdump-qemu-113-2026_11_25-01_01_53")] {
+        let (base, stamp) = run_of("qemu", vmid);
+        let log = std::fs::read_to_string(fixture(&format!("{name}.log"))).unwrap();
+        let log: String = log.lines().map(|line| format!("{stamp}{}\n", &line["Nov 25 00:01:53".len()..])).collect();
+        put_old(&place.path().join(format!("{base}.log")), log.as_bytes());
+        if vmid == 112 {
+            let archive = std::fs::read(fixture(&format!("{name}.vma.lzo"))).unwrap();
+            put_old(&place.path().join(format!("{base}.vma.lzo")), &archive);
+        }
+    }
+    let (code, report) = scan(&[place.path()]);
+    assert_eq!((code, state_of(&report, "qemu/112"), state_of(&report, "qemu/113")), (1, "failed", "failed"));
+    let reason = |item: &str| item_of(&report, item)["reason"].as_str().unwrap().to_owned();
+    assert!(reason("qemu/112").contains("cut short"), "{report}");
+    assert!(reason("qemu/113").contains("no such volume"), "{report}");
+    assert_eq!(item_of(&report, "qemu/113")["name"], "dc1");
+}
+
+#[test]
+fn complaints_and_volumes_that_were_left_out_are_told() {
+    let place = tempfile::tempdir().unwrap();
+    let (base, _) = run_of("lxc", 155);
+    let log = crate::support::repository("tests/fixtures/vzdump/vzdump-lxc-155-2026_11_25-01_20_46.log");
+    let mut log = std::fs::read_to_string(log).unwrap();
+    log.push_str("2026-11-25 01:20:47 WARN: first\n2026-11-25 01:20:48 ERROR: worst\n");
+    put_old(&place.path().join(format!("{base}.log")), log.as_bytes());
+    put_old(&place.path().join(format!("{base}.tar.zst")), &[b'x'; 20_000]);
+    let (other, _) = run_of("qemu", 100);
+    put_old(&place.path().join(format!("{other}.log")), b"nothing that vzdump writes\n");
+    put_old(&place.path().join(format!("{other}.vma.zst")), &[b'x'; 20_000]);
+    let (code, report) = scan(&[place.path()]);
+    assert_eq!(code, 0, "{report}");
+    let it = item_of(&report, "lxc/155");
+    assert_eq!(it["left_out_volumes"], serde_json::json!(["mp0 (/var/lib/etcd)"]));
+    assert_eq!(
+        (&it["log_complaints"], &it["log_complaint_count"]),
+        (&serde_json::json!(["first", "worst"]), &2.into())
+    );
+    let notes = it["notes"].to_string();
+    assert!(notes.contains("first; worst") && notes.contains("mp0 (/var/lib/etcd)"), "{notes}");
+    let it = item_of(&report, "qemu/100");
+    assert_eq!(it["left_out_volumes"], Value::Null);
+    assert!(it["notes"].to_string().contains("understood") && !it["notes"].to_string().contains("interrupted"), "{it}");
+}
+
+#[test]
+fn links_that_lead_nowhere_could_not_be_looked_at() {
+    for pattern in [None, Some("{db}.sql.gz")] {
+        let place = tempfile::tempdir().unwrap();
+        archive(place.path(), 100, DAY / 2);
+        let name = if pattern.is_some() { "shop.sql.gz" } else { "vzdump-qemu-100-2020_01_01-02_00_00.vma.zst" };
+        std::os::unix::fs::symlink("/nowhere", place.path().join(name)).unwrap();
+        let mut arguments = vec!["scan", "--time-zone", "UTC", place.path().to_str().unwrap()];
+        arguments.extend(pattern.iter().flat_map(|pattern| ["--dump-pattern", pattern]));
+        let output = run(&arguments);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.lines().any(|line| line.contains("could not look: ") && line.contains(name)), "{text}");
+        let line = text.lines().find(|line| line.contains("qemu/100")).unwrap();
+        assert!(line.contains(" ok "), "the newest is fresh: {text}");
+    }
+}
+
+#[test]
+fn an_old_archive_that_was_just_copied_here_is_judged_soon() {
+    let place = tempfile::tempdir().unwrap();
+    archive(place.path(), 100, DAY * 5);
+    let path = std::fs::read_dir(place.path()).unwrap().next().unwrap().unwrap().path();
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::now_for_tests()).unwrap();
+    let (_, report) = scan(&[place.path()]);
+    let reason = item_of(&report, "qemu/100")["reason"].as_str().unwrap();
+    assert!(reason.contains("written just now") && reason.contains("judged in"), "{reason}");
+}
+
 #[test]
 fn nothing_found_is_not_fine() {
     let place = tempfile::tempdir().unwrap();

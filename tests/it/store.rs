@@ -35,7 +35,10 @@ fn verification(file: &str, digest: Option<u8>, conclusion: Conclusion) -> Verif
         archive: archive(file),
         item: "qemu/100".parse().unwrap(),
         // Every digit of the time counts.
-        facts: FileFacts { size: 7_000_000_000, modified: "2026-11-20T01:02:03.123456789Z".parse().unwrap() },
+        facts: FileFacts {
+            changed: Some("2026-11-20T01:02:04.987654321Z".parse().unwrap()),
+            ..FileFacts::new(7_000_000_000, "2026-11-20T01:02:03.123456789Z".parse().unwrap())
+        },
         digest: digest.map(|byte| Digest([byte; 32])),
         wanted: Level::Complete,
         reached: (conclusion == Conclusion::Intact).then_some(Level::Complete),
@@ -175,6 +178,7 @@ async fn everything(place: Where) {
     shallow_looks(&store).await;
     tokens(&store).await;
     forgetting(&store).await;
+    touched(&store).await;
     drop(store);
     two_at_once(&place).await;
 }
@@ -191,7 +195,8 @@ async fn first_sights(store: &Store) {
     let first = verification("a", Some(1), Conclusion::Intact);
     store.record(&first).await.unwrap();
     let sight = store.first_sight(&archive("a")).await.unwrap().unwrap();
-    assert_eq!((sight.facts, sight.digest, sight.at), (first.facts, Digest([1; 32]), first.ended()));
+    assert_eq!((sight.digest, sight.at), (Digest([1; 32]), first.ended()));
+    assert!(sight.facts.same_write(first.facts));
     // Other bytes under the same facts: the first digest stays, for ever.
     store.record(&verification("a", Some(2), Conclusion::Damaged)).await.unwrap();
     assert_eq!(store.first_sight(&archive("a")).await.unwrap().unwrap().digest, Digest([1; 32]));
@@ -238,6 +243,22 @@ async fn shallow_looks(store: &Store) {
     let concluded =
         newest.iter().filter(|kept| *kept.verification.archive.file == *"deep").map(|kept| kept.verification.wanted);
     assert_eq!(concluded.collect::<Vec<_>>(), [Level::Complete, Level::Present]);
+}
+
+/// The inode changed: read again it is the same file, by the same first sight.
+async fn touched(store: &Store) {
+    let damaged = verification("t", Some(5), Conclusion::Damaged);
+    store.record(&damaged).await.unwrap();
+    let mut later = verification("t", Some(6), Conclusion::Intact);
+    later.facts.changed = Some(now());
+    store.record(&later).await.unwrap();
+    let mut shallow = verification("t", None, Conclusion::Intact);
+    (shallow.wanted, shallow.reached, shallow.facts.changed) = (Level::Present, Some(Level::Present), None);
+    store.record(&shallow).await.unwrap();
+    let newest = store.newest(&[source()], 0).await.unwrap();
+    let of = newest.iter().filter(|kept| *kept.verification.archive.file == *"t").map(|kept| &kept.verification);
+    assert_eq!(of.map(|it| (it.facts, it.wanted)).collect::<Vec<_>>()[0], (later.facts, Level::Complete));
+    assert_eq!(store.first_sight(&archive("t")).await.unwrap().unwrap().digest, Digest([6; 32]));
 }
 
 async fn hostile_texts(store: &Store) {
@@ -379,6 +400,30 @@ async fn a_file_that_is_cut_short_is_an_error_not_a_loss() {
     };
     let error = outcome.await.unwrap_err().to_string();
     assert!(error.contains("damaged") && error.contains("move it away"), "{error}");
+}
+
+/// Rows of before don't say when the inode changed: they hold, and are read.
+#[tokio::test]
+async fn a_store_of_before_takes_its_new_column() {
+    let place = Where::sqlite();
+    let store = place.open().await;
+    store.record(&verification("old", Some(1), Conclusion::Intact)).await.unwrap();
+    drop(store);
+    let Where::Sqlite(directory) = &place else { unreachable!() };
+    let url = format!("sqlite://{}/firedrill.db", directory.path().display());
+    let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();
+    for statement in ["ALTER TABLE verifications DROP COLUMN changed", "DELETE FROM _sqlx_migrations WHERE version = 7"]
+    {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    drop(connection);
+    let store = place.open().await;
+    let kept = store.newest(&[source()], 0).await.unwrap();
+    let facts = FileFacts { changed: None, ..verification("old", None, Conclusion::Intact).facts };
+    assert_eq!(kept[0].verification.facts, facts);
+    let renewed = verification("old", Some(1), Conclusion::Intact);
+    store.record(&renewed).await.unwrap();
+    assert_eq!(store.newest(&[source()], 0).await.unwrap()[0].verification.facts, renewed.facts);
 }
 
 #[tokio::test]

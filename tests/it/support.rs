@@ -66,10 +66,19 @@ impl Running {
         self.lines.lock().unwrap().join("\n")
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop and waits for its end.
     pub fn stop(mut self) -> std::process::ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -105,7 +114,11 @@ impl Daemon {
     pub async fn start_at(address: &str, arguments: &[&str]) -> Self {
         let mut command = firedrill();
         command.args(["serve", "--web.listen-address", address]).args(arguments).stdout(Stdio::null());
-        let process = Running::start(command);
+        Self::listening(Running::start(command)).await
+    }
+
+    /// A daemon that was started in an unusual way, once it listens.
+    pub async fn listening(process: Running) -> Self {
         let address = until("the daemon listens", || async {
             let log = process.log();
             let rest = log.split("message=listening address=").nth(1)?;

@@ -326,3 +326,130 @@ fn what_is_no_file_is_not_waited_for() {
     assert_eq!(code, 2);
     assert!(report["archives"][0]["reason"].as_str().unwrap().contains("not a regular file"), "{report}");
 }
+
+/// Runs one of coreutils' sums in a directory and gives what it prints.
+fn sum_of(place: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = std::process::Command::new(arguments[0]).args(&arguments[1..]).current_dir(place).output().unwrap();
+    (output.status.success(), stdout(&output))
+}
+
+const PLAIN: &str = "vzdump-qemu-110-2026_11_01-02_10_00.vma.zst";
+
+#[test]
+fn checksum_files_of_every_name_and_form_are_compared() {
+    let cases: [(&[&str], &str, &[&str]); 5] = [
+        (&["sha256sum"], "sha256", &["sha256sum", "-c"]),
+        (&["sha256sum"], "sha256sum", &["sha256sum", "-c"]),
+        (&["sha256sum", "--tag"], "sha256", &["sha256sum", "-c"]),
+        (&["md5sum"], "md5", &["md5sum", "-c"]),
+        (&["md5sum", "--tag"], "md5sum", &["md5sum", "-c"]),
+    ];
+    for (tool, ending, check) in cases {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::copy(fixture(GOOD), place.path().join(PLAIN)).unwrap();
+        let (_, right) = sum_of(place.path(), &[tool, &[PLAIN]].concat());
+        let file = format!("{PLAIN}.{ending}");
+        // Another first digit of the sum, wherever it stands.
+        let hex = right
+            .split([' ', '\n'])
+            .find(|word| word.len() >= 32 && word.bytes().all(|b| b.is_ascii_hexdigit()))
+            .unwrap();
+        let other = if hex.starts_with('0') { "1" } else { "0" };
+        let wrong = right.replace(hex, &format!("{other}{}", &hex[1..]));
+        assert_ne!(wrong, right);
+        for (text, whole) in [(&right, true), (&wrong, false)] {
+            std::fs::write(place.path().join(&file), text).unwrap();
+            let (said, _) = sum_of(place.path(), &[check, &[&file]].concat());
+            let (code, report) = verify(&[], &[place.path()]);
+            assert_eq!((said, code == 0), (whole, whole), "{tool:?} {ending}: {report}");
+            assert_eq!(whole, !report.to_string().contains("sidecar_mismatch"), "{report}");
+        }
+        // A right one of another kind beside the wrong one hides nothing.
+        let (_, right) = sum_of(place.path(), &["sha256sum", PLAIN]);
+        if ending != "sha256" {
+            std::fs::write(place.path().join(format!("{PLAIN}.sha256")), right).unwrap();
+            assert_eq!(verify(&[], &[place.path()]).0, 1, "{ending}");
+        }
+    }
+}
+
+#[test]
+fn a_link_is_judged_as_its_target_with_the_checksum_files_of_both() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    std::fs::copy(fixture(GOOD), at(PLAIN)).unwrap();
+    // Sorted before its target.
+    std::os::unix::fs::symlink(PLAIN, at("latest.vma.zst")).unwrap();
+    let wrong = "0".repeat(64);
+    let (_, right) = sum_of(place.path(), &["sha256sum", PLAIN]);
+    std::fs::write(at(&format!("{PLAIN}.sha256")), &wrong).unwrap();
+    for path in [place.path(), &at("latest.vma.zst"), &at(PLAIN)] {
+        let (code, report) = verify(&[], &[path]);
+        assert_eq!((code, &report["archives"][0]["findings"][0]["kind"]), (1, &"sidecar_mismatch".into()), "{report}");
+        assert_eq!(report["archives"].as_array().unwrap().len(), 1, "read once: {report}");
+        assert_eq!(report["archives"][0]["item"], "qemu/110");
+    }
+    std::fs::write(at(&format!("{PLAIN}.sha256")), &right).unwrap();
+    assert_eq!(verify(&[], &[place.path()]).0, 0);
+    std::fs::write(at("latest.vma.zst.sha256"), &wrong).unwrap();
+    assert_eq!(verify(&[], &[place.path()]).0, 1);
+    std::fs::write(at("latest.vma.zst.sha256"), &right).unwrap();
+    assert_eq!(verify(&[], &[place.path()]).0, 0);
+}
+
+#[test]
+fn a_link_does_not_hide_what_its_target_lacks() {
+    let place = tempfile::tempdir().unwrap();
+    let name = "vzdump-lxc-200-2026_11_24-02_00_00.tar.zst";
+    std::fs::copy(fixture("vzdump/links").join(name), place.path().join(name)).unwrap();
+    let link = place.path().join("ct200-latest.tar.zst");
+    std::os::unix::fs::symlink(name, &link).unwrap();
+    for path in [place.path(), &link] {
+        let (code, report) = verify(&[], &[path]);
+        assert_eq!(code, 1, "{report}");
+        assert!(report.to_string().contains("config_missing"), "{report}");
+    }
+    // The other way round: the link's name asks for a configuration, that of the target for nothing.
+    let other = tempfile::tempdir().unwrap();
+    std::fs::copy(place.path().join(name), other.path().join("files.tar.zst")).unwrap();
+    assert_eq!(verify(&[], &[other.path()]).0, 0);
+    std::os::unix::fs::symlink("files.tar.zst", other.path().join(name)).unwrap();
+    let (code, report) = verify(&[], &[other.path()]);
+    assert_eq!((code, report["damaged"].as_u64(), report["intact"].as_u64()), (1, Some(1), Some(1)), "{report}");
+}
+
+#[test]
+fn what_has_the_name_of_a_backup_and_is_no_file_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    std::fs::copy(fixture(GOOD), at(PLAIN)).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(at("a.sql.gz")).status().unwrap().success());
+    std::fs::create_dir(at("set.tar")).unwrap();
+    std::fs::copy(fixture(DAMAGED), at("._mac.vma.zst")).unwrap();
+    std::fs::create_dir(at("@eaDir")).unwrap();
+    let (code, report) = verify(&[], &[place.path()]);
+    let named = report["passed_over_special"].to_string();
+    assert_eq!((code, report["passed_over"].as_u64()), (0, Some(4)), "{report}");
+    assert!(named.contains("a.sql.gz: is a pipe") && named.contains("set.tar: is a directory"), "{named}");
+    let text = stdout(&run(&["verify", place.path().to_str().unwrap()]));
+    assert!(text.contains("passed over: ") && text.contains("a.sql.gz: is a pipe"), "{text}");
+}
+
+#[test]
+fn what_the_kernel_makes_up_can_not_be_checked() {
+    let (code, report) = verify(&[], &[Path::new("/proc/self/status"), Path::new("/proc/version")]);
+    assert_eq!((code, report["unchecked"].as_u64()), (2, Some(2)), "{report}");
+    assert!(report["archives"][0]["reason"].as_str().unwrap().contains("made by the kernel"), "{report}");
+}
+
+#[test]
+fn mount_points_that_are_empty_or_left_out_are_told() {
+    let (code, report) = verify(&[], &[&fixture("vzdump/vzdump-lxc-100-2026_11_25-01_00_00.tar.zst")]);
+    let finding = &report["archives"][0]["findings"][0];
+    assert_eq!((code, &finding["kind"], &finding["severity"]), (0, &"mount_point_empty".into(), &"warning".into()));
+    assert!(finding["text"].as_str().unwrap().starts_with("mp0 "), "{report}");
+    let (code, report) = verify(&[], &[&fixture("vzdump/vzdump-lxc-155-2026_11_25-01_20_46.tar.zst")]);
+    let findings = report["archives"][0]["findings"].as_array().unwrap();
+    assert_eq!((code, findings.len()), (0, 1), "{report}");
+    assert_eq!((&findings[0]["kind"], &findings[0]["severity"]), (&"volume_left_out".into(), &"note".into()));
+}

@@ -95,3 +95,58 @@ fn a_missing_directory_is_no_empty_one() {
     let look = source(&place.path().join("gone"), "{db}.sql").look(now());
     assert_eq!(look.roots[0].listing.as_ref().unwrap_err().kind, ErrorKind::NotFound);
 }
+
+#[test]
+fn what_a_nas_keeps_is_no_dump_unless_the_pattern_spells_it() {
+    let place = tempfile::tempdir().unwrap();
+    let names = ["#recycle", "@eaDir", "@Recycle", ".Trash-1000", ".snapshot", ".stversions", "lost+found", ".zfs"];
+    for name in names {
+        put(&place.path().join(name).join("shop.sql"), "x", "2026-11-01T02:00:00Z");
+    }
+    for name in ["h/._shop.sql", "h/.nfs01.sql", "h/shop.sql", "h/shop.sql.swp"] {
+        put(&place.path().join(name), "x", "2026-11-01T02:00:00Z");
+    }
+    let items = |pattern: &str| {
+        let found = look(&mut source(place.path(), pattern));
+        let mut items: Vec<String> = found.attempts.iter().map(|it| it.file.to_string()).collect();
+        items.sort();
+        (items, found.oddities)
+    };
+    assert_eq!(items("{host}/{db}.sql"), (vec!["h/shop.sql".to_owned()], 11));
+    assert_eq!(items(".snapshot/{db}.sql").0, [".snapshot/shop.sql"]);
+    assert_eq!(items(".Trash-*/{db}.sql").0, [".Trash-1000/shop.sql"]);
+    assert_eq!(items("h/._{db}.sql").0, ["h/._shop.sql"]);
+    assert_eq!(items("h/{db}.swp").0, ["h/shop.sql.swp"]);
+}
+
+#[test]
+fn links_that_lead_nowhere_and_what_is_no_file_are_named() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    std::os::unix::fs::symlink("/nowhere", at("gone.sql")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", at("gone.txt")).unwrap();
+    fs::create_dir(at("set.sql")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, at("pipe.sql"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    put(&at("shop.sql"), "x", "2026-11-01T02:00:00Z");
+    std::os::unix::fs::symlink("shop.sql", at("latest.sql")).unwrap();
+    let found = look(&mut source(place.path(), "{db}.sql"));
+    assert_eq!((found.attempts.len(), found.oddities, found.unreadable), (1, 3, 1), "{found:?}");
+    assert!(found.unread_names[0].starts_with("gone.sql: is a link to /nowhere"), "{found:?}");
+    for what in ["set.sql: is a directory", "pipe.sql: is a pipe", "latest.sql: is a link"] {
+        assert!(found.odd_names.iter().any(|name| name.starts_with(what)), "{what}: {found:?}");
+    }
+}
+
+#[test]
+fn an_old_dump_that_was_just_copied_here_is_judged_soon() {
+    let place = tempfile::tempdir().unwrap();
+    put(&place.path().join("shop_20261025_020000.sql"), "x", "2026-11-01T07:59:00Z");
+    put(&place.path().join("crm_20261101_070000.sql"), "x", "2026-11-01T07:59:00Z");
+    put(&place.path().join("wiki_20261025_020000.sql"), "x", "2026-11-01T07:57:00Z");
+    put(&place.path().join("wiki_20261025_020000.sql.md5sum"), "x", "2026-11-01T07:57:00Z");
+    let found = look(&mut source(place.path(), "{db}_{time}.sql"));
+    let of = |name: &str| &found.attempts.iter().find(|it| it.item.to_string() == name).unwrap().outcome;
+    assert_eq!(*of("dump/shop"), Outcome::Settling { until: "2026-11-01T08:14:00Z".parse().unwrap() });
+    assert!(matches!(of("dump/crm"), Outcome::Running { .. }));
+    assert!(matches!(of("dump/wiki"), Outcome::Complete { .. }), "its checksum file vouches for it");
+}

@@ -1,48 +1,91 @@
 //! Alerts: received in batches, listed for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use super::rows::{chunks, clean, micros, moment, nanos, parameters, stamp};
-use super::{Store, json};
-use crate::domain::automation::alert::{KeptAlert, Labels, Status};
+use super::{Store, Writing, json, occurrences};
+use crate::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
+use crate::domain::automation::occurrence::{Event, Heard, Occurrence, Tidings, step};
 use crate::engine::ports::automation::Page;
 use crate::engine::ports::ledger::Received;
 
 /// Columns of an alert, in the order of [`of_row`].
-pub(super) const COLUMNS: &str = "id, fingerprint, starts_at, receiver, labels, annotations, generator_url, first_received, last_received, times, resolved_at";
+pub(super) const COLUMNS: &str = "id, fingerprint, starts_at, receiver, labels, annotations, generator_url, first_received, last_received, times, resolved_at, occurrence, reopened, last_start, late";
 
 /// Parameters of a row.
-const PARAMETERS: usize = 10;
+const PARAMETERS: usize = 14;
 
-/// One row to be: what a batch says of an alert, together.
+/// One row to be: what a batch says of an occurrence for a receiver, together.
 struct Told<'a> {
     received: &'a Received,
+    /// The start that was told first, to whomever.
+    starts_at: Timestamp,
+    reopened: bool,
+    last_start: Timestamp,
     times: i64,
-    resolved: bool,
+    late: i64,
+    over: bool,
 }
 
+/// Rows by fingerprint, occurrence and receiver. One statement can't change a row twice; and rows in the same order
+/// everywhere don't deadlock.
+type Rows<'a> = BTreeMap<(&'a str, i64, &'a str), Told<'a>>;
+
 impl Store {
-    pub(super) async fn receive_all(&self, alerts: &[Received], now: Timestamp) -> Result<(), sqlx::Error> {
-        // One statement can't change a row twice; and rows in the same order everywhere don't deadlock.
-        let mut rows: BTreeMap<(&str, Timestamp, &str), Told<'_>> = BTreeMap::new();
-        for received in alerts {
-            let (alert, receiver) = (&received.alert, &*received.receiver);
-            let key = (&*alert.fingerprint, alert.starts_at, receiver);
-            let told = rows.entry(key).or_insert(Told { received, times: 0, resolved: false });
-            told.times += 1;
-            told.resolved |= alert.status == Status::Resolved;
-        }
-        let rows: Vec<Told<'_>> = rows.into_values().collect();
+    /// A transaction for what writes how alerts stand.
+    pub(super) async fn begin_hearing(&self) -> Result<Writing, sqlx::Error> {
         let mut transaction = self.begin().await?;
+        occurrences::alone(&mut transaction, &self.place).await?;
+        Ok(transaction)
+    }
+
+    pub(super) async fn receive_all(
+        &self,
+        alerts: &[Received],
+        reopen_after: Duration,
+        now: Timestamp,
+    ) -> Result<Tidings, sqlx::Error> {
+        let mut transaction = self.begin_hearing().await?;
+        let fingerprints: BTreeSet<&str> = alerts.iter().map(|it| &*it.alert.fingerprint).collect();
+        let fingerprints: Vec<&str> = fingerprints.into_iter().collect();
+        let mut standing = occurrences::read(&mut transaction, &fingerprints).await?;
+        let mut tidings = Tidings::default();
+        let (mut rows, mut changed, mut ended) = (Rows::new(), BTreeSet::new(), BTreeSet::new());
+        for received in alerts {
+            let (alert, before) = (&received.alert, standing.get(&*received.alert.fingerprint));
+            let (after, heard) = step(before, event(alert), &received.receiver, reopen_after, now);
+            tidings.count(heard, &alert.fingerprint);
+            if heard != Heard::Outdated {
+                add(&mut rows, received, &after, heard);
+            }
+            if matches!(heard, Heard::Ended) {
+                ended.insert(&*alert.fingerprint);
+            }
+            if before != Some(&after) {
+                changed.insert(&*alert.fingerprint);
+                standing.insert(alert.fingerprint.to_string(), after);
+            }
+        }
+        for ((fingerprint, occurrence, _), told) in &mut rows {
+            let now = standing.get(*fingerprint);
+            told.over = now.is_some_and(|now| !now.is_open() || now.number > *occurrence);
+        }
+        let rows: Vec<_> = rows.into_iter().collect();
+        let of = |fingerprint: &&'_ str| standing.get(*fingerprint);
+        let changed: Vec<_> = changed.iter().filter_map(|it| Some((*it, of(it)?))).collect();
+        let ended: Vec<_> = ended.iter().filter_map(|it| Some((*it, of(it)?))).collect();
+        occurrences::write(&mut transaction, &changed).await?;
         for some in chunks(&rows) {
             insert(&mut transaction, some, now).await?;
         }
-        one_end_for_all(&mut transaction, &rows, now).await?;
-        transaction.commit().await
+        end(&mut transaction, &ended, now).await?;
+        transaction.commit().await?;
+        Ok(tidings)
     }
 
     pub(super) async fn list_alerts(&self, status: Option<Status>, page: Page) -> Result<Vec<KeptAlert>, sqlx::Error> {
@@ -61,67 +104,84 @@ impl Store {
     }
 }
 
-/// An alert that is over is over for every receiver that it was or will be told for.
-async fn one_end_for_all(connection: &mut AnyConnection, rows: &[Told<'_>], now: Timestamp) -> Result<(), sqlx::Error> {
-    let over: Vec<&Told<'_>> = rows.iter().filter(|told| told.resolved).collect();
-    for some in chunks(&over) {
-        let pair = |row: usize| format!("fingerprint = ${} AND starts_at = ${}", row * 2 + 2, row * 2 + 3);
+/// What is told, with times as the store keeps them: they are compared.
+fn event(alert: &Alert) -> Event {
+    let kept = |time: Timestamp| moment(nanos(time)).unwrap_or(time);
+    match alert.event() {
+        Event::Firing { start } => Event::Firing { start: kept(start) },
+        Event::Resolved { start, end } => Event::Resolved { start: kept(start), end: end.map(kept) },
+    }
+}
+
+fn add<'a>(rows: &mut Rows<'a>, received: &'a Received, after: &Occurrence, heard: Heard) {
+    let key = (&*received.alert.fingerprint, after.number, &*received.receiver);
+    let last_start = received.alert.starts_at;
+    let (starts_at, reopened) = (after.starts_at, after.reopened);
+    let told = Told { received, starts_at, reopened, last_start, times: 0, late: 0, over: false };
+    let told = rows.entry(key).or_insert(told);
+    told.times += 1;
+    told.late += i64::from(heard == Heard::Late);
+    told.last_start = last_start;
+}
+
+/// An alert that is over is over for every receiver that it was told for, and with every start.
+async fn end(connection: &mut AnyConnection, ended: &[(&str, &Occurrence)], now: Timestamp) -> Result<(), sqlx::Error> {
+    for some in chunks(ended) {
+        let pair = |row: usize| format!("fingerprint = ${} AND occurrence <= ${}", row * 2 + 2, row * 2 + 3);
         let pairs: Vec<String> = (0..some.len()).map(pair).collect();
         let text = format!(
             "UPDATE alerts SET resolved_at = $1, changed = 2 WHERE resolved_at IS NULL AND ({})",
             pairs.join(" OR ")
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(micros(now));
-        for told in some {
-            let alert = &told.received.alert;
-            query = query.bind(clean(&alert.fingerprint)).bind(nanos(alert.starts_at));
+        for (fingerprint, it) in some {
+            // It may have begun again in the same batch.
+            let last = if it.is_open() { it.number - 1 } else { it.number };
+            query = query.bind(clean(fingerprint)).bind(last);
         }
         query.execute(&mut *connection).await?;
-    }
-    if over.len() < rows.len() {
-        sqlx::query(
-            "UPDATE alerts SET resolved_at = $1, changed = 2 WHERE resolved_at IS NULL AND last_received = $1 AND EXISTS \
-             (SELECT 1 FROM alerts o WHERE o.fingerprint = alerts.fingerprint AND o.starts_at = alerts.starts_at \
-             AND o.resolved_at IS NOT NULL)",
-        )
-        .bind(micros(now))
-        .execute(connection)
-        .await?;
     }
     Ok(())
 }
 
-async fn insert(connection: &mut AnyConnection, chunk: &[Told<'_>], now: Timestamp) -> Result<(), sqlx::Error> {
+async fn insert(
+    connection: &mut AnyConnection,
+    chunk: &[((&str, i64, &str), Told<'_>)],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let row = |row: usize| {
         let numbers = parameters(row, PARAMETERS);
-        let [.., received, times, resolved, changed] = &numbers[..] else { return String::new() };
-        format!("({}, {received}, {received}, {times}, {resolved}, {changed})", numbers[..PARAMETERS - 4].join(", "))
+        let [before @ .., received, times, late, resolved, changed] = &numbers[..] else { return String::new() };
+        format!("({}, {received}, {received}, {times}, {late}, {resolved}, {changed})", before.join(", "))
     };
     let values: Vec<String> = (0..chunk.len()).map(row).collect();
-    // What was told to be over stays over: two Alertmanagers speak at different times, and retries come late.
     let text = format!(
-        "INSERT INTO alerts (fingerprint, starts_at, receiver, labels, annotations, generator_url, \
-         first_received, last_received, times, resolved_at, changed) VALUES {} \
-         ON CONFLICT (fingerprint, starts_at, receiver) DO UPDATE SET \
-         last_received = excluded.last_received, times = alerts.times + excluded.times, \
+        "INSERT INTO alerts (fingerprint, occurrence, receiver, starts_at, reopened, last_start, labels, annotations, \
+         generator_url, first_received, last_received, times, late, resolved_at, changed) VALUES {} \
+         ON CONFLICT (fingerprint, occurrence, receiver) DO UPDATE SET last_start = excluded.last_start, \
+         last_received = excluded.last_received, times = alerts.times + excluded.times, late = alerts.late + excluded.late, \
          resolved_at = COALESCE(alerts.resolved_at, excluded.resolved_at), \
          changed = CASE WHEN excluded.changed > alerts.changed THEN excluded.changed ELSE alerts.changed END",
         values.join(", ")
     );
     let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
-    for told in chunk {
-        let Received { receiver, alert } = told.received;
+    for ((fingerprint, occurrence, receiver), told) in chunk {
+        let alert = &told.received.alert;
         query = query
-            .bind(clean(&alert.fingerprint))
-            .bind(nanos(alert.starts_at))
+            .bind(clean(fingerprint))
+            .bind(*occurrence)
             .bind(clean(receiver))
+            .bind(nanos(told.starts_at))
+            .bind(i64::from(told.reopened))
+            .bind(nanos(told.last_start))
             .bind(json(&alert.labels)?)
             .bind(json(&alert.annotations)?)
             .bind(clean(&alert.generator_url))
             .bind(micros(now))
             .bind(told.times)
-            .bind(told.resolved.then(|| micros(now)))
-            .bind(if told.resolved { 2_i64 } else { 1 });
+            .bind(told.late)
+            .bind(told.over.then(|| micros(now)))
+            .bind(if told.over { 2_i64 } else { 1 });
     }
     query.execute(connection).await.map(drop)
 }
@@ -133,15 +193,16 @@ pub(super) fn of_row(row: &AnyRow) -> Result<Option<KeptAlert>, sqlx::Error> {
     let labels = |text: String| serde_json::from_str::<Labels>(&text).ok();
     let resolved = row.try_get::<Option<i64>, _>(10)?;
     let (labels, annotations) = (labels(text(4)?), labels(text(5)?));
-    let times = (moment(number(2)?), stamp(number(7)?), stamp(number(8)?));
-    let (Some(labels), Some(annotations), (Some(starts_at), Some(first), Some(last))) = (labels, annotations, times)
-    else {
-        return Ok(None);
-    };
+    let times = (moment(number(2)?), stamp(number(7)?), stamp(number(8)?), moment(number(13)?));
+    let (Some(labels), Some(annotations)) = (labels, annotations) else { return Ok(None) };
+    let (Some(starts_at), Some(first), Some(last), Some(last_start)) = times else { return Ok(None) };
     Ok(Some(KeptAlert {
         id: number(0)?,
         fingerprint: text(1)?.into(),
+        occurrence: number(11)?,
         starts_at,
+        reopened: number(12)? != 0,
+        last_start,
         receiver: text(3)?.into(),
         labels,
         annotations,
@@ -149,6 +210,7 @@ pub(super) fn of_row(row: &AnyRow) -> Result<Option<KeptAlert>, sqlx::Error> {
         first_received: first,
         last_received: last,
         times: number(9)?,
+        late: number(14)?,
         resolved_at: resolved.and_then(stamp),
     }))
 }

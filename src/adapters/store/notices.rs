@@ -6,7 +6,6 @@
 mod deliveries;
 mod stories;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -22,7 +21,9 @@ use crate::domain::notice::routes::Target;
 use crate::domain::notice::{Notice, Phase, Severity, Topic};
 use crate::domain::verdict::elapsed;
 use crate::engine::ports::StoreError;
-use crate::engine::ports::notices::{Claim, Claimed, Delivery, Failure, Line, NoticeStore, Plan, Queue, Routed, Story};
+use crate::engine::ports::notices::{
+    Claim, Claimed, Delivery, Failure, Line, NoticeStore, Plan, Queue, Routed, Story, Taken, Tried,
+};
 
 /// Notices per step of routing: a transaction stays short.
 const PER_STEP: i64 = 200;
@@ -136,7 +137,13 @@ impl Store {
         routed.notices = rows.len();
         for row in rows {
             let id: i64 = row.try_get("id")?;
-            if let Some(notice) = notice_of(&row)?.filter(|it| elapsed(it.at, now) <= plan.too_old) {
+            let notice = notice_of(&row)?;
+            let old = |it: &Notice| elapsed(it.at, now) > plan.too_old;
+            if let Some(late) = notice.as_ref().filter(|it| old(it) && it.phase == Phase::Recovered) {
+                // Nobody is told of the end any more; then the next beginning is news.
+                deliveries::over(&mut transaction, None, &late.key).await?;
+            }
+            if let Some(notice) = notice.filter(|it| !old(it)) {
                 for target in plan.routes.targets(&notice, now) {
                     let job = Job { id, notice: &notice, target, plan, now };
                     job.route(&mut transaction, &mut routed).await?;
@@ -273,10 +280,9 @@ impl NoticeStore for Store {
         &'a self,
         deliveries: &'a [Delivery],
         owner: &'a str,
-        remote_id: Option<Arc<str>>,
-        now: Timestamp,
+        taken: &'a Taken,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.mark_sent(deliveries, owner, remote_id, now)))
+        Box::pin(self.bounded(Doing::Write, self.mark_sent(deliveries, owner, taken)))
     }
 
     fn failed<'a>(
@@ -286,6 +292,14 @@ impl NoticeStore for Store {
         failure: &'a Failure,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.bounded(Doing::Write, self.mark_failed(deliveries, owner, failure)))
+    }
+
+    fn offer_again(&self, repeat: Duration, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.bounded(Doing::Write, self.offer_dropped(repeat, now)))
+    }
+
+    fn last_tries(&self) -> BoxFuture<'_, Result<Vec<Tried>, StoreError>> {
+        Box::pin(self.bounded(Doing::Read, self.last_outcomes()))
     }
 
     fn queues(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<Queue>, StoreError>> {

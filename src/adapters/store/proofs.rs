@@ -114,7 +114,7 @@ impl Store {
         let (size, modified): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         let (digest, at): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
         let sight = || {
-            let facts = FileFacts { size: u64::try_from(size).ok()?, modified: moment(modified)? };
+            let facts = FileFacts::new(u64::try_from(size).ok()?, moment(modified)?);
             Some(FirstSight { facts, digest: digest.parse().ok()?, at: stamp(at)? })
         };
         Ok(sight())
@@ -138,8 +138,8 @@ async fn archive_of(connection: &mut AnyConnection, archive: &ArchiveId, now: Ti
 
 async fn insert(connection: &mut AnyConnection, archive: i64, it: &Verification) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
-        "INSERT INTO verifications (archive, item, size, modified, digest, wanted, reached, conclusion, findings, reason, evidence, started, took, read, sidecar) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
+        "INSERT INTO verifications (archive, item, size, modified, digest, wanted, reached, conclusion, findings, reason, evidence, started, took, read, sidecar, changed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id",
     )
     .bind(archive)
     .bind(clean(&it.item.to_string()))
@@ -156,6 +156,7 @@ async fn insert(connection: &mut AnyConnection, archive: i64, it: &Verification)
     .bind(i64::try_from(it.took.as_micros()).unwrap_or(i64::MAX))
     .bind(it.read as i64)
     .bind(it.sidecar.as_deref().map(clean))
+    .bind(it.facts.changed.map(nanos))
     .fetch_one(connection)
     .await
 }
@@ -163,16 +164,19 @@ async fn insert(connection: &mut AnyConnection, archive: i64, it: &Verification)
 /// Whether this is the conclusion that counts from now on.
 async fn supersedes(connection: &mut AnyConnection, archive: i64, it: &Verification) -> Result<bool, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT v.size, v.modified, v.wanted, v.conclusion FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.id = $1",
+        "SELECT v.size, v.modified, v.wanted, v.conclusion, v.changed FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.id = $1",
     )
     .bind(archive)
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(it.conclusion != Conclusion::Unchecked) };
     let (size, modified, wanted): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let conclusion: String = row.try_get(3)?;
+    let (conclusion, changed): (String, Option<i64>) = (row.try_get(3)?, row.try_get(4)?);
     let before = || {
-        let facts = FileFacts { size: u64::try_from(size).ok()?, modified: moment(modified)? };
+        let facts = FileFacts {
+            changed: changed.and_then(moment),
+            ..FileFacts::new(u64::try_from(size).ok()?, moment(modified)?)
+        };
         Some((facts, Level::of(wanted)?, Conclusion::parse(&conclusion)?))
     };
     Ok(before().is_none_or(|(facts, wanted, conclusion)| it.supersedes(facts, wanted, conclusion)))

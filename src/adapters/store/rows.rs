@@ -82,13 +82,16 @@ pub(super) fn of_row(row: &AnyRow, source: &SourceName) -> Result<Option<Kept>, 
     let (digest, conclusion, findings) = (some_text("digest")?, text("conclusion")?, text("findings")?);
     let (id, size, modified, started) = (number("id")?, number("size")?, number("modified")?, number("started")?);
     let (wanted, took, read) = (number("wanted")?, number("took")?, number("read")?);
-    let reached = row.try_get::<Option<i64>, _>("reached")?;
+    let (reached, changed) = (row.try_get::<Option<i64>, _>("reached")?, row.try_get::<Option<i64>, _>("changed")?);
     let (reason, sidecar) = (some_text("reason")?, some_text("sidecar")?);
     let understand = || {
         Some(Verification {
             archive: ArchiveId { source: source.clone(), root: root.into(), file: file.into() },
             item: item.parse().ok()?,
-            facts: FileFacts { size: u64::try_from(size).ok()?, modified: moment(modified)? },
+            facts: FileFacts {
+                changed: changed.and_then(moment),
+                ..FileFacts::new(u64::try_from(size).ok()?, moment(modified)?)
+            },
             digest: digest.and_then(|digest| digest.parse().ok()),
             wanted: Level::of(wanted)?,
             reached: reached.and_then(Level::of),

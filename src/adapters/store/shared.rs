@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{Place, Store};
 use crate::domain::automation::alert::{KeptAlert, Status};
+use crate::domain::automation::occurrence::Tidings;
 use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling};
 use crate::domain::ids::SourceName;
 use crate::domain::notice::Notice;
@@ -19,7 +20,7 @@ use crate::domain::proof::{ArchiveId, FirstSight, Verification};
 use crate::engine::ports::automation::{ActionFilter, ActionStore, Page};
 use crate::engine::ports::ledger::{Ledger, Received, Turn};
 use crate::engine::ports::notices::{
-    Claim, Claimed, Delivery, Failure, Line, NoticeStore, NoticeStores, Plan, Queue, Routed, Story,
+    Claim, Claimed, Delivery, Failure, Line, NoticeStore, NoticeStores, Plan, Queue, Routed, Story, Taken, Tried,
 };
 use crate::engine::ports::tokens::{NewToken, Token, TokenStore};
 use crate::engine::ports::{Kept, LevelReached, ProofStore, StoreError, Stores};
@@ -149,8 +150,13 @@ impl ActionStore for Shared {
 }
 
 impl Ledger for Shared {
-    fn receive<'a>(&'a self, alerts: &'a [Received], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move { self.get().await?.receive(alerts, now).await })
+    fn receive<'a>(
+        &'a self,
+        alerts: &'a [Received],
+        reopen_after: Duration,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
+        Box::pin(async move { self.get().await?.receive(alerts, reopen_after, now).await })
     }
 
     fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>> {
@@ -210,10 +216,9 @@ impl NoticeStore for Shared {
         &'a self,
         deliveries: &'a [Delivery],
         owner: &'a str,
-        remote_id: Option<Arc<str>>,
-        now: Timestamp,
+        taken: &'a Taken,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move { self.get().await?.sent(deliveries, owner, remote_id, now).await })
+        Box::pin(async move { self.get().await?.sent(deliveries, owner, taken).await })
     }
 
     fn failed<'a>(
@@ -223,6 +228,14 @@ impl NoticeStore for Shared {
         failure: &'a Failure,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move { self.get().await?.failed(deliveries, owner, failure).await })
+    }
+
+    fn offer_again(&self, repeat: Duration, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { self.get().await?.offer_again(repeat, now).await })
+    }
+
+    fn last_tries(&self) -> BoxFuture<'_, Result<Vec<Tried>, StoreError>> {
+        Box::pin(async move { self.get().await?.last_tries().await })
     }
 
     fn queues(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<Queue>, StoreError>> {

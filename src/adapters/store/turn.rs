@@ -1,8 +1,10 @@
 //! The reactor's side: one turn at a time, as a transaction.
 
-mod questions;
+pub(super) mod questions;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -12,10 +14,11 @@ use sqlx::{AnyConnection, Row as _};
 use super::actions::{self, Line, states, write_down};
 use super::error::Doing;
 use super::rows::{chunks, clean, digest, micros, stamp, values};
-use super::{Place, Store, Writing, alerts, json, notices};
+use super::{Place, Store, Writing, alerts, json, notices, occurrences};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past};
+use crate::domain::automation::occurrence::{Occurrence, Tidings};
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
@@ -48,7 +51,7 @@ impl Store {
     }
 
     async fn forget_ended(&self, before: i64) -> Result<u64, sqlx::Error> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_hearing().await?;
         let open = states(&State::ALL.into_iter().filter(|state| state.is_open()).collect::<Vec<_>>());
         // While its alert is told the intent is kept: the same alert would be acted on again.
         let text = format!(
@@ -63,14 +66,22 @@ impl Store {
             .bind(before)
             .execute(&mut *transaction)
             .await?;
+        sqlx::query("DELETE FROM occurrences WHERE fingerprint NOT IN (SELECT fingerprint FROM alerts)")
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(gone.rows_affected())
     }
 }
 
 impl Ledger for Store {
-    fn receive<'a>(&'a self, alerts: &'a [Received], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.receive_all(alerts, now)))
+    fn receive<'a>(
+        &'a self,
+        alerts: &'a [Received],
+        reopen_after: Duration,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
+        Box::pin(self.bounded(Doing::Write, self.receive_all(alerts, reopen_after, now)))
     }
 
     fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>> {
@@ -204,9 +215,12 @@ impl Open {
             let owner: Option<String> = row.try_get("owner")?;
             let (lease, tries): (Option<i64>, i64) = (row.try_get("lease")?, row.try_get("tries")?);
             let alert = status_of(&row)?;
+            let over_at: Option<i64> = row.try_get("over_at")?;
+            let by_now = alert.map(|_| if over_at.is_some() { Status::Resolved } else { Status::Firing });
             found.extend(actions::of_row(&row)?.map(|record| Held {
                 record,
                 alert,
+                by_now,
                 owner: owner.unwrap_or_default().into(),
                 lease: lease.and_then(stamp).unwrap_or_default(),
                 tries: u32::try_from(tries).unwrap_or(u32::MAX),
@@ -331,6 +345,30 @@ fn key(identity: &[String]) -> String {
 }
 
 impl Turn for Open {
+    fn believe_late(
+        &mut self,
+        bound: Duration,
+        most: u32,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Tidings, StoreError>> {
+        let failed = self.failed(Doing::Write);
+        Box::pin(async move {
+            let Self { place, transaction, .. } = self;
+            occurrences::believe_late(transaction, place, (bound, most), now).await.map_err(failed)
+        })
+    }
+
+    fn standing<'a>(
+        &'a mut self,
+        fingerprints: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<HashMap<String, Occurrence>, StoreError>> {
+        let failed = self.failed(Doing::Read);
+        Box::pin(async move {
+            let fingerprints: Vec<&str> = fingerprints.iter().map(|it| &**it).collect();
+            occurrences::read(&mut self.transaction, &fingerprints).await.map_err(failed)
+        })
+    }
+
     fn pending(&mut self, most: u32) -> BoxFuture<'_, Result<Vec<KeptAlert>, StoreError>> {
         let failed = self.failed(Doing::Read);
         Box::pin(async move { self.read_pending(most).await.map_err(failed) })

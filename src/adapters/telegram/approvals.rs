@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refused, Telegram};
+use super::Telegram;
 use crate::domain::automation::record::{Ruled, Ruling};
 use crate::engine::ports::Clock;
 use crate::engine::ports::automation::ActionStore;
@@ -92,8 +92,7 @@ impl Approvals {
         match self.telegram.call(request).await {
             Ok(Value::Array(updates)) => Ok(updates),
             Ok(_) => Err("not a list of updates".into()),
-            Err(Refused::Other(Sent::RetryLater { why, .. } | Sent::Drop { why })) => Err(why),
-            Err(_) => Err("an answer that makes no sense".into()),
+            Err(refused) => Err(Sent::from(refused).why()),
         }
     }
 

@@ -1,19 +1,19 @@
 //! From the names in a vzdump directory to attempts: groups the files of each run, examines them, reads new logs.
 //!
-//! A log is read once. What was read is remembered with the size and last write of the file, so a scan that finds
+//! A log is read once. What was read is remembered with the size and times of the file, so a scan that finds
 //! nothing new costs a `stat` per file and no `open`.
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use walkdir::DirEntry;
 
-use crate::adapters::directory::{self, Root, facts, look_error, read_capped};
-use crate::domain::attempt::{Attempt, Outcome, Partial};
+use crate::adapters::directory::{self, Root, facts, look_error, read_capped, special};
+use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::local_time::When;
 use crate::domain::look::{LookError, RootListing};
 use crate::domain::run::{ArchiveFacts, FileFacts, LogFacts, Run, RunLog, RunName, attempts};
@@ -46,6 +46,7 @@ enum Part {
     Log,
     Notes(Extension),
     Protected(Extension),
+    Checksum(Extension, Sidecar),
     Temporary,
     Copying,
 }
@@ -58,7 +59,8 @@ struct Examined {
     attempts: Vec<Attempt>,
     partials: Vec<Partial>,
     remembered: Remembered,
-    unreadable: u32,
+    /// Files that could not be examined, each with the reason.
+    unread: Vec<(Box<str>, String)>,
 }
 
 /// Examines all entries of a root. Fails when files can be listed but not examined.
@@ -82,7 +84,7 @@ pub(super) fn examine(
         let examined = examined.map_err(|error| look_error("examining the files of", &root.path, &error))?;
         listing.attempts.extend(examined.attempts);
         listing.partials.extend(examined.partials);
-        listing.unreadable += examined.unreadable;
+        examined.unread.iter().for_each(|(name, why)| listing.could_not_examine(name, why));
         remembered.push((files[0].0, examined.remembered));
     }
     Ok((listing, remembered))
@@ -93,21 +95,25 @@ fn classify(entries: Vec<DirEntry>, listing: &mut RootListing) -> Vec<Found> {
     for entry in entries {
         let name = entry.file_name().as_encoded_bytes();
         match vzdump_name::parse(name) {
+            VzdumpName::Archive(_) | VzdumpName::Renamed(_) if let Ok(Some(what)) = special(&entry) => {
+                listing.pass_over(printable(name), what);
+            }
             VzdumpName::Archive(run) => {
                 if let Some(extension) = vzdump_name::extension(name) {
                     found.push((run, Part::Archive(extension), entry));
                 }
             }
+            VzdumpName::Checksum(run, extension, kind) => found.push((run, Part::Checksum(extension, kind), entry)),
             VzdumpName::Log(run) => found.push((run, Part::Log, entry)),
             VzdumpName::Notes(run, extension) => found.push((run, Part::Notes(extension), entry)),
             VzdumpName::Protected(run, extension) => found.push((run, Part::Protected(extension), entry)),
             VzdumpName::Temporary(run) => found.push((run, Part::Temporary, entry)),
             VzdumpName::Copying(run) => found.push((run, Part::Copying, entry)),
-            VzdumpName::Renamed(item) => {
-                if let Ok(Some(facts)) = facts(entry.path()) {
-                    listing.attempts.push(renamed(item, name, facts));
-                }
-            }
+            VzdumpName::Renamed(item) => match special(&entry).and_then(|_| facts(entry.path())) {
+                Ok(Some(facts)) => listing.attempts.push(renamed(item, name, facts)),
+                Ok(None) => {}
+                Err(error) => listing.could_not_examine(&printable(name), &error.to_string()),
+            },
             VzdumpName::LookAlike => listing.pass_over(printable(name), "begins like a vzdump file and is none"),
             VzdumpName::Other => {}
         }
@@ -124,11 +130,13 @@ fn renamed(item: crate::domain::ids::ItemId, name: &[u8], facts: FileFacts) -> A
         file: printable(name).into(),
         size: facts.size,
         modified: Some(facts.modified),
+        changed: facts.changed,
         duration: None,
         guest_name: None,
         note: None,
         protected: false,
         sidecar: None,
+        log: None,
     }
 }
 
@@ -140,15 +148,19 @@ fn examine_run(files: &[Found], before: Option<&Remembered>, zone: &TimeZone, no
             Part::Archive(_) => add_archive(&mut run, &mut examined, entry)?,
             Part::Log => {
                 run.log = (name_of(entry), LogFacts::Absent);
-                run.log.1 = read_log(entry.path(), run.name.vmid, before, &mut examined)?;
+                run.log.1 = read_log(entry, run.name.vmid, before, &mut examined)?;
             }
             Part::Notes(extension) => {
-                let note = read_note(entry.path(), before, &mut examined)?;
+                let note = read_note(entry, before, &mut examined)?;
                 each_archive(&mut run, *extension, |archive| archive.note.clone_from(&note));
             }
             Part::Protected(extension) => each_archive(&mut run, *extension, |archive| archive.protected = true),
+            Part::Checksum(extension, kind) => each_archive(&mut run, *extension, |archive| {
+                // The stronger one, where there are several.
+                archive.sidecar = archive.sidecar.max(Some(*kind));
+            }),
             Part::Temporary | Part::Copying => {
-                let Ok(Some(partial)) = tolerate(examine_temporary(entry), &mut examined)? else { continue };
+                let Ok(Some(partial)) = tolerate(examine_temporary(entry), entry, &mut examined)? else { continue };
                 let younger = run.unfinished.as_ref().is_none_or(|(_, time)| *time < partial.last_write);
                 if *part == Part::Temporary && younger {
                     run.unfinished = Some((partial.file.clone(), partial.last_write));
@@ -170,24 +182,29 @@ fn name_of(entry: &DirEntry) -> Box<str> {
 }
 
 /// A single file that can't be examined doesn't blind the whole root; a missing permission concerns all of it.
-fn tolerate<T>(result: io::Result<Option<T>>, examined: &mut Examined) -> io::Result<Result<Option<T>, Box<str>>> {
+fn tolerate<T>(
+    result: io::Result<Option<T>>,
+    entry: &DirEntry,
+    examined: &mut Examined,
+) -> io::Result<Result<Option<T>, Box<str>>> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
         Err(error) => {
-            examined.unreadable += 1;
+            examined.unread.push((name_of(entry), error.to_string()));
             Ok(Err(error.to_string().into()))
         }
     }
 }
 
 fn add_archive(run: &mut Run, examined: &mut Examined, entry: &DirEntry) -> io::Result<()> {
-    let facts = match tolerate(facts(entry.path()), examined)? {
+    // A link that leads nowhere can't be told from an archive on a disk that isn't mounted.
+    let facts = match tolerate(special(entry).and_then(|_| facts(entry.path())), entry, examined)? {
         Ok(Some(facts)) => Ok(facts),
         Ok(None) => return Ok(()),
         Err(why) => Err(why),
     };
-    run.archives.push(ArchiveFacts { file: name_of(entry), facts, protected: false, note: None });
+    run.archives.push(ArchiveFacts { file: name_of(entry), facts, protected: false, note: None, sidecar: None });
     Ok(())
 }
 
@@ -196,8 +213,9 @@ fn each_archive(run: &mut Run, extension: Extension, change: impl Fn(&mut Archiv
     run.archives.iter_mut().filter(of_extension).for_each(change);
 }
 
-fn read_log(path: &Path, vmid: u32, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<LogFacts> {
-    let facts = match tolerate(facts(path), examined)? {
+fn read_log(entry: &DirEntry, vmid: u32, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<LogFacts> {
+    let path = entry.path();
+    let facts = match tolerate(facts(path), entry, examined)? {
         Ok(Some(facts)) => facts,
         Ok(None) => return Ok(LogFacts::Absent),
         Err(why) => return Ok(LogFacts::Unreadable(why)),
@@ -215,14 +233,15 @@ fn read_log(path: &Path, vmid: u32, before: Option<&Remembered>, examined: &mut 
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LogFacts::Absent),
         Err(error) => {
-            examined.unreadable += 1;
+            examined.unread.push((name_of(entry), error.to_string()));
             Ok(LogFacts::Unreadable(error.to_string().into()))
         }
     }
 }
 
-fn read_note(path: &Path, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<Option<Arc<str>>> {
-    let Ok(Some(facts)) = tolerate(facts(path), examined)? else { return Ok(None) };
+fn read_note(entry: &DirEntry, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<Option<Arc<str>>> {
+    let path = entry.path();
+    let Ok(Some(facts)) = tolerate(facts(path), entry, examined)? else { return Ok(None) };
     let known = before.and_then(|before| before.note.as_ref()).filter(|(then, _)| *then == facts);
     let note = match known {
         Some((_, note)) => note.clone(),

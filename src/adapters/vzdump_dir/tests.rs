@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::attempt::Outcome;
 use crate::domain::look::{ErrorKind, Medium, RootSpec, SourceKind};
 use crate::domain::policy::Matcher;
+use crate::domain::run::FileFacts;
 
 const BASE: &str = "vzdump-qemu-100-2026_11_01-02_00_00";
 const LOG: &str =
@@ -80,9 +81,10 @@ fn nothing_new_is_the_same_listing_and_logs_are_read_once() {
     put(&log, LOG, "2026-11-01T02:01:00Z");
     let mut source = source(place.path(), None);
     let first = listing(&mut source);
-    // Other content, but the same size and time: a second reading would see it.
-    put(&log, &LOG.replace("web", "bad"), "2026-11-01T02:01:00Z");
     assert!(Arc::ptr_eq(&first, &listing(&mut source)));
+    // Other content under the same size and time: its inode tells.
+    put(&log, &LOG.replace("web", "bad"), "2026-11-01T02:01:00Z");
+    assert_eq!(listing(&mut source).attempts[0].guest_name.as_deref(), Some("bad"));
     put(&log, &LOG.replace("web", "new"), "2026-11-01T02:02:00Z");
     assert_eq!(listing(&mut source).attempts[0].guest_name.as_deref(), Some("new"));
 }
@@ -111,9 +113,11 @@ fn hostile_entries_are_passed_over() {
     .unwrap();
     let found = listing(&mut source(place.path(), None));
     assert!(found.attempts.iter().all(|it| matches!(it.outcome, Outcome::Failed { .. })), "{found:?}");
-    assert_eq!(found.attempts.len(), 1, "the link to itself can't be examined");
-    assert_eq!((found.oddities, found.unreadable), (1, 1));
-    assert!(!found.odd_names[0].contains('\n'));
+    assert_eq!(found.attempts.len(), 2, "the link to itself and the one that leads nowhere can't be examined");
+    assert_eq!((found.oddities, found.unreadable), (2, 2));
+    assert!(found.odd_names.iter().all(|name| !name.contains('\n')));
+    assert!(found.odd_names.iter().any(|name| name.contains("102") && name.ends_with("is a directory")), "{found:?}");
+    assert!(found.unread_names.iter().any(|name| name.contains("104") && name.contains("/nowhere")), "{found:?}");
 }
 
 #[test]
@@ -148,4 +152,97 @@ fn a_missing_directory_is_no_empty_one() {
     let place = tempfile::tempdir().unwrap();
     let look = source(&place.path().join("gone"), None).look(now());
     assert_eq!(look.roots[0].listing.as_ref().unwrap_err().kind, ErrorKind::NotFound);
+}
+
+fn node(path: &Path, kind: rustix::fs::FileType) {
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, 0o600.into(), 0).unwrap();
+}
+
+#[test]
+fn what_has_the_name_of_an_archive_and_is_no_file_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    node(&at("vzdump-qemu-100-2026_11_01-02_00_00.vma.zst"), rustix::fs::FileType::Fifo);
+    node(&at("vzdump-qemu-101-before.vma"), rustix::fs::FileType::Fifo);
+    std::os::unix::net::UnixListener::bind(at("vzdump-qemu-102-2026_11_01-02_00_00.vma.zst")).unwrap();
+    fs::create_dir(at("vzdump-lxc-103-2026_11_01-02_00_00.tar.zst")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", at("vzdump-lxc-104-2026_11_01-02_00_00.tar")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", at("vzdump-lxc-105-before.tar")).unwrap();
+    let found = listing(&mut source(place.path(), None));
+    assert_eq!((found.attempts.len(), found.oddities, found.unreadable), (0, 5, 1), "{found:?}");
+    for (vmid, what) in
+        [("100", "pipe"), ("101", "pipe"), ("102", "socket"), ("103", "directory"), ("104", "no regular")]
+    {
+        assert!(found.odd_names.iter().any(|name| name.contains(vmid) && name.contains(what)), "{vmid}: {found:?}");
+    }
+}
+
+#[test]
+fn checksum_files_belong_to_their_archive() {
+    let place = tempfile::tempdir().unwrap();
+    let put = |name: &str| put(&place.path().join(name), &"x".repeat(100), "2026-11-01T02:01:00Z");
+    let sidecar = |found: &RootListing, vmid: &str| {
+        found.attempts.iter().find(|it| it.item.to_string() == format!("qemu/{vmid}")).unwrap().sidecar
+    };
+    for vmid in ["100", "101", "102"] {
+        put(&format!("vzdump-qemu-{vmid}-2026_11_01-02_00_00.vma.zst"));
+    }
+    put("vzdump-qemu-100-2026_11_01-02_00_00.vma.zst.sha256sum");
+    put("vzdump-qemu-100-2026_11_01-02_00_00.vma.zst.md5");
+    put("vzdump-qemu-101-2026_11_01-02_00_00.vma.zst.md5");
+    put("vzdump-qemu-102-2026_11_01-02_00_00.vma.sha256");
+    put("vzdump-qemu-103-2026_11_01-02_00_00.vma.zst.sha256");
+    let found = listing(&mut source(place.path(), None));
+    use crate::domain::attempt::Sidecar;
+    assert_eq!(
+        [sidecar(&found, "100"), sidecar(&found, "101"), sidecar(&found, "102")],
+        [Some(Sidecar::Sha256), Some(Sidecar::Md5), None]
+    );
+    assert_eq!((found.attempts.len(), found.oddities), (3, 0), "a checksum file alone is no run");
+}
+
+#[test]
+fn what_a_nas_keeps_beside_archives_is_counted_and_nothing_else() {
+    let place = tempfile::tempdir().unwrap();
+    let put = |name: &str| put(&place.path().join(name), "x", "2026-11-01T02:01:00Z");
+    put(&format!("@eaDir/{BASE}.vma.zst"));
+    put(&format!("#recycle/{BASE}.vma.zst"));
+    put(&format!("._{BASE}.vma.zst"));
+    put(".nfs0000000001");
+    let found = listing(&mut source(place.path(), None));
+    assert_eq!((found.attempts.len(), found.oddities), (0, 4), "{found:?}");
+}
+
+#[test]
+fn a_file_in_the_place_of_another_one_is_told_by_its_inode() {
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join(format!("{BASE}.vma.zst"));
+    let time = "2026-11-01T02:01:00Z";
+    put(&archive, &"x".repeat(100), time);
+    let facts = |found: &RootListing| {
+        let it = &found.attempts[0];
+        FileFacts { changed: it.changed, ..FileFacts::new(it.size, it.modified.unwrap()) }
+    };
+    let mut source = source(place.path(), None);
+    let mut before = facts(&listing(&mut source));
+    for tool in [&["cp", "-p"][..], &["rsync", "-t", "--ignore-times"], &["mv"], &["ln", "-f"]] {
+        let other = place.path().join("other");
+        put(&other, &"y".repeat(100), time);
+        run(tool[0], &tool[1..], &other, &archive);
+        let now = facts(&listing(&mut source));
+        assert!(now.is_touched(before) && now.same_write(before), "{tool:?}: {before:?} {now:?}");
+        let _ = fs::remove_file(other);
+        // Removing a link changes the inode, too.
+        before = facts(&listing(&mut source));
+    }
+    fs::read(&archive).unwrap();
+    assert_eq!(facts(&listing(&mut source)), before, "reading it changes nothing");
+}
+
+fn run(program: &str, arguments: &[&str], from: &Path, to: &Path) {
+    match std::process::Command::new(program).args(arguments).arg(from).arg(to).status() {
+        Ok(status) => assert!(status.success(), "{program}"),
+        // What it does otherwise: a new file that takes the name.
+        Err(_) => fs::rename(from, to).unwrap(),
+    }
 }

@@ -1,13 +1,21 @@
 //! The archives below paths of the command line.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::Work;
+use crate::adapters::directory;
+use crate::cli::looking;
+use crate::domain::attempt::Sidecar;
 use crate::domain::ids::ItemId;
 use crate::domain::proof::{ArchiveId, Level};
 use crate::engine::examiner::Job;
+use crate::formats::archive::{Shape, Structure};
+use crate::formats::foreign_name;
+use crate::formats::printable::printable;
 use crate::formats::vzdump_name::{self, VzdumpName};
 
 /// Endings of files that are taken for backups when a whole directory is named.
@@ -17,18 +25,23 @@ const ENDINGS: [&str; 20] = [
 ];
 
 /// Endings of what lies beside a backup: no backup is passed over with them.
-const COMPANIONS: [&str; 6] = ["sha256", "md5", "sha1", "sha512", "log", "notes"];
+const COMPANIONS: [&str; 8] = ["sha256", "sha256sum", "md5", "md5sum", "sha1", "sha512", "log", "notes"];
+
+/// So many odd files are named; all are counted.
+const NAMED: usize = 20;
 
 /// What is in a directory and was not taken for a backup.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::cli) struct Passed {
     pub(in crate::cli) files: usize,
     pub(in crate::cli) directories: usize,
+    /// What has the name of a backup and is none, each with the reason.
+    pub(in crate::cli) named: Vec<String>,
 }
 
 impl Passed {
     /// In words; `None` if there was nothing.
-    pub(in crate::cli) fn words(self) -> Option<String> {
+    pub(in crate::cli) fn words(&self) -> Option<String> {
         let count = |number: usize, one: &str, many: &str| match number {
             0 => None,
             1 => Some(format!("1 {one}")),
@@ -42,48 +55,173 @@ impl Passed {
 }
 
 /// Files as they are named; of directories what lies directly in them or in `dump` below, where Proxmox VE keeps it.
-pub(super) fn in_paths(paths: &[PathBuf], level: Level) -> anyhow::Result<Work> {
-    let mut work = Work { jobs: Vec::new(), problems: Vec::new(), passed: Passed::default() };
-    let mut seen = std::collections::BTreeSet::new();
+///
+/// A link is judged as the file that it leads to, whatever its own name says; regular files come first, so that the same
+/// file isn't read again because a link to it was listed before. Whatever doesn't answer within `limit` is a problem, and
+/// the others go on.
+pub(super) fn in_paths(paths: &[PathBuf], level: Level, limit: Duration) -> anyhow::Result<Work> {
+    let mut finder = Finder::new(level, BTreeSet::new());
     for path in paths {
         let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
-        match std::fs::metadata(&path) {
-            Ok(found) if found.is_dir() => directory(&path, level, &mut seen, &mut work),
-            Ok(found) => file(&path, found.len(), level, &mut seen, &mut work),
-            Err(error) => work.problems.push(format!("{}: {error}", path.display())),
-        }
+        finder.within(limit, &path, Finder::path);
     }
-    Ok(work)
+    let mut links = std::mem::take(&mut finder.links);
+    links.sort();
+    links.iter().for_each(|link| finder.within(limit, link, Finder::link));
+    Ok(finder.work)
 }
 
-fn directory(path: &Path, level: Level, seen: &mut std::collections::BTreeSet<PathBuf>, work: &mut Work) {
-    let mut files = Vec::new();
-    let below = path.join("dump");
-    let mut list = |path: &Path| -> std::io::Result<()> {
+/// What was found so far.
+struct Finder {
+    level: Level,
+    seen: BTreeSet<PathBuf>,
+    links: Vec<PathBuf>,
+    work: Work,
+}
+
+impl Finder {
+    fn new(level: Level, seen: BTreeSet<PathBuf>) -> Self {
+        let work = Work { jobs: Vec::new(), problems: Vec::new(), passed: Passed::default() };
+        Self { level, seen, links: Vec::new(), work }
+    }
+
+    /// Looks somewhere from where no answer may come. What was seen before goes along, and is lost with it.
+    fn within(&mut self, limit: Duration, path: &Path, look: fn(&mut Self, &Path)) {
+        let mut part = Self::new(self.level, std::mem::take(&mut self.seen));
+        let looked = looking::within(limit, path, move |path| {
+            look(&mut part, path);
+            part
+        });
+        match looked {
+            Ok(part) => {
+                self.seen = part.seen;
+                self.links.extend(part.links);
+                self.work.jobs.extend(part.work.jobs);
+                self.work.problems.extend(part.work.problems);
+                self.work.passed.files += part.work.passed.files;
+                self.work.passed.directories += part.work.passed.directories;
+            }
+            Err(no_answer) => self.work.problems.push(format!("{no_answer:#}")),
+        }
+    }
+
+    fn path(&mut self, path: &Path) {
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => self.directory(path),
+            Ok(_) if path.is_symlink() => self.links.push(path.to_owned()),
+            Ok(found) => self.file(path, found.len()),
+            Err(error) => self.work.problems.push(format!("{}: {error}", path.display())),
+        }
+    }
+
+    fn directory(&mut self, path: &Path) {
+        let mut files = Vec::new();
+        let below = path.join("dump");
+        let mut result = self.list(path, &below, &mut files);
+        if result.is_ok() && below.is_dir() {
+            result = self.list(&below, &below, &mut files);
+        }
+        if let Err(error) = result {
+            self.work.problems.push(format!("{}: {error}", path.display()));
+        }
+        files.sort();
+        for (path, size) in files {
+            self.file(&path, size);
+        }
+    }
+
+    fn list(&mut self, path: &Path, below: &Path, files: &mut Vec<(PathBuf, u64)>) -> std::io::Result<()> {
         for entry in std::fs::read_dir(path)? {
             let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
             let sort = sort(&name.to_string_lossy());
-            // What links lead to.
             match std::fs::metadata(&path) {
-                Ok(found) if found.is_dir() => work.passed.directories += usize::from(path != below),
-                Ok(found) if found.is_file() && sort == Sort::Backup => files.push((path, found.len())),
-                Err(error) if sort == Sort::Backup => work.problems.push(format!("{}: {error}", path.display())),
-                _ => work.passed.files += usize::from(sort != Sort::Companion),
+                Ok(found) if found.is_file() && sort == Sort::Backup => {
+                    if path.is_symlink() {
+                        self.links.push(path);
+                    } else {
+                        files.push((path, found.len()));
+                    }
+                }
+                Ok(found) if found.is_dir() => {
+                    self.work.passed.directories += usize::from(path != below);
+                    self.name(&path, sort, found.file_type());
+                }
+                Ok(found) => {
+                    self.work.passed.files += usize::from(sort != Sort::Companion);
+                    self.name(&path, sort, found.file_type());
+                }
+                Err(error) if sort == Sort::Backup => self.work.problems.push(format!("{}: {error}", path.display())),
+                Err(_) => self.work.passed.files += usize::from(sort != Sort::Companion),
             }
         }
         Ok(())
-    };
-    let mut result = list(path);
-    if result.is_ok() && below.is_dir() {
-        result = list(&below);
     }
-    if let Err(error) = result {
-        work.problems.push(format!("{}: {error}", path.display()));
+
+    /// Names what has the name of a backup and can't be one.
+    fn name(&mut self, path: &Path, sort: Sort, kind: std::fs::FileType) {
+        if sort == Sort::Backup && !kind.is_file() && self.work.passed.named.len() < NAMED {
+            let path = printable(path.as_os_str().as_encoded_bytes());
+            self.work.passed.named.push(format!("{path}: {}", directory::words_of(kind)));
+        }
     }
-    files.sort();
-    for (path, size) in files {
-        file(&path, size, level, seen, work);
+
+    /// Judges a link as its target, by both names where one of them asks for more. Checksum files beside both are compared
+    /// whenever it is read by the link's name.
+    fn link(&mut self, path: &Path) {
+        let target = path.canonicalize().and_then(|target| Ok((std::fs::metadata(&target)?.len(), target)));
+        let (size, target) = match target {
+            Ok(target) => target,
+            Err(error) => return self.work.problems.push(format!("{}: {error}", path.display())),
+        };
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (own, its) = (name(path), name(&target));
+        if sort(&its) == Sort::Backup && asks_for_more(&its, &own) {
+            self.file(&target, size);
+        }
+        let beside = |(ending, _): (&str, Sidecar)| path.with_file_name(format!("{own}.{ending}")).exists();
+        let new = self.seen.insert(target);
+        if new || asks_for_more(&own, &its) || Sidecar::ENDINGS.into_iter().any(beside) {
+            // Of `latest.vma.zst` the target tells which guest it is.
+            let item = item_of(&own).or_else(|| item_of(&its));
+            self.job(path, item, size);
+        }
     }
+
+    fn file(&mut self, path: &Path, size: u64) {
+        if self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned())) {
+            let item = path.file_name().and_then(|name| item_of(&name.to_string_lossy()));
+            self.job(path, item, size);
+        }
+    }
+
+    fn job(&mut self, path: &Path, item: Option<ItemId>, size: u64) {
+        let Some((root, name)) = path.parent().zip(path.file_name()) else { return };
+        let (Some(root), Some(name)) = (root.to_str(), name.to_str()) else {
+            let text = format!("{}: its name is not UTF-8; rename it to have it verified", path.display());
+            return self.work.problems.push(text);
+        };
+        let item = item.unwrap_or_else(|| ItemId::Dump(name.into()));
+        let source = "files".parse().expect("a fixed name that fits");
+        let archive = ArchiveId { source, root: root.into(), file: name.into() };
+        self.work.jobs.push((Job { archive, item, level: self.level }, size));
+    }
+}
+
+/// The guest that a name tells.
+fn item_of(name: &str) -> Option<ItemId> {
+    match vzdump_name::parse(name.as_bytes()) {
+        VzdumpName::Archive(run) => Some(run.item()),
+        VzdumpName::Renamed(item) => Some(item),
+        _ => None,
+    }
+}
+
+/// Whether the name of a link says something of the content that the name of its target doesn't.
+fn asks_for_more(link: &str, target: &str) -> bool {
+    let (link, target) = (Shape::of_name(link), Shape::of_name(target));
+    let less =
+        link.structure == Structure::Tar { container: false } && matches!(target.structure, Structure::Tar { .. });
+    link.container != target.container || (link.structure != target.structure && !less)
 }
 
 /// What a file is by its name.
@@ -96,6 +234,9 @@ enum Sort {
 }
 
 fn sort(name: &str) -> Sort {
+    if foreign_name::sort(name.as_bytes()).is_some() {
+        return Sort::Other;
+    }
     match vzdump_name::parse(name.as_bytes()) {
         VzdumpName::Archive(_) | VzdumpName::Renamed(_) => return Sort::Backup,
         VzdumpName::Other | VzdumpName::LookAlike => {}
@@ -108,23 +249,4 @@ fn sort(name: &str) -> Sort {
         ending if COMPANIONS.contains(&ending) => Sort::Companion,
         _ => Sort::Other,
     }
-}
-
-fn file(path: &Path, size: u64, level: Level, seen: &mut std::collections::BTreeSet<PathBuf>, work: &mut Work) {
-    let Some((root, name)) = path.parent().zip(path.file_name()) else { return };
-    let (Some(root), Some(name)) = (root.to_str(), name.to_str()) else {
-        work.problems.push(format!("{}: its name is not UTF-8; rename it to have it verified", path.display()));
-        return;
-    };
-    if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned())) {
-        return;
-    }
-    let item = match vzdump_name::parse(name.as_bytes()) {
-        VzdumpName::Archive(run) => run.item(),
-        VzdumpName::Renamed(item) => item,
-        _ => ItemId::Dump(name.into()),
-    };
-    let source = "files".parse().expect("a fixed name that fits");
-    let archive = ArchiveId { source, root: root.into(), file: name.into() };
-    work.jobs.push((Job { archive, item, level }, size));
 }

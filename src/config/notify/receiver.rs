@@ -131,6 +131,10 @@ pub struct Receiver {
     pub port: Option<u16>,
     /// SMTP: how it is reached.
     pub tls: Option<Encryption>,
+    /// SMTP: further certificates to trust, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// SMTP: the name that this machine greets with, and that stands in message ids.
+    pub hello: Option<String>,
     /// SMTP: who logs in.
     pub user: Option<String>,
     /// SMTP: with which password.
@@ -154,11 +158,35 @@ pub struct Receiver {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are those of the receiver")]
 pub enum Outlet {
-    Telegram { api_url: String, token: Secret, chat: String, thread: Option<i64>, approvers: Option<Vec<i64>> },
-    Smtp { host: String, port: u16, tls: Encryption, login: Option<(String, Secret)>, from: String, to: Vec<String> },
-    Slack { url: Secret },
-    Webhook { url: Secret, secret: Option<Secret> },
-    Syslog { protocol: Protocol, address: String, facility: u8 },
+    Telegram {
+        api_url: String,
+        token: Secret,
+        chat: String,
+        thread: Option<i64>,
+        approvers: Option<Vec<i64>>,
+    },
+    Smtp {
+        host: String,
+        port: u16,
+        tls: Encryption,
+        ca_file: Option<PathBuf>,
+        hello: Option<String>,
+        login: Option<(String, Secret)>,
+        from: String,
+        to: Vec<String>,
+    },
+    Slack {
+        url: Secret,
+    },
+    Webhook {
+        url: Secret,
+        secret: Option<Secret>,
+    },
+    Syslog {
+        protocol: Protocol,
+        address: String,
+        facility: u8,
+    },
 }
 
 impl Receiver {
@@ -200,6 +228,8 @@ impl Receiver {
                     host: self.host.clone().with_context(|| format!("host of {} is missing", self.name))?,
                     port: self.port.unwrap_or(usual),
                     tls,
+                    ca_file: self.ca_file.clone(),
+                    hello: self.hello.clone(),
                     login: self.user.clone().zip(password),
                     from: self.from.clone().with_context(|| format!("from of {} is missing", self.name))?,
                     to: self.to.clone(),
@@ -284,6 +314,15 @@ impl Receiver {
                 if self.user.is_some() != password {
                     wrong("user", "user and password go together");
                 }
+                if self.hello.as_deref().is_some_and(|name| !is_name(name)) {
+                    wrong(
+                        "hello",
+                        "must be a name of a machine such as mail.example.org, or an address such as [192.0.2.1]",
+                    );
+                }
+                if self.ca_file.is_some() && self.tls == Some(Encryption::None) {
+                    wrong("ca_file", "is of no use without TLS");
+                }
                 if password && self.tls == Some(Encryption::None) {
                     wrong("tls", "a password is not sent without TLS");
                 }
@@ -315,7 +354,7 @@ impl Receiver {
     }
 
     /// Each key that not all types have: its types, and whether it is set.
-    fn keys(&self) -> [(&'static str, &'static [Kind], bool); 22] {
+    fn keys(&self) -> [(&'static str, &'static [Kind], bool); 24] {
         const TELEGRAM: &[Kind] = &[Kind::Telegram];
         const SMTP: &[Kind] = &[Kind::Smtp];
         const HTTP: &[Kind] = &[Kind::Slack, Kind::Webhook];
@@ -336,6 +375,8 @@ impl Receiver {
             ("host", SMTP, self.host.is_some()),
             ("port", SMTP, self.port.is_some()),
             ("tls", SMTP, self.tls.is_some()),
+            ("ca_file", SMTP, self.ca_file.is_some()),
+            ("hello", SMTP, self.hello.is_some()),
             ("user", SMTP, self.user.is_some()),
             ("password", SMTP, self.password.is_some()),
             ("password_file", SMTP, self.password_file.is_some()),
@@ -346,6 +387,19 @@ impl Receiver {
             ("facility", SYSLOG, self.facility.is_some()),
         ]
     }
+}
+
+/// What may stand after EHLO.
+fn is_name(name: &str) -> bool {
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    if let Some(address) = address {
+        return address.trim_start_matches("IPv6:").parse::<std::net::IpAddr>().is_ok();
+    }
+    let fits = |label: &str| {
+        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        (1..=63).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(fits)
 }
 
 fn read(value: &Option<Secret>, file: &Option<PathBuf>) -> anyhow::Result<Option<Secret>> {

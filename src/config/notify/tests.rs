@@ -27,6 +27,9 @@ fn every_mistake_is_named() {
         type = "smtp"
         user = "x"
         quiet_hours = "night"
+        hello = "bk 1"
+        tls = "none"
+        ca_file = "/ca.pem"
         [[notify.receivers]]
         name = "log"
         type = "syslog"
@@ -50,6 +53,8 @@ fn every_mistake_is_named() {
         "receivers.2.from",
         "receivers.2.to",
         "receivers.2.user",
+        "receivers.2.hello",
+        "receivers.2.ca_file",
         "receivers.3.address",
         "routes.0.receivers",
     ];
@@ -68,5 +73,23 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
         // A type that doesn't exist is shown: it is what has to be corrected.
         let shown = format!("{found:?}").contains("very-secret");
         assert_eq!(shown, text.contains("type = \"very"), "{found:?}");
+    }
+}
+
+#[test]
+fn what_a_server_is_greeted_with() {
+    let found = |hello: &str| {
+        let text = format!(
+            "[[notify.receivers]]\nname = \"a\"\ntype = \"smtp\"\nhost = \"h\"\nfrom = \"a@b.c\"\nto = [\"a@b.c\"]\nhello = \"{hello}\""
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        load(Some(file.path())).is_ok()
+    };
+    for hello in ["bk1", "bk1.example.org", "[192.0.2.1]", "[IPv6:2001:db8::1]"] {
+        assert!(found(hello), "{hello}");
+    }
+    for hello in ["", "a b", "a..b", "-a", "[bk1]", "a>b", "a\\r\\nRSET"] {
+        assert!(!found(hello), "{hello}");
     }
 }

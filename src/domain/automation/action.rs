@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::alert::Labels;
+use super::alert::{KeptAlert, Labels};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::notice::Severity;
 use crate::domain::proof::Level;
@@ -154,9 +153,9 @@ impl Action {
         }
     }
 
-    /// What identifies one intent: the alert by fingerprint and start, and what is to be done. The store keeps a digest.
-    pub fn identity(&self, fingerprint: &str, starts_at: Timestamp) -> Vec<String> {
-        let mut parts = vec![fingerprint.to_owned(), starts_at.to_string(), self.kind().as_str().to_owned()];
+    /// What identifies one intent: the occurrence of the alert, and what is to be done. The store keeps a digest.
+    pub fn identity(&self, alert: &KeptAlert) -> Vec<String> {
+        let mut parts = vec![alert.fingerprint.to_string(), alert.instance(), self.kind().as_str().to_owned()];
         match self {
             Self::Hook { program, arguments, .. } => {
                 parts.push(program.to_string());

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::occurrence::Event;
+
 /// Labels or annotations of an alert.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 
@@ -39,8 +41,10 @@ pub struct Alert {
     pub status: Status,
     /// Hash of its labels, 16 hexadecimal digits: the same alert has the same one for ever.
     pub fingerprint: Arc<str>,
-    /// When it began to fire; with the fingerprint, this is the alert's identity.
+    /// When it began to fire, as the sender has it: other senders and later messages may have it otherwise.
     pub starts_at: Timestamp,
+    /// When it ended, where it is over and that is said.
+    pub ends_at: Option<Timestamp>,
     /// Its labels.
     pub labels: Labels,
     /// Its annotations.
@@ -50,6 +54,14 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// What it says.
+    pub const fn event(&self) -> Event {
+        match self.status {
+            Status::Firing => Event::Firing { start: self.starts_at },
+            Status::Resolved => Event::Resolved { start: self.starts_at, end: self.ends_at },
+        }
+    }
+
     /// A label; empty where there is none, as Prometheus has it.
     pub fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", |value| value)
@@ -69,15 +81,21 @@ pub struct Notification {
     pub alerts: Vec<Alert>,
 }
 
-/// An alert as the store keeps it: one row per fingerprint, start and receiver, however often it was told.
+/// An alert as the store keeps it: one row per occurrence and receiver, however often and with whatever starts it was told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeptAlert {
     /// Rises with every new alert.
     pub id: i64,
     /// See [`Alert::fingerprint`].
     pub fingerprint: Arc<str>,
-    /// When it began to fire.
+    /// Counts the [occurrences](super::occurrence) of the alert.
+    pub occurrence: i64,
+    /// When it began to fire: the start that was told first.
     pub starts_at: Timestamp,
+    /// It had been told to be over and fires on: another occurrence may have the same start.
+    pub reopened: bool,
+    /// The start that was told last.
+    pub last_start: Timestamp,
     /// The receiver it was told for.
     pub receiver: Arc<str>,
     /// Labels.
@@ -92,6 +110,8 @@ pub struct KeptAlert {
     pub last_received: Timestamp,
     /// How often.
     pub times: i64,
+    /// How often it was told to fire after it was over.
+    pub late: i64,
     /// When it was told to be over.
     pub resolved_at: Option<Timestamp>,
 }
@@ -100,6 +120,12 @@ impl KeptAlert {
     /// Whether it fires, as far as was told.
     pub fn status(&self) -> Status {
         if self.resolved_at.is_some() { Status::Resolved } else { Status::Firing }
+    }
+
+    /// What tells this occurrence from the others of the alert.
+    pub fn instance(&self) -> String {
+        // Two that aren't reopened never have the same start.
+        if self.reopened { format!("{} again {}", self.starts_at, self.occurrence) } else { self.starts_at.to_string() }
     }
 
     /// A label; empty where there is none.

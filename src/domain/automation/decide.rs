@@ -233,7 +233,7 @@ impl Wish<'_> {
     /// What must be known of the past to decide on it.
     pub fn asks(&self, alert: &KeptAlert) -> Asked {
         let identity = |action: &Action| {
-            let mut parts = action.identity(&alert.fingerprint, alert.starts_at);
+            let mut parts = action.identity(alert);
             if alert.status() == Status::Resolved {
                 parts.push("resolved".to_owned());
             }

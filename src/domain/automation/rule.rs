@@ -1,14 +1,13 @@
 //! Rules: which alerts lead to which action, and within which limits.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::action::Kind;
 use super::alert::{KeptAlert, Status};
+use super::matcher::Matcher;
 use crate::domain::proof::Level;
 use crate::domain::window::Window;
 
@@ -36,77 +35,6 @@ pub enum OnResolve {
     Kill,
     /// Nothing.
     Ignore,
-}
-
-/// How a label is compared.
-#[derive(Debug, Clone)]
-enum Test {
-    Equal(Arc<str>),
-    Like(Regex),
-}
-
-/// A condition on a label, written as Alertmanager does: `source = "a"`, `item =~ "qemu/.*"`, `!=`, `!~`.
-#[derive(Debug, Clone)]
-pub struct Matcher {
-    label: Arc<str>,
-    test: Test,
-    negated: bool,
-    text: Arc<str>,
-}
-
-/// Why a text is no matcher.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MatcherError {
-    /// No operator, or no label name before it.
-    #[error("{0:?} is no matcher; write a label, one of = != =~ !~, and a value: item =~ \"qemu/.*\"")]
-    Form(String),
-    /// A label name that can't be.
-    #[error("{0:?} is no label name")]
-    Label(String),
-    /// A regular expression that can't be used.
-    #[error("{0:?} is no regular expression: {1}")]
-    Regex(String, String),
-}
-
-impl Matcher {
-    /// Reads a matcher. Regular expressions must match the whole value, as in Prometheus.
-    pub fn parse(text: &str) -> Result<Self, MatcherError> {
-        let form = || MatcherError::Form(text.to_owned());
-        let at = text.find(['=', '!']).ok_or_else(form)?;
-        let (label, rest) = text.split_at(at);
-        let operator = ["=~", "!~", "!=", "="].into_iter().find(|it| rest.starts_with(it)).ok_or_else(form)?;
-        let value = rest[operator.len()..].trim();
-        let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-        let label = label.trim();
-        let starts = label.starts_with(|it: char| it.is_ascii_alphabetic() || it == '_');
-        if !starts || !label.chars().all(|it| it.is_ascii_alphanumeric() || it == '_') {
-            return Err(MatcherError::Label(label.to_owned()));
-        }
-        let test = match operator {
-            "=~" | "!~" => Test::Like(
-                Regex::new(&format!("^(?s:{value})$"))
-                    .map_err(|error| MatcherError::Regex(value.to_owned(), error.to_string()))?,
-            ),
-            _ => Test::Equal(value.into()),
-        };
-        Ok(Self { label: label.into(), test, negated: operator.starts_with('!'), text: text.trim().into() })
-    }
-
-    /// Whether it holds for an alert. A label that isn't there is empty.
-    pub fn matches(&self, alert: &KeptAlert) -> bool {
-        let value = alert.label(&self.label);
-        let fits = match &self.test {
-            Test::Equal(wanted) => value == &**wanted,
-            Test::Like(pattern) => pattern.is_match(value),
-        };
-        fits != self.negated
-    }
-}
-
-impl fmt::Display for Matcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
 }
 
 /// What a rule does, before an alert says to what.
@@ -218,43 +146,13 @@ pub struct Rules {
     pub concurrency: [u32; Kind::ALL.len()],
     /// A proposal that nobody answers ends after this.
     pub proposals_expire: Duration,
+    /// An alert that is told to fire so long after it was told to be over does: it is a new [occurrence](super::occurrence).
+    pub reopen_after: Duration,
 }
 
 impl Rules {
     /// A rule by its name.
     pub fn named(&self, name: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| *rule.name == *name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::automation::decide::tests::alert;
-
-    #[test]
-    fn matchers_as_alertmanager_has_them() {
-        let alert = alert(&[("source", "cluster"), ("item", "qemu/109")]);
-        for (text, holds) in [
-            ("source = cluster", true),
-            ("source=\"cluster\"", true),
-            ("source != cluster", false),
-            ("item =~ qemu/.*", true),
-            ("item =~ \"qemu\"", false),
-            ("item =~ \"lxc|qemu\"", false),
-            ("item !~ \"lxc/.*\"", true),
-            ("absent = \"\"", true),
-            ("absent != \"\"", false),
-            ("source = ''", false),
-        ] {
-            assert_eq!(Matcher::parse(text).unwrap().matches(&alert), holds, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_matcher() {
-        for text in ["", "source", "= x", "1a = x", "a b = x", "item =~ \"(\"", "item ! x"] {
-            assert!(Matcher::parse(text).is_err(), "{text}");
-        }
     }
 }

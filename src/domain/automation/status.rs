@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::action::Kind;
+use super::occurrence::Heard;
 use super::record::State;
 
 /// What can come of an alert and a rule, for counting.
@@ -109,6 +110,8 @@ pub const BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 pub struct Intake {
     /// Alerts that were kept, firing and resolved.
     pub received: [u64; 2],
+    /// What they meant, by [`Heard::ALL`].
+    pub heard: [u64; Heard::ALL.len()],
     /// Alerts that can't be kept: malformed.
     pub malformed: u64,
     /// Alerts that Alertmanager left out of a notification.

@@ -12,6 +12,7 @@ fn guest(id: &str, name: &str, node: &str) -> Guest {
         notes: None,
         node: node.into(),
         template: false,
+        left_out: Vec::new(),
         onboot: false,
         created: None,
         identity_since: None,

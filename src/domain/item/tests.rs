@@ -13,6 +13,8 @@ fn attempt(hour: i64, size: u64, outcome: Outcome) -> Attempt {
         file: format!("file-{hour}").into(),
         size,
         modified: None,
+        changed: None,
+        log: None,
         duration: None,
         guest_name: Some("web".into()),
         note: None,
@@ -136,6 +138,7 @@ fn archives_of_a_predecessor_protect_nobody() {
         notes: None,
         node: "pve2".into(),
         template: false,
+        left_out: Vec::new(),
         onboot: false,
         created: None,
         identity_since: None,
@@ -162,4 +165,53 @@ fn a_copy_that_was_cut_short_is_no_copy() {
 fn an_item_without_attempts() {
     let it = here(Vec::new());
     assert_eq!((it.copies, it.newest, it.failure, it.name), (0, None, None, None));
+}
+
+#[test]
+fn what_is_left_out_is_told_by_the_log_or_else_by_the_guest() {
+    let volume = |key: &str| LeftOut { key: key.into(), volume: Some("/data".into()) };
+    let log = |left_out: Vec<LeftOut>, end| {
+        let log = RunLog { end, left_out, ..RunLog::default() };
+        Attempt { log: Some(log.into()), ..good(1, 100) }
+    };
+    let mut guest = Guest {
+        id: ItemId::Guest(GuestKind::Qemu, 100),
+        name: None,
+        tags: Vec::new(),
+        notes: None,
+        node: "pve1".into(),
+        template: false,
+        left_out: vec![volume("scsi1")],
+        onboot: false,
+        created: None,
+        identity_since: None,
+        fingerprint: None,
+        former_names: Vec::new(),
+    };
+    let of = |guest: Option<&Guest>, attempt: &Attempt| {
+        let it = Item::of(frame(guest), &[(0, attempt)], &[root(Medium::Local)]);
+        let noted = it.notes.iter().any(|note| matches!(note, Note::LeftOut(_)));
+        let keys = it.left_out.map(|all| all.iter().map(|it| it.key.to_string()).collect::<Vec<_>>());
+        assert_eq!(noted, keys.as_ref().is_some_and(|keys| !keys.is_empty()));
+        keys
+    };
+    let finished = || LogEnd::Finished(Duration::ZERO);
+    assert_eq!(of(None, &good(1, 100)), None, "nobody knows");
+    assert_eq!(of(None, &log(vec![volume("mp0")], finished())), Some(vec!["mp0".into()]));
+    assert_eq!(of(Some(&guest), &log(Vec::new(), finished())), Some(Vec::new()), "the log tells of this backup");
+    assert_eq!(of(Some(&guest), &log(Vec::new(), LogEnd::Foreign)), Some(vec!["scsi1".into()]));
+    assert_eq!(of(Some(&guest), &good(1, 100)), Some(vec!["scsi1".into()]));
+    guest.left_out.clear();
+    assert_eq!(of(Some(&guest), &good(1, 100)), Some(Vec::new()));
+    let many = Note::LeftOut((0..7).map(|n| volume(&format!("mp{n}"))).collect()).to_string();
+    assert!(many.contains("mp4 (/data) and 2 more;") && !many.contains("mp5"), "{many}");
+}
+
+#[test]
+fn a_file_that_settles_runs_until_it_is_judged() {
+    let it = here(vec![good(1, 100), attempt(48, 50, Outcome::Settling { until: at(60) })]);
+    assert_eq!(it.running, Some(Running { since: at(48), settles: Some(at(60)), root: 0 }));
+    assert_eq!(it.copies, 1);
+    let old = here(vec![good(48, 100), attempt(1, 50, Outcome::Settling { until: at(60) })]);
+    assert_eq!(old.running, None, "a copy of an old one changes nothing");
 }

@@ -79,8 +79,9 @@ pub struct Open {
 /// Decides about one notice for one receiver. `open` by rising age of arrival; all of them that aren't on their way are
 /// superseded by this notice, unless it is an event.
 pub fn decide(notice: &Notice, told: Option<Told>, open: &[Open], repeat: Duration) -> Result<Why, WhyNot> {
-    // What may have been heard counts as heard when it is over: better an end too many than one too few.
-    let heard = |it: &&Open| it.sending || (it.unsure && notice.phase == Phase::Recovered);
+    // What may have been heard counts as heard where one word too many is better than one too few: of what is over, and of
+    // what begins again though the end may have been heard.
+    let heard = |it: &&Open| it.sending || (it.unsure && it.says.phase != notice.phase);
     let told = open.iter().rev().find(heard).map(|it| it.says).or(told);
     let problem = told.filter(|told| told.phase == Phase::Problem);
     match (notice.phase, problem) {
@@ -139,6 +140,12 @@ mod tests {
         assert_eq!(decide(&over, None, &[Open { sending: true, ..open }], DAY), Ok(Why::Recovered));
         let unsure = Open { unsure: true, ..open };
         assert_eq!(decide(&over, None, &[unsure], DAY), Ok(Why::Recovered));
+        // An end that may have been heard makes the next beginning news.
+        let told_of = Some(told(Phase::Problem, Severity::Warning));
+        let end = Open { says: told(Phase::Recovered, Severity::Warning), ..unsure };
+        assert_eq!(decide(&of(Phase::Problem, Severity::Warning), told_of, &[end], DAY), Ok(Why::First));
+        let unheard = Open { unsure: false, ..end };
+        assert_eq!(decide(&of(Phase::Problem, Severity::Warning), told_of, &[unheard], DAY), Err(WhyNot::AlreadyTold));
         // A try that may have failed must not stop the next one.
         assert_eq!(decide(&of(Phase::Problem, Severity::Warning), None, &[unsure], DAY), Ok(Why::First));
     }

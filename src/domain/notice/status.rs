@@ -28,8 +28,15 @@ pub struct ReceiverStatus {
     pub queued: u64,
     /// Since when the oldest of them waits, quiet hours aside.
     pub oldest: Option<Timestamp>,
-    /// Whether the last try worked; `None` before the first.
+    /// Whether the last try worked; `None` while nothing is known.
     pub up: Option<bool>,
+}
+
+impl ReceiverStatus {
+    /// Whether anything was delivered since the start.
+    pub fn tried(&self) -> bool {
+        self.sent > 0
+    }
 }
 
 impl NotifierStatus {

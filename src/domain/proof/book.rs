@@ -125,7 +125,17 @@ impl SourceProofs {
 
     /// The conclusion that holds for the file as it is now.
     pub fn of_file(&self, root: &str, file: &str, facts: FileFacts) -> Option<&ArchiveProof> {
-        self.known(root, file)?.proof.as_ref().filter(|proof| proof.facts == facts)
+        self.known(root, file)?.proof.as_ref().filter(|proof| match proof.fit(facts) {
+            Fit::Same => true,
+            // Whoever changed its mode didn't mend it.
+            Fit::Touched => proof.conclusion == Conclusion::Damaged,
+            Fit::Other => false,
+        })
+    }
+
+    /// Whether the file was read, and its inode changed since though size and time of last write are the same.
+    pub fn is_touched(&self, root: &str, file: &str, facts: FileFacts) -> bool {
+        self.known(root, file).and_then(|known| known.proof.as_ref()).is_some_and(|it| it.fit(facts) == Fit::Touched)
     }
 
     /// Whether a file is being read.
@@ -146,7 +156,30 @@ impl SourceProofs {
     }
 }
 
+/// How a file of now compares with the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It is the same.
+    Same,
+    /// Size and time of last write are the same, but its inode changed: replaced, or only its mode, owner or links.
+    Touched,
+    /// It was written again.
+    Other,
+}
+
 impl ArchiveProof {
+    /// How the file of now compares with the one that was read.
+    pub fn fit(&self, now: FileFacts) -> Fit {
+        if !now.same_write(self.facts) {
+            Fit::Other
+        } else if now.is_touched(self.facts) || self.facts.changed.is_none() && now.changed > Some(self.at) {
+            // Results of before have no time of the inode: what changed after the reading is told by that of now.
+            Fit::Touched
+        } else {
+            Fit::Same
+        }
+    }
+
     /// Whether it is intact, and proven as far as is enough.
     fn is_proven(&self, enough: Level) -> bool {
         self.conclusion == Conclusion::Intact && self.reached >= Some(enough)
@@ -169,7 +202,7 @@ impl ArchiveProof {
 
 /// The file of an attempt as the scan saw it.
 pub fn facts_of(attempt: &Attempt) -> Option<FileFacts> {
-    Some(FileFacts { size: attempt.size, modified: attempt.modified? })
+    Some(FileFacts { size: attempt.size, modified: attempt.modified?, changed: attempt.changed })
 }
 
 /// What is known of the proofs of a source.
@@ -238,6 +271,8 @@ pub struct Proven {
     pub newest: Option<ArchiveProof>,
     /// Why the last try to check it came to nothing.
     pub unchecked: Option<Unchecked>,
+    /// It was read, and its inode changed since: it is read again.
+    pub touched: bool,
     /// Whether it is being read.
     pub running: bool,
     /// When each level was last proven of any backup.
@@ -323,6 +358,7 @@ impl Proven {
         if proof.map(rank) > self.newest.as_ref().map(rank) {
             self.newest = proof.cloned();
         }
+        self.touched |= facts_of(attempt).is_some_and(|facts| proofs.is_touched(root, &attempt.file, facts));
         self.running |= proofs.is_running(root, &attempt.file);
         if let Some(unchecked) = proofs.known(root, &attempt.file).and_then(|known| known.unchecked.clone()) {
             self.unchecked = Some(unchecked);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::book::{ArchiveProof, Known, SourceProofs, facts_of};
-use super::{ArchiveId, Level};
+use super::book::{ArchiveProof, Fit, Known, SourceProofs, facts_of};
+use super::{ArchiveId, Conclusion, Level};
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::ids::ItemId;
 use crate::domain::inventory::SourceView;
@@ -24,6 +24,8 @@ pub enum Need {
     NewestUnproven,
     /// Another kept backup was never read.
     Unproven,
+    /// Another kept backup was read, and its inode changed since.
+    Touched,
     /// It could not be checked a while ago.
     Retry,
     /// It was read long ago.
@@ -120,8 +122,15 @@ fn need(
     if unchecked.is_some_and(|unchecked| !is_ahead(unchecked.at, now) && elapsed(unchecked.at, now) < RETRY_AFTER) {
         return None;
     }
-    let holds = |proof: &&ArchiveProof| Some(proof.facts) == facts_of(attempt) && proof.wanted >= rules.level;
-    match known.and_then(|known| known.proof.as_ref()).filter(holds) {
+    let proof = known.and_then(|known| known.proof.as_ref());
+    let fit = proof.zip(facts_of(attempt)).map_or(Fit::Other, |(proof, facts)| proof.fit(facts));
+    let holds = |proof: &&ArchiveProof| match fit {
+        Fit::Same => proof.wanted >= rules.level,
+        // Less deep reading than the one before takes no damage back, so it isn't asked for.
+        Fit::Touched => proof.conclusion == Conclusion::Damaged && proof.wanted > rules.level,
+        Fit::Other => false,
+    };
+    match proof.filter(holds) {
         Some(proof)
             if unchecked.is_some() || is_ahead(proof.at, now) || elapsed(proof.at, now) >= rules.again_after =>
         {
@@ -131,6 +140,7 @@ fn need(
         // It may have taken a day to fail: others come first.
         None if unchecked.is_some() => Some((Need::Retry, None)),
         None if is_newest(view, attempt) => Some((Need::NewestUnproven, None)),
+        None if fit == Fit::Touched => Some((Need::Touched, None)),
         None => Some((Need::Unproven, None)),
     }
 }

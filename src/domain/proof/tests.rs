@@ -4,7 +4,7 @@ fn verification() -> Verification {
     Verification {
         archive: ArchiveId { source: "nas".parse().unwrap(), root: "/dump".into(), file: "a.vma".into() },
         item: "qemu/100".parse().unwrap(),
-        facts: FileFacts { size: 10, modified: Timestamp::UNIX_EPOCH },
+        facts: FileFacts::new(10, Timestamp::UNIX_EPOCH),
         digest: Some(Digest([7; 32])),
         wanted: Level::Complete,
         reached: Some(Level::Complete),
@@ -21,7 +21,7 @@ fn verification() -> Verification {
 
 fn first(digest: u8, modified: i64) -> FirstSight {
     let modified = Timestamp::from_second(modified).unwrap();
-    FirstSight { facts: FileFacts { size: 10, modified }, digest: Digest([digest; 32]), at: Timestamp::UNIX_EPOCH }
+    FirstSight { facts: FileFacts::new(10, modified), digest: Digest([digest; 32]), at: Timestamp::UNIX_EPOCH }
 }
 
 #[test]
@@ -43,6 +43,16 @@ fn the_same_bytes_and_a_file_written_again_are_not() {
     assert_eq!(it.conclusion, Conclusion::Intact);
     assert_eq!(it.findings[0].kind, Kind::Rewritten);
     assert_eq!(it.headline(), None);
+}
+
+#[test]
+fn a_changed_inode_with_the_same_bytes_is_no_rot_and_excuses_none() {
+    let touched = FileFacts { changed: Some(Timestamp::from_second(9).unwrap()), ..verification().facts };
+    let mut it = Verification { facts: touched, ..verification() };
+    it.compare(Some(&first(7, 0)));
+    assert_eq!((it.conclusion, &*it.findings), (Conclusion::Intact, &[][..]));
+    it.compare(Some(&first(8, 0)));
+    assert_eq!((it.conclusion, it.findings[0].kind), (Conclusion::Damaged, Kind::BitRot));
 }
 
 #[test]
@@ -75,6 +85,8 @@ fn less_than_is_enough_is_no_proof() {
             note: None,
             protected: false,
             sidecar: None,
+            changed: None,
+            log: None,
         };
         let root: Arc<str> = "/dump".into();
         let proof = Proofs::Known(Arc::new(book)).of_item(&it.item, &[(&root, Timestamp::UNIX_EPOCH, &attempt)]);

@@ -60,6 +60,7 @@ fn item(age: Option<i64>) -> Item {
             file: "f".into(),
             root: 0,
             sidecar: None,
+            log: None,
         }),
         newest_by_root: age.map(|age| (0, ago(age))).into_iter().collect(),
         last_attempt: None,
@@ -72,6 +73,7 @@ fn item(age: Option<i64>) -> Item {
         size_deviation: None,
         future: 0,
         onboot: None,
+        left_out: None,
         proof: ItemProof::Off,
         notes: Vec::new(),
     }
@@ -102,8 +104,20 @@ fn failed_and_running_come_before_age() {
     let mut it = item(Some(1));
     it.failure = Some(Failure { at: When::At(now()), reason: "x".into(), root: 0 });
     assert_eq!(state(&it, &health()), State::Failed);
-    it.running = Some(Running { since: now(), root: 0 });
+    it.running = Some(Running { since: now(), settles: None, root: 0 });
     assert_eq!(state(&it, &health()), State::Running);
+}
+
+#[test]
+fn a_copy_of_an_old_backup_has_not_been_running_for_days() {
+    let mut it = item(None);
+    let until = now() + jiff::SignedDuration::from_mins(15);
+    it.running = Some(Running { since: ago(5 * 24 * HOUR), settles: Some(until), root: 0 });
+    let verdict = judge(&it, &health(), &spec(), now()).unwrap();
+    let text = explain(verdict, &it, &health(), now());
+    assert_eq!(verdict.state, State::Running);
+    assert!(text.contains("written just now") && text.ends_with("judged in 15m"), "{text}");
+    assert!(!text.contains("running for"), "{text}");
 }
 
 #[test]
@@ -127,7 +141,7 @@ fn what_was_seen_counts_as_long_as_it_can_be_seen() {
     assert_eq!(state(&it, &blind(0)), State::Failed);
     assert_eq!(state(&it, &blind(1)), State::Unknown, "a remembered failure may be mended by now");
     let mut it = item(Some(1));
-    it.running = Some(Running { since: now(), root: 1 });
+    it.running = Some(Running { since: now(), settles: None, root: 1 });
     assert_eq!(state(&it, &blind(1)), State::Ok, "the run isn't seen any more, the fresh backup is");
 }
 
@@ -197,7 +211,7 @@ proptest! {
     ) {
         let mut it = item(age);
         it.failure = failure.map(|root| Failure { at: When::At(now()), reason: "x".into(), root });
-        it.running = running.map(|root| Running { since: now(), root });
+        it.running = running.map(|root| Running { since: now(), settles: None, root });
         it.future = future;
         let seen = Health { last_scan: scan.map(ago), blind: blinds.to_vec(), ..health() };
         let verdict = judge(&it, &seen, &spec(), now()).unwrap();

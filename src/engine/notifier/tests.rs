@@ -6,21 +6,30 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::store::{Place, Shared};
+use crate::domain::notice::dedup::Why;
 use crate::domain::notice::routes::{Recipient, Routes};
 use crate::domain::notice::tests::notice;
-use crate::domain::notice::{Message, Notice, Phase, Severity};
-use crate::engine::ports::notices::Sent;
+use crate::domain::notice::{Message, Notice, Part, Phase, Severity, Topic};
+use crate::engine::ports::notices::{Claim, Claimed, Delivery, Failure, Sent, Taken, Tried};
 
 /// A receiver that answers as it was told, then well.
 #[derive(Default)]
 struct Scripted {
     answers: Mutex<VecDeque<Option<Sent>>>,
     heard: Mutex<Vec<String>>,
+    /// It takes no message with this word in it.
+    poison: Option<&'static str>,
+    /// Headlines of what it did not take for that.
+    refused: Mutex<Vec<String>>,
 }
 
 impl Scripted {
     fn answering(answers: impl IntoIterator<Item = Option<Sent>>) -> Arc<Self> {
-        Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), heard: Mutex::default() })
+        Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), ..Self::default() })
+    }
+
+    fn refusing(poison: &'static str) -> Arc<Self> {
+        Arc::new(Self { poison: Some(poison), ..Self::default() })
     }
 
     fn heard(&self) -> Vec<String> {
@@ -31,6 +40,11 @@ impl Scripted {
 impl Messenger for Scripted {
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Sent> {
         Box::pin(async {
+            let text = format!("{}\n{}", message.headline(), message.body());
+            if self.poison.is_some_and(|word| text.contains(word)) {
+                self.refused.lock().unwrap().push(message.headline());
+                return Sent::Unfit { why: "400: can't read that".into() };
+            }
             let answer = self.answers.lock().unwrap().pop_front();
             match answer {
                 // It hangs.
@@ -38,11 +52,15 @@ impl Messenger for Scripted {
                 Some(Some(other)) => other,
                 None => {
                     self.heard.lock().unwrap().push(message.headline());
-                    Sent::Ok { remote_id: Some("7".into()), said: "ok".into() }
+                    Sent::Ok { remote_id: Some("7".into()), said: "ok".into(), note: None }
                 }
             }
         })
     }
+}
+
+fn taken(at: Timestamp) -> Taken {
+    Taken { remote_id: None, note: None, at }
 }
 
 fn later() -> Option<Sent> {
@@ -73,6 +91,7 @@ impl Bench {
             above: 5,
             give_up_after: Duration::from_secs(3600),
             message_timeout: Duration::from_millis(400),
+            slow_retry: Duration::from_millis(300),
             keep: Duration::from_secs(3600),
             backups: false,
         };
@@ -114,7 +133,7 @@ impl Started {
 }
 
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..1500 {
+    for _ in 0..6000 {
         if holds().await {
             return;
         }
@@ -252,7 +271,6 @@ async fn what_nobody_takes_is_given_up_with_the_reason() {
 async fn quiet_hours_hold_what_is_not_critical_and_end_in_one_message() {
     use crate::domain::notice::routes::Quiet;
     use crate::domain::window::Window;
-    use crate::engine::ports::notices::{Claim, Claimed};
 
     let mut bench = Bench::new(&["phone"]).await;
     let hours = Window::parse("22:00-06:00", jiff::tz::TimeZone::UTC).unwrap();
@@ -263,10 +281,11 @@ async fn quiet_hours_hold_what_is_not_critical_and_end_in_one_message() {
     let all = [of("a", Severity::Warning), of("b", Severity::Warning), of("c", Severity::Critical)];
     bench.store.post(&all).await.unwrap();
     bench.store.route(&bench.settings.plan, night).await.unwrap();
-    let claim = |now: Timestamp| Claim { owner: "a".into(), now, lease: now + Duration::from_secs(60), above: 5 };
+    let claim =
+        |now: Timestamp| Claim { owner: "a".into(), now, lease: now + Duration::from_secs(60), above: 5, alone: false };
     let Claimed::Some(critical) = bench.store.claim("phone", &claim(night)).await.unwrap() else { panic!() };
     assert_eq!((critical.len(), &*critical[0].notice.key), (1, "c"));
-    bench.store.sent(&critical, "a", None, night).await.unwrap();
+    bench.store.sent(&critical, "a", &taken(night)).await.unwrap();
     // Nothing waits as far as anybody who watches the queue is concerned.
     let queues = bench.store.queues(night).await.unwrap();
     assert_eq!((queues[0].length, queues[0].oldest), (2, None));
@@ -283,4 +302,189 @@ async fn what_waited_while_nobody_was_notified_is_told_to_nobody() {
     bench.store.post(&[old]).await.unwrap();
     let routed = bench.store.route(&bench.settings.plan, now()).await.unwrap();
     assert_eq!((routed.notices, routed.queued), (1, 0));
+}
+
+#[tokio::test]
+async fn a_refusal_that_a_person_mends_drops_nothing_and_another_is_told_once() {
+    let bench = Bench::new(&["phone", "mail"]).await;
+    let no = || Some(Sent::Refused { why: "401: Unauthorized".into() });
+    let (phone, mail) = (Scripted::answering([no(), no(), no()]), Scripted::answering([]));
+    let only = Notice { receivers: vec!["phone".into()], ..problem("a") };
+    bench.store.post(&[only]).await.unwrap();
+    let started = bench.start(&[("phone", phone.clone()), ("mail", mail.clone())]);
+    let said = "WARNING: receiver phone takes no notifications";
+    until("the other is told", async || mail.heard() == [said]).await;
+    until("it shows", async || started.status.lock().unwrap().receivers[0].up == Some(false)).await;
+    until("mended", async || phone.heard() == ["WARNING: a is late"]).await;
+    let over = "RECOVERED: receiver phone takes notifications again";
+    until("the other is told of that too", async || mail.heard() == [said, over]).await;
+    let status = started.status.lock().unwrap().receivers[0].clone();
+    assert_eq!((status.dropped, status.retried), (0, 3));
+    started.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_digest_holds_up_nobody() {
+    let bench = Bench::new(&["phone"]).await;
+    bench.store.post(&[problem("poison"), problem("b"), problem("c")]).await.unwrap();
+    let phone = Scripted::refusing("poison");
+    let started = bench.start(&[("phone", phone.clone())]);
+    until("the others are told", async || phone.heard() == ["WARNING: b is late", "WARNING: c is late"]).await;
+    let lines = bench.store.last_deliveries(9).await.unwrap();
+    let poison = lines.iter().find(|line| line.title.contains("poison")).unwrap();
+    assert_eq!((&*poison.state, poison.last_error.as_deref()), ("queued", Some("400: can't read that")));
+    started.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_digest_is_found_among_many() {
+    let bench = Bench::new(&["phone"]).await;
+    let mut all: Vec<Notice> = (0..9).map(|index| problem(&format!("item{index}"))).collect();
+    all.push(problem("poison"));
+    bench.store.post(&all).await.unwrap();
+    let phone = Scripted::refusing("poison");
+    let started = bench.start(&[("phone", phone.clone())]);
+    until("all others are sent", async || {
+        let lines = bench.store.last_deliveries(50).await.unwrap();
+        lines.iter().filter(|line| &*line.state == "sent").count() == 9
+    })
+    .await;
+    assert_eq!(phone.refused.lock().unwrap()[0], "WARNING: 10 notices: 10 warning");
+    started.stop().await;
+}
+
+/// The store alone, at times of our own.
+struct Steps {
+    bench: Bench,
+    now: Timestamp,
+}
+
+impl Steps {
+    async fn new() -> Self {
+        Self { bench: Bench::new(&["phone"]).await, now: now() }
+    }
+
+    async fn post(&self, notice: Notice) {
+        self.bench.store.post(&[Notice { at: self.now, ..notice }]).await.unwrap();
+    }
+
+    /// Routes, and claims what is next.
+    async fn next(&mut self) -> Vec<Delivery> {
+        self.now += Duration::from_secs(1);
+        while self.bench.store.route(&self.bench.settings.plan, self.now).await.unwrap().notices > 0 {}
+        let (now, lease) = (self.now, self.now + Duration::from_secs(60));
+        let claim = Claim { owner: "a".into(), now, lease, above: 5, alone: false };
+        match self.bench.store.claim("phone", &claim).await.unwrap() {
+            Claimed::Some(some) => some,
+            Claimed::Nothing(_) => Vec::new(),
+        }
+    }
+
+    async fn sent(&self, deliveries: &[Delivery]) {
+        self.bench.store.sent(deliveries, "a", &taken(self.now)).await.unwrap();
+    }
+
+    async fn failed(&self, deliveries: &[Delivery], failure: Failure) {
+        self.bench.store.failed(deliveries, "a", &failure).await.unwrap();
+    }
+
+    fn failure(&self, again: Option<u64>) -> Failure {
+        let again = again.map(|seconds| self.now + Duration::from_secs(seconds));
+        Failure { again, why: "no".into(), unsure: false, parts: Vec::new(), unfit: 0, at: self.now }
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_was_dropped_makes_the_next_beginning_news() {
+    let mut it = Steps::new().await;
+    it.post(problem("a")).await;
+    let told = it.next().await;
+    it.sent(&told).await;
+    it.post(self::told("a", Phase::Recovered, Severity::Warning)).await;
+    let over = it.next().await;
+    it.failed(&over, it.failure(None)).await;
+    it.post(problem("a")).await;
+    let again = it.next().await;
+    assert_eq!((again.len(), again[0].why), (1, Why::First));
+    it.sent(&again).await;
+    // One that is too old to be told at all as well.
+    let over = self::told("a", Phase::Recovered, Severity::Warning);
+    it.post(over).await;
+    it.now += it.bench.settings.plan.too_old + Duration::from_secs(9);
+    assert!(it.next().await.is_empty());
+    it.post(problem("a")).await;
+    assert_eq!(it.next().await[0].why, Why::First);
+}
+
+#[tokio::test]
+async fn an_alert_that_was_dropped_is_offered_again_while_it_lasts() {
+    let mut it = Steps::new().await;
+    let repeat = it.bench.settings.plan.repeat;
+    let alert = |key: &str| Notice { topic: Topic::Alert, ..problem(key) };
+    for key in ["alert/1", "alert/2"] {
+        it.post(alert(key)).await;
+        let some = it.next().await;
+        it.failed(&some, it.failure(None)).await;
+    }
+    it.post(Notice { phase: Phase::Recovered, ..alert("alert/2") }).await;
+    assert!(it.next().await.is_empty());
+    assert_eq!(it.bench.store.offer_again(repeat, it.now).await.unwrap(), 0);
+    it.now += repeat;
+    // What is over meanwhile is offered to nobody, and the other once.
+    assert_eq!(it.bench.store.offer_again(repeat, it.now).await.unwrap(), 1);
+    assert_eq!(it.bench.store.offer_again(repeat, it.now).await.unwrap(), 0);
+    let again = it.next().await;
+    assert_eq!((again.len(), &*again[0].notice.key, again[0].why), (1, "alert/1", Why::First));
+    it.sent(&again).await;
+    it.now += repeat;
+    assert_eq!(it.bench.store.offer_again(repeat, it.now).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_is_decided_of_addresses_is_kept_and_holds_up_nobody() {
+    let mut it = Steps::new().await;
+    it.post(problem("a")).await;
+    let some = it.next().await;
+    let part = |to: &str, taken| Part { to: to.into(), taken, said: "".into() };
+    let parts = vec![part("b@x.org", true), part("a@x.org", false)];
+    it.failed(&some, Failure { parts: parts.clone(), unsure: true, ..it.failure(Some(60)) }).await;
+    it.post(problem("b")).await;
+    let other = it.next().await;
+    assert_eq!((other.len(), &*other[0].notice.key, other[0].parts.len()), (1, "b", 0));
+    it.sent(&other).await;
+    // Another process, later: the same is known.
+    it.now += Duration::from_secs(60);
+    let rest = it.next().await;
+    assert_eq!(rest[0].parts, [parts[1].clone(), parts[0].clone()]);
+    // Somebody heard of it, so the end is told.
+    it.failed(&rest, it.failure(Some(60))).await;
+    it.post(told("a", Phase::Recovered, Severity::Warning)).await;
+    assert_eq!(it.next().await[0].why, Why::Recovered);
+}
+
+#[tokio::test]
+async fn what_is_refused_for_itself_is_counted_while_others_are_taken() {
+    let mut it = Steps::new().await;
+    it.post(problem("a")).await;
+    let some = it.next().await;
+    assert_eq!(worker::refusals(&some), 1);
+    it.failed(&some, Failure { unfit: 1, ..it.failure(Some(5)) }).await;
+    it.now += Duration::from_secs(5);
+    let some = it.next().await;
+    // Nothing else was taken: it may be the receiver.
+    assert_eq!((some[0].unfit, worker::refusals(&some)), (1, 1));
+    it.failed(&some, Failure { unfit: 1, ..it.failure(Some(5)) }).await;
+    it.post(problem("b")).await;
+    let other = it.next().await;
+    assert_eq!(&*other[0].notice.key, "b");
+    it.sent(&other).await;
+    it.now += Duration::from_secs(5);
+    let some = it.next().await;
+    assert_eq!((some[0].unfit, worker::refusals(&some)), (1, 2));
+    it.failed(&some, Failure { unfit: 2, ..it.failure(Some(0)) }).await;
+    // A restart knows it, and it says nothing of the receiver.
+    assert_eq!(it.bench.store.last_tries().await.unwrap(), [Tried { receiver: "phone".into(), worked: true }]);
+    // By now it goes alone.
+    it.post(problem("c")).await;
+    assert_eq!(it.next().await.len(), 1);
 }

@@ -1,5 +1,6 @@
 //! What the webhook writes and the reactor works on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::StoreError;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{Alert, KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past, Plan};
+use crate::domain::automation::occurrence::{Occurrence, Tidings};
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
@@ -45,8 +47,14 @@ pub struct New {
 
 /// Keeps alerts, and lends itself to one turn at a time.
 pub trait Ledger: Send + Sync + 'static {
-    /// Keeps alerts, all or none. When it returns they survive a power cut.
-    fn receive<'a>(&'a self, alerts: &'a [Received], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Keeps alerts in the order in which they were told, all or none; what they mean. When it returns they survive a power
+    /// cut. `reopen_after`: told to fire so long after its end, an alert does.
+    fn receive<'a>(
+        &'a self,
+        alerts: &'a [Received],
+        reopen_after: Duration,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Tidings, StoreError>>;
 
     /// Begins a turn. Nobody else has one on the same store until it ends, in whatever process.
     fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>>;
@@ -63,8 +71,10 @@ pub trait Ledger: Send + Sync + 'static {
 pub struct Held {
     /// The action.
     pub record: Record,
-    /// How its alert stands, if that is still kept.
+    /// How the occurrence stands that asked for it, if that is still kept.
     pub alert: Option<Status>,
+    /// How the alert stands, in whatever occurrence.
+    pub by_now: Option<Status>,
     /// The process.
     pub owner: Arc<str>,
     /// Until when it is believed to live.
@@ -96,6 +106,20 @@ pub struct Change {
 
 /// One turn: a transaction. Dropped without [`commit`](Turn::commit), nothing has happened.
 pub trait Turn: Send {
+    /// Lets alerts fire again that were told so after their end and not told to be over for so long. At most so many.
+    fn believe_late(
+        &mut self,
+        bound: Duration,
+        most: u32,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Tidings, StoreError>>;
+
+    /// How each of these alerts stands, by fingerprint; nothing of those that were never heard of.
+    fn standing<'a>(
+        &'a mut self,
+        fingerprints: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<HashMap<String, Occurrence>, StoreError>>;
+
     /// Alerts that changed and were not dealt with, by rising id.
     fn pending(&mut self, most: u32) -> BoxFuture<'_, Result<Vec<KeptAlert>, StoreError>>;
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::notice::dedup::Why;
 use crate::domain::notice::routes::Routes;
-use crate::domain::notice::{Message, Notice, Severity};
+use crate::domain::notice::{Message, Notice, Part, Severity};
 
 /// What routing needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,8 @@ pub struct Claim {
     pub lease: Timestamp,
     /// More than so many go into one message.
     pub above: usize,
+    /// One at a time: one of those that were sent together may be what was refused.
+    pub alone: bool,
 }
 
 /// Something to be delivered.
@@ -63,6 +65,12 @@ pub struct Delivery {
     pub since: Timestamp,
     /// What the other side called the message that told of the problem.
     pub reply_to: Option<Arc<str>>,
+    /// What is decided of several addresses. All deliveries of one message have the same.
+    pub parts: Vec<Part>,
+    /// How often it was refused while others were taken; 0 when it was never refused for itself.
+    pub unfit: u32,
+    /// Whether the receiver took another since it was refused last.
+    pub others_taken: bool,
 }
 
 /// What a claim brought.
@@ -74,6 +82,17 @@ pub enum Claimed {
     Nothing(Option<Timestamp>),
 }
 
+/// A message that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// What the other side calls it.
+    pub remote_id: Option<Arc<str>>,
+    /// What a person should know about it.
+    pub note: Option<Arc<str>>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// A try that came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -83,6 +102,12 @@ pub struct Failure {
     pub why: Arc<str>,
     /// It may have arrived all the same.
     pub unsure: bool,
+    /// What is decided of several addresses now; nothing new when empty.
+    pub parts: Vec<Part>,
+    /// It is refused for itself, so many times while others were taken. It holds up nobody.
+    pub unfit: u32,
+    /// When it failed.
+    pub at: Timestamp,
 }
 
 /// What waits for one receiver.
@@ -94,6 +119,15 @@ pub struct Queue {
     pub length: u64,
     /// Since when the oldest waits, quiet hours aside.
     pub oldest: Option<Timestamp>,
+}
+
+/// What came of the last try to reach a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The receiver.
+    pub receiver: Arc<str>,
+    /// Whether it took it.
+    pub worked: bool,
 }
 
 /// A problem that, as far as the store knows, lasts.
@@ -142,8 +176,7 @@ pub trait NoticeStore: Send + Sync + 'static {
         &'a self,
         deliveries: &'a [Delivery],
         owner: &'a str,
-        remote_id: Option<Arc<str>>,
-        now: Timestamp,
+        taken: &'a Taken,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Notes that deliveries claimed by `owner` were not sent: they are queued again, or dropped.
@@ -153,6 +186,12 @@ pub trait NoticeStore: Send + Sync + 'static {
         owner: &'a str,
         failure: &'a Failure,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Posts once more what was dropped `repeat` ago and lasts, where nobody else does: of alerts. How many notices.
+    fn offer_again(&self, repeat: Duration, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// What came of the last try, for each receiver that was ever tried.
+    fn last_tries(&self) -> BoxFuture<'_, Result<Vec<Tried>, StoreError>>;
 
     /// What waits, for each receiver for which something does.
     fn queues(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<Queue>, StoreError>>;
@@ -182,8 +221,17 @@ pub enum Sent {
         remote_id: Option<Arc<str>>,
         /// What it said, for a person who asks.
         said: Arc<str>,
+        /// What a person should know though it was taken: who of several does not have it.
+        note: Option<Arc<str>>,
     },
-    /// It did not, and may later.
+    /// Some of several addresses have it; others may later. The same message is to be sent again, with these parts.
+    Partly {
+        /// What is decided; who is missing is still to be tried.
+        parts: Vec<Part>,
+        /// Why the others don't have it yet; without secrets.
+        why: Arc<str>,
+    },
+    /// It did not, and may later: what is wrong passes by itself.
     RetryLater {
         /// Not before this has passed, if it said so.
         after: Option<Duration>,
@@ -192,17 +240,47 @@ pub enum Sent {
         /// It may have taken the message all the same: the answer got lost.
         unsure: bool,
     },
-    /// It did not, and won't.
+    /// It takes nothing until a person mends something: a token, an address, a proxy. Tried again, slowly.
+    Refused {
+        /// Why; without secrets.
+        why: Arc<str>,
+    },
+    /// It does not take this message, as far as can be seen. Tried again without holding up others, and given up when others
+    /// are taken and it is not.
+    Unfit {
+        /// Why; without secrets.
+        why: Arc<str>,
+    },
+    /// It can't be sent at all.
     Drop {
         /// Why; without secrets.
         why: Arc<str>,
     },
 }
 
+impl Sent {
+    /// What was said.
+    pub fn why(self) -> Arc<str> {
+        match self {
+            Self::Ok { said, .. } => said,
+            Self::Partly { why, .. }
+            | Self::RetryLater { why, .. }
+            | Self::Refused { why }
+            | Self::Unfit { why }
+            | Self::Drop { why } => why,
+        }
+    }
+}
+
 /// A way to a receiver.
 pub trait Messenger: Send + Sync + 'static {
     /// Delivers one message. May take as long as the other side takes; the caller limits it.
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Sent>;
+
+    /// Asks whether messages would be taken, without sending one; `None` where that can't be asked.
+    fn check(&self) -> BoxFuture<'_, Option<Sent>> {
+        Box::pin(async { None })
+    }
 
     /// How long to wait between two messages.
     fn pause(&self) -> Duration {

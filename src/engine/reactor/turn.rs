@@ -16,6 +16,7 @@ use crate::domain::automation::rule::OnResolve;
 use crate::domain::automation::status::{OpenActions, Result as Counted};
 use crate::domain::automation::telling;
 use crate::domain::inventory::Inventory;
+use crate::engine::intake::heard;
 use crate::engine::ports::StoreError;
 use crate::engine::ports::ledger::{Change, Due, Failure, Held, LEASE, Outcome, Turn};
 
@@ -51,6 +52,7 @@ impl Reactor {
         let now = self.outside.clock.now();
         let mut turn = self.outside.ledger.turn().await?;
         let mut done = Done::default();
+        let reopened = turn.believe_late(self.settings.rules.reopen_after, BATCH, now).await?;
         let mut open = turn.open().await?;
         let mut running = [0; Kind::ALL.len()];
         if open.iter().any(|it| it.state == State::Running) {
@@ -80,6 +82,7 @@ impl Reactor {
             open = turn.open().await?;
         }
         turn.commit().await?;
+        self.outside.intake.count(|counts| heard(&reopened, counts));
         self.open = open;
         self.paused = if paused { self.paused.or(Some(now)) } else { None };
         let again = full || moved || !done.begun.is_empty();
@@ -342,10 +345,12 @@ impl Reactor {
             let mut turn = self.outside.ledger.turn().await?;
             let (state, change, mut notices) = end_of(ended);
             if ended.record.action.kind() == Kind::Notify {
-                // The alert ended before it was known that people were told of it.
+                // The alert ended before it was known that people were told of it. If it fires again by now, that is what
+                // they know.
                 let held = turn.held().await?;
                 let of_this = held.iter().find(|it| it.record.id == ended.record.id);
-                if state == State::Done && of_this.is_some_and(|it| it.alert == Some(Status::Resolved)) {
+                let over = |it: &Held| [it.alert, it.by_now] == [Some(Status::Resolved); 2];
+                if state == State::Done && of_this.is_some_and(over) {
                     notices.extend(telling::of_recovery(&ended.record, now));
                 }
             }

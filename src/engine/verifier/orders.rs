@@ -36,6 +36,9 @@ pub enum Unfulfilled {
     /// The file went away.
     #[error("the file {0} is gone")]
     Gone(ArchiveId),
+    /// Its directory doesn't answer.
+    #[error("the directory of {0} does not answer; it is tried again later")]
+    NoAnswer(ArchiveId),
     /// The verifier stops.
     #[error("the verifier was stopped")]
     Stopped,
@@ -81,6 +84,10 @@ impl State {
             let _ = order.reply.send(Err(Unfulfilled::NoBackup(order.source, order.item)));
             return;
         };
+        if self.is_held(&archive) {
+            let _ = order.reply.send(Err(Unfulfilled::NoAnswer(archive)));
+            return;
+        }
         let job = Job { archive, item: order.item, level: order.level };
         // A reading that proves as much and has begun already will do.
         let same = |reading: &&Reading| reading.job.archive == job.archive && reading.job.level >= job.level;

@@ -16,6 +16,8 @@ use crate::domain::run::FileFacts;
 use crate::engine::ports::{Kept, LevelReached, OpenArchive, ProofStore, StoreError};
 use crate::engine::throttle::Throttle;
 
+mod hung;
+
 /// Nothing in these tests takes so long, however busy the machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -116,6 +118,8 @@ enum Content {
     Changing,
     /// Never ends.
     Endless,
+    /// Reading it doesn't return until the other end is dropped; then it is as long as it should be.
+    Hanging(Arc<Mutex<std::sync::mpsc::Receiver<()>>>),
     Gone,
 }
 
@@ -149,6 +153,10 @@ impl Read for Opened {
                 buffer.fill(b'x');
                 Ok(buffer.len())
             }
+            Content::Hanging(until) => {
+                let _ = until.lock().unwrap().recv();
+                Ok(0)
+            }
             Content::Changing | Content::Gone => Ok(0),
         }
     }
@@ -156,7 +164,7 @@ impl Read for Opened {
 
 impl OpenArchive for Opened {
     fn facts(&self) -> FileFacts {
-        FileFacts { size: 100, modified: now() }
+        FileFacts::new(100, now())
     }
 
     fn unchanged(&mut self) -> io::Result<bool> {
@@ -174,10 +182,16 @@ fn source() -> SourceName {
 
 /// A snapshot with one dump per file, the first one the newest.
 fn inventory(files: &[&str]) -> Arc<Inventory> {
+    inventory_of(&[("/dumps", files)])
+}
+
+/// The same in several directories.
+fn inventory_of(roots: &[(&str, &[&str])]) -> Arc<Inventory> {
+    let spec_of = |(path, _): &(&str, &[&str])| RootSpec { path: (*path).into(), medium: Medium::Local, node: None };
     let spec = Arc::new(SourceSpec {
         name: source(),
         kind: SourceKind::Dump,
-        roots: vec![RootSpec { path: "/dumps".into(), medium: Medium::Local, node: None }],
+        roots: roots.iter().map(spec_of).collect(),
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),
@@ -190,15 +204,20 @@ fn inventory(files: &[&str]) -> Arc<Inventory> {
         file: (*file).into(),
         size: 100,
         modified: Some(now()),
+        changed: None,
+        log: None,
         duration: None,
         guest_name: None,
         note: None,
         protected: false,
         sidecar: None,
     };
-    let attempts = files.iter().enumerate().map(attempt).collect();
-    let listing = RootListing { attempts, ..RootListing::default() };
-    let look = Look { roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }], guests: None };
+    let look_at = |(_, files): &(&str, &[&str])| {
+        let attempts = files.iter().enumerate().map(attempt).collect();
+        let listing = RootListing { attempts, ..RootListing::default() };
+        RootLook { listing: Ok(Arc::new(listing)), capacity: None }
+    };
+    let look = Look { roots: roots.iter().map(look_at).collect(), guests: None };
     let view = crate::domain::inventory::SourceView::unseen(spec.clone(), &Policy::default());
     let view = view.after(look, Duration::ZERO, &Policy::default(), now());
     Arc::new(Inventory::unseen(&[spec], &Policy::default()).with(view))
@@ -211,6 +230,7 @@ struct Rig {
     inventories: watch::Sender<Arc<Inventory>>,
     news: mpsc::Receiver<News>,
     stop: watch::Sender<bool>,
+    order: mpsc::Sender<Order>,
     task: tokio::task::JoinHandle<()>,
     book: Option<Proofs>,
     status: Option<Arc<Verifier>>,
@@ -219,11 +239,21 @@ struct Rig {
 
 impl Rig {
     fn start(files: &[(&str, Content)], prepare: impl FnOnce(&Memory)) -> Self {
+        let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+        Self::over(inventory(&names), files, prepare, PATIENCE)
+    }
+
+    /// Over a snapshot, giving up what stands still for so long.
+    fn over(
+        inventory: Arc<Inventory>,
+        files: &[(&str, Content)],
+        prepare: impl FnOnce(&Memory),
+        stall: Duration,
+    ) -> Self {
         let (store, disk) = (Arc::new(Memory::default()), Arc::new(Disk::default()));
         prepare(&store);
         disk.0.lock().unwrap().extend(files.iter().map(|(name, content)| (name.to_string(), content.clone())));
-        let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
-        let (inventories, receiver) = watch::channel(inventory(&names));
+        let (inventories, receiver) = watch::channel(inventory);
         let (send, news) = mpsc::channel(16);
         let (stop, stopped) = watch::channel(false);
         let settings = Settings {
@@ -232,6 +262,7 @@ impl Rig {
             accepted: std::collections::BTreeMap::new(),
             workers: 1,
             allowance: Allowance { throttle: Arc::new(Throttle::new(None)), timeout: PATIENCE, unpack_limit: u64::MAX },
+            stall,
             window: None,
             again_after: Duration::from_secs(86_400),
             retention: Duration::from_secs(86_400),
@@ -239,9 +270,9 @@ impl Rig {
         };
         let outside =
             Outside { stores: Arc::new(Opens(store.clone())), archives: disk.clone(), clock: Arc::new(Fixed) };
-        let (_, orders) = mpsc::channel(1);
+        let (order, orders) = mpsc::channel(1);
         let task = tokio::spawn(run(settings, outside, receiver, send, orders, stopped));
-        Self { store, disk, inventories, news, stop, task, book: None, status: None, patience: PATIENCE }
+        Self { store, disk, inventories, news, stop, order, task, book: None, status: None, patience: PATIENCE }
     }
 
     /// For tests with a paused clock, which runs on whenever only a reading thread is at work.
@@ -265,9 +296,13 @@ impl Rig {
     }
 
     fn known(&self, file: &str) -> Option<Conclusion> {
+        self.known_in("/dumps", file)
+    }
+
+    fn known_in(&self, root: &str, file: &str) -> Option<Conclusion> {
         let Some(Proofs::Known(book)) = &self.book else { return None };
         let known: &SourceProofs = book;
-        let known = known.known("/dumps", file)?;
+        let known = known.known(root, file)?;
         let unchecked = known.unchecked.as_ref().map(|_| Conclusion::Unchecked);
         unchecked.or(known.proof.as_ref().map(|proof| proof.conclusion))
     }
@@ -383,7 +418,7 @@ async fn other_bytes_under_the_same_size_and_time_are_bit_rot() {
     let rotten = |store: &Memory| {
         let id = ArchiveId { source: source(), root: "/dumps".into(), file: "a.sql".into() };
         let digest = crate::domain::proof::Digest([9; 32]);
-        let sight = FirstSight { facts: FileFacts { size: 100, modified: now() }, digest, at: now() };
+        let sight = FirstSight { facts: FileFacts::new(100, now()), digest, at: now() };
         store.sights.lock().unwrap().insert(id, sight);
     };
     let mut rig = Rig::start(&[("a.sql", dump())], rotten);

@@ -24,6 +24,18 @@ fn what_a_real_alertmanager_sent() {
     let (resolved, _) = parse(&fixture("am_payload_resolved.json")).unwrap();
     assert_eq!(resolved.alerts[0].status, Status::Resolved);
     assert_eq!((&resolved.alerts[0].fingerprint, resolved.alerts[0].starts_at), (&alert.fingerprint, alert.starts_at));
+    // When it ended is said of what is over.
+    assert_eq!(alert.ends_at, None);
+    assert!(resolved.alerts[0].ends_at.is_some_and(|end| end > alert.starts_at));
+}
+
+#[test]
+fn an_end_that_is_none_is_no_reason_to_refuse_an_alert() {
+    for end in [r#""0001-01-01T00:00:00Z""#, r#""soon""#, "7", "null", r#""2026-11-21T03:39:14.25Z""#] {
+        let over = GOOD.replace("firing", "resolved").replace("\"labels\"", &format!("\"endsAt\":{end},\"labels\""));
+        let (told, malformed) = parse(payload(&over).as_bytes()).unwrap();
+        assert_eq!((told.alerts[0].ends_at, malformed.len()), (None, 0), "{end}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::mounts::Mounts;
 use crate::domain::finding::{Findings, Kind};
 use crate::formats::container_config::{self, ContainerConfig};
 use crate::formats::printable::printable;
@@ -28,7 +29,7 @@ pub(super) struct Guest {
     found: Option<&'static [u8]>,
     near_miss: bool,
     has_tree: bool,
-    missing: Vec<(String, Vec<u8>)>,
+    mounts: Mounts,
     /// The configuration as it is in the archive.
     pub(super) bytes: Option<Vec<u8>>,
     /// What it says; of OpenVZ nothing.
@@ -49,7 +50,7 @@ impl Guest {
             self.near_miss |= path == &CONFIG[2..];
             self.before.add(path, directory);
         } else {
-            self.missing.retain(|(_, wanted)| !is_at(path, directory, wanted));
+            self.mounts.see(path, directory);
         }
     }
 
@@ -81,11 +82,16 @@ impl Guest {
             let text = "the configuration of the container has no rootfs: the restore refuses it unless somebody says by hand where the root belongs";
             findings.say(Kind::ConfigIncomplete, text);
         }
-        for point in config.mount_points.iter().filter(|point| point.is_backed_up()) {
-            let path = point.below_root();
-            if !path.is_empty() && self.before.may_lack(&path) {
-                self.missing.push((point.key.clone(), path));
-            }
+        for point in &config.mount_points {
+            self.mounts.add(point, point.is_backed_up() && self.before.may_lack(&point.below_root()));
+        }
+        for point in config.mount_points.iter().filter(|point| point.is_left_out()) {
+            let text = format_args!(
+                "{} ({}) is left out of backups by the configuration: a mount point without backup=1 comes back empty",
+                point.key,
+                printable(&point.path)
+            );
+            findings.say(Kind::VolumeLeftOut, text);
         }
         self.before = Directories::default();
         self.config = Some(config);
@@ -108,13 +114,7 @@ impl Guest {
         if !self.has_tree {
             findings.say(Kind::MountPointMissing, "the archive holds nothing of the root of the container");
         }
-        for (key, path) in &self.missing {
-            let text = format_args!(
-                "{key} is to be backed up by the configuration, but nothing in the archive is at /{}: the restore brings it back empty",
-                printable(path)
-            );
-            findings.say(Kind::MountPointMissing, text);
-        }
+        self.mounts.report(findings);
     }
 }
 
@@ -128,11 +128,6 @@ fn below_root(name: &[u8]) -> &[u8] {
         path = rest;
     }
     if path == b"." { b"" } else { path }
-}
-
-/// Whether it is that directory or something below it.
-fn is_at(path: &[u8], directory: bool, wanted: &[u8]) -> bool {
-    path.strip_prefix(wanted).is_some_and(|rest| if rest.is_empty() { directory } else { rest[0] == b'/' })
 }
 
 /// The directories at the root that passed by before the configuration was found. In archives of vzdump it is the

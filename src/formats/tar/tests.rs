@@ -397,19 +397,44 @@ fn mount_points() {
     let with =
         |point: &str, members: &[Vec<u8>]| kinds(&container(&conf(point), &[directory("./"), members.concat()]), true);
     let wanted = "local:vol,mp=/data,backup=1";
-    for there in [directory("./data"), directory("./data/"), file("./data/x", b"")] {
-        assert_eq!(with(wanted, &[there]), []);
+    for there in
+        [file("./data/x", b""), directory("./data/x/"), link("./data/x", b'2', "y"), file("./data/lost+found", b"")]
+    {
+        assert_eq!(with(wanted, std::slice::from_ref(&there)), []);
+        assert_eq!(with(wanted, &[directory("./data/"), there]), []);
+    }
+    let lost = directory("./data/lost+found/");
+    for empty in [directory("./data"), directory("./data/"), lost.clone(), [directory("./data/"), lost].concat()] {
+        assert_eq!(with(wanted, &[empty]), [Kind::MountPointEmpty]);
     }
     for other in [vec![], file("./data", b""), directory("./database/"), directory("./x/data/")] {
         assert_eq!(with(wanted, &[other]), [Kind::MountPointMissing]);
     }
-    for free in
-        ["/srv,mp=/data,backup=1", "/dev/sdb,mp=/data,backup=1", "local:vol,mp=/data", "local:vol,mp=/,backup=1"]
-    {
+    for free in ["/srv,mp=/data,backup=1", "/dev/sdb,mp=/data,backup=1", "local:vol,mp=/,backup=1"] {
         assert_eq!(with(free, &[]), [], "{free}");
     }
+    // Left out by the default of Proxmox VE.
+    for left_out in ["local:vol,mp=/data", "local:vol,mp=/data,backup=0"] {
+        assert_eq!(with(left_out, &[directory("./data/")]), [Kind::VolumeLeftOut], "{left_out}");
+    }
     assert_eq!(with("local:vol,mp=/var/lib/data,backup=1", &[directory("./var/lib/")]), [Kind::MountPointMissing]);
-    assert_eq!(with("local:vol,mp=/var/lib/data,backup=1", &[directory("./var/lib/data/")]), []);
+    assert_eq!(with("local:vol,mp=/var/lib/data,backup=1", &[directory("./var/lib/data/")]), [Kind::MountPointEmpty]);
+}
+
+#[test]
+fn mount_points_below_one_another() {
+    let conf = "rootfs: a:b\nmp0: s:a,mp=/srv,backup=1\nmp1: s:b,mp=/srv/data,backup=1\nmp2: /host,mp=/srv/host\n";
+    let with = |members: &[Vec<u8>]| {
+        let (_, findings) = run(&container(conf, &[directory("./"), members.concat()]), true, 512);
+        findings.iter().map(|it| (it.kind, it.text.split(' ').next().unwrap().to_owned())).collect::<Vec<_>>()
+    };
+    let (srv, data) = (directory("./srv/"), directory("./srv/data/"));
+    let empty = |key: &str| (Kind::MountPointEmpty, key.to_owned());
+    assert_eq!(with(&[srv.clone(), data.clone()]), [empty("mp0"), empty("mp1")]);
+    assert_eq!(with(&[srv.clone(), data.clone(), file("./srv/data/x", b"")]), [empty("mp0")]);
+    assert_eq!(with(&[srv.clone(), directory("./srv/host/"), data.clone(), file("./srv/data/x", b"")]), [empty("mp0")]);
+    assert_eq!(with(&[srv.clone(), file("./srv/x", b""), data]), [empty("mp1")]);
+    assert_eq!(with(&[srv, file("./srv/x", b"")]), [(Kind::MountPointMissing, "mp1".to_owned())]);
 }
 
 #[test]
@@ -421,7 +446,7 @@ fn a_late_configuration_knows_the_directories_before_it() {
     };
     assert_eq!(late("/data", &[directory("./data/")], &[]), []);
     assert_eq!(late("/data", &[file("./data/x", b"")], &[]), []);
-    assert_eq!(late("/data", &[], &[directory("./data/")]), []);
+    assert_eq!(late("/data", &[], &[directory("./data/")]), [Kind::MountPointEmpty]);
     assert_eq!(late("/data", &[file("./data", b"")], &[]), [Kind::MountPointMissing]);
     assert_eq!(late("/var/x", &[directory("./data/")], &[]), [Kind::MountPointMissing]);
     // Can't be told.

@@ -24,6 +24,13 @@ pub(super) fn judge(header: &Header, findings: &mut Findings) -> Option<VmConfig
         findings.say(Kind::DiskUnmapped, text);
     }
     missing(header, &config).into_iter().for_each(|text| findings.say(Kind::DiskMissing, text));
+    for disk in config.disks.iter().filter(|disk| disk.is_left_out()) {
+        let text = format_args!(
+            "{} ({}) is left out of backups by backup=0: a restore comes without it",
+            disk.key, disk.volume
+        );
+        findings.say(Kind::VolumeLeftOut, text);
+    }
     judge_sizes(header, &config, findings);
     Some(config)
 }

@@ -190,7 +190,9 @@ fn disks_are_compared_with_the_configuration() {
     let maps = "#qmdump#map:scsi0:drive-scsi0:local:raw:\n";
     let both = format!("scsi0: a:b\nscsi1: a:c\n{maps}");
     assert_eq!(of(&both, &[("drive-scsi0", &disk)]), [Kind::DiskMissing]);
-    assert_eq!(of(&both.replace("a:c", "a:c,backup=0"), &[("drive-scsi0", &disk)]), []);
+    assert_eq!(of(&both.replace("a:c", "a:c,backup=0"), &[("drive-scsi0", &disk)]), [Kind::VolumeLeftOut]);
+    let cdrom = both.replace("a:c", "none,media=cdrom,backup=0");
+    assert_eq!(of(&cdrom, &[("drive-scsi0", &disk)]), [], "nobody misses it");
     assert_eq!(of(maps, &[]), [Kind::DiskMissing]);
     assert_eq!(of(&both, &[("drive-ide0", &disk)]), [Kind::DiskUnmapped, Kind::DiskMissing, Kind::DiskMissing]);
     assert_eq!(of("scsi0: a:b\n", &[("drive-scsi0", &disk)]), [Kind::DiskUnmapped]);

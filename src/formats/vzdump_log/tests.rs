@@ -18,7 +18,7 @@ fn a_good_run() {
     assert_eq!(log.end, LogEnd::Finished(Duration::from_secs(62)));
     assert_eq!(log.guest_name.as_deref(), Some("web"));
     assert_eq!(log.archive_size.unwrap().at_least, ((5.43 - 0.005) * 1024f64.powi(3)) as u64);
-    assert_eq!(log.complaints, 0);
+    assert_eq!((log.complaint_count, &*log.complaints, &*log.left_out), (0, &[][..], &[][..]));
 }
 
 #[test]
@@ -40,8 +40,8 @@ fn a_freeze_that_failed_is_a_complaint() {
         format!("2024-01-31 02:00:06 ERROR: VM 100 qmp command 'guest-fsfreeze-freeze' failed - got timeout\n{GOOD}");
     let log = parse(text.as_bytes(), 100);
     assert!(matches!(log.end, LogEnd::Finished(_)));
-    assert_eq!(log.complaints, 1);
-    assert!(log.complaint.unwrap().contains("fsfreeze"));
+    assert_eq!((log.complaint_count, log.complaints[0].error), (1, true));
+    assert!(log.complaints[0].text.contains("fsfreeze"));
 }
 
 #[test]
@@ -60,12 +60,12 @@ fn hours_may_exceed_99_and_junk_is_no_end() {
         "INFO: Finished Backup of VM 100 (1:2:3:4)",
         "INFO: Finished Backup of VM 100 (-1:00:00)",
         "INFO: Finished Backup of VM 100 (99999999999999999999:00:00)",
-        "DEBUG: Finished Backup of VM 100 (00:00:01)",
         "INFO: xFinished Backup of VM 100 (00:00:01)",
     ] {
         assert_eq!(of(junk), LogEnd::Open, "{junk}");
     }
-    assert_eq!(parse(b"Finished Backup of VM 100 (00:00:01)", 100).end, LogEnd::Open, "without a time stamp");
+    assert_eq!(of("DEBUG: Finished Backup of VM 100 (00:00:01)"), LogEnd::Foreign);
+    assert_eq!(parse(b"Finished Backup of VM 100 (00:00:01)", 100).end, LogEnd::Foreign, "without a time stamp");
 }
 
 #[test]
@@ -108,6 +108,119 @@ proptest! {
     /// A log cut anywhere before its last line never reads as finished.
     #[test]
     fn a_cut_log_is_not_finished(cut in 0..GOOD.len() - 2) {
-        prop_assert_eq!(parse(&GOOD.as_bytes()[..cut], 100).end, LogEnd::Open);
+        let end = parse(&GOOD.as_bytes()[..cut], 100).end;
+        prop_assert!(matches!(end, LogEnd::Open | LogEnd::Foreign), "{:?}", end);
     }
+}
+
+/// What `perl -MPOSIX -e 'print strftime("%b %d %H:%M:%S", …)'` prints for a day of each month, as vzdump did before
+/// Proxmox VE 5.1; then some names of months in other languages.
+const MONTHS: [&str; 22] = [
+    "Jan 01",
+    "Feb 05",
+    "Mar 09",
+    "Apr 13",
+    "May 17",
+    "Jun 21",
+    "Jul 25",
+    "Aug 29",
+    "Sep 30",
+    "Oct 31",
+    "Nov 25",
+    "Dec 31",
+    "M\u{e4}r 09",
+    "Mai 17",
+    "Okt 31",
+    "Dez 31",
+    "f\u{e9}vr. 05",
+    "ao\u{fb}t 29",
+    "11\u{6708} 25",
+    "\u{43d}\u{43e}\u{44f} 25",
+    "Jan  1",
+    "Jan 1",
+];
+
+#[test]
+fn logs_of_before_have_the_month_as_a_word() {
+    let old = |stamp: &str| GOOD.replace("2024-01-31", stamp);
+    for stamp in MONTHS {
+        assert_eq!(parse(old(stamp).as_bytes(), 100), parse(GOOD.as_bytes(), 100), "{stamp}");
+    }
+    // Both forms in one log, and a run over the end of a year.
+    let mixed = "Dec 31 23:59:58 INFO: VM Name: erp\nJan 01 00:00:03 INFO: archive file size: 17KB\n\
+        2018-01-01 00:00:05 ERROR: Backup of VM 112 failed - no space\nJan 01 00:00:05 ERROR: left\n";
+    let log = parse(mixed.as_bytes(), 112);
+    assert_eq!(log.end, LogEnd::Failed("no space left".into()));
+    assert_eq!((log.guest_name.as_deref(), log.archive_size.unwrap().at_least), (Some("erp"), 17 << 10));
+    for junk in ["Nov 25 01:02 INFO: VM Name: x", "Nov 111 01:02:03 INFO: VM Name: x", "25 01:02:03 INFO: VM Name: x"] {
+        assert_eq!(parse(junk.as_bytes(), 100), RunLog { end: LogEnd::Foreign, ..RunLog::default() }, "{junk}");
+    }
+}
+
+#[test]
+fn a_log_of_another_program_is_not_an_interrupted_one() {
+    for text in ["", "\n\n", "INFO: starting new backup job\nTASK OK\n", "<html>404</html>", "\u{0}\u{1}"] {
+        assert_eq!(parse(text.as_bytes(), 100).end, LogEnd::Foreign, "{text:?}");
+    }
+    let mostly = format!("rubbish\n\n{}", &GOOD[..60]);
+    assert_eq!(parse(mostly.as_bytes(), 100).end, LogEnd::Open, "one line is enough");
+}
+
+#[test]
+fn all_complaints_are_kept_within_bounds_and_an_error_always() {
+    let mut text = String::new();
+    for number in 0..100 {
+        text.push_str(&format!("2024-01-31 02:00:06 WARN: warning {number}\n"));
+    }
+    text.push_str("2024-01-31 02:00:07 ERROR: the worst\n");
+    text.push_str(GOOD);
+    let log = parse(text.as_bytes(), 100);
+    assert_eq!((log.complaint_count, log.complaints.len()), (101, MAX_COMPLAINTS));
+    assert_eq!((&*log.complaints[0].text, &*log.complaints[18].text), ("warning 0", "warning 18"));
+    assert_eq!((&*log.complaints[19].text, log.complaints[19].error), ("the worst", true));
+}
+
+#[test]
+fn volumes_that_were_left_out() {
+    let of = |text: &str| {
+        let log = parse(format!("Nov 25 01:20:46 INFO: {text}\n").as_bytes(), 100);
+        log.left_out.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of("excluding volume mount point mp0 ('/var/lib/etcd') from backup (disabled)"),
+        ["mp0 (/var/lib/etcd)"]
+    );
+    assert_eq!(of("exclude disk 'scsi1' 'local-lvm:vm-100-disk-1' (backup=no)"), ["scsi1 (local-lvm:vm-100-disk-1)"]);
+    assert_eq!(of("exclude disk 'virtio1' (backup=no)"), ["virtio1"]);
+    for none in [
+        "excluding bind mount point mp1 ('/shared') from backup (not a volume)",
+        "excluding device mount point mp2 ('/d') from backup (not a volume)",
+        "including mount point rootfs ('/') in backup",
+        "skip unused drive 'local-lvm:vm-100-disk-9' (not included into backup)",
+        "exclude disk",
+        "exclude disk 'efidisk0' 'local-lvm:vm-100-disk-0' (efidisk but no OMVF BIOS)",
+        "excluding volume mount point mp0",
+        "exclude disk 'scsi1",
+    ] {
+        assert_eq!(of(none), [""; 0], "{none}");
+    }
+    let many: String =
+        (0..1000).map(|n| format!("2026-11-25 01:20:46 INFO: exclude disk 'scsi{n}' 'x' (backup=no)\n")).collect();
+    assert_eq!(parse(many.as_bytes(), 100).left_out.len(), MAX_LEFT_OUT);
+}
+
+#[test]
+fn logs_of_operators() {
+    let of = |name: &str, vmid| {
+        let path = format!("{}/tests/fixtures/vzdump/{name}.log", env!("CARGO_MANIFEST_DIR"));
+        parse(&std::fs::read(path).unwrap(), vmid)
+    };
+    let cut = of("old-log/vzdump-qemu-112-2026_11_25-00_01_53", 112);
+    assert_eq!((cut.guest_name.as_deref(), cut.end), (Some("erp"), LogEnd::Finished(Duration::from_secs(7))));
+    assert!(cut.archive_size.unwrap().at_least > 4 << 30);
+    let failed = of("old-log/vzdump-qemu-113-2026_11_25-01_01_53", 113);
+    assert_eq!(failed.end, LogEnd::Failed("no such volume 'local-lvm:vm-113-disk-1'".into()));
+    let container = of("vzdump-lxc-155-2026_11_25-01_20_46", 155);
+    assert_eq!(container.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(), ["mp0 (/var/lib/etcd)"]);
+    assert_eq!((container.end, container.complaint_count), (LogEnd::Finished(Duration::from_secs(3)), 0));
 }

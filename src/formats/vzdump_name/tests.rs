@@ -25,6 +25,13 @@ fn every_name_of_a_run() {
         (".tmp", VzdumpName::Temporary(qemu)),
         ("-old.vma.zst", VzdumpName::Renamed(qemu.item())),
         (".vma.zst.part", VzdumpName::Copying(qemu)),
+        (".vma.zst.sha256", VzdumpName::Checksum(qemu, zst, Sidecar::Sha256)),
+        (".vma.zst.sha256sum", VzdumpName::Checksum(qemu, zst, Sidecar::Sha256)),
+        (".vma.zst.md5", VzdumpName::Checksum(qemu, zst, Sidecar::Md5)),
+        (".vma.zst.md5sum", VzdumpName::Checksum(qemu, zst, Sidecar::Md5)),
+        ("-old.vma.zst.sha256", VzdumpName::Other),
+        (".sha256", VzdumpName::LookAlike),
+        (".vma.zst.sha257", VzdumpName::LookAlike),
         (".vma.xz", VzdumpName::LookAlike),
         ("", VzdumpName::LookAlike),
         (".notes", VzdumpName::LookAlike),
@@ -44,7 +51,7 @@ fn every_name_of_a_run() {
 #[test]
 fn look_alikes_are_not_backups() {
     let renamed = |text: &str| VzdumpName::Renamed(text.parse().unwrap());
-    let cases: [(&[u8], VzdumpName); 12] = [
+    let cases: [(&[u8], VzdumpName); 13] = [
         (b"vzdump-qemu-100-2026_13_45-99_00_00.vma.zst", renamed("qemu/100")),
         (b"vzdump-qemu-100-2026_02_30-02_00_00.vma.zst", renamed("qemu/100")),
         (b"vzdump-qemu-100-before-upgrade.vma.zst", renamed("qemu/100")),
@@ -55,6 +62,7 @@ fn look_alikes_are_not_backups() {
         (b"vzdump-xen-100-2026_01_01-02_00_00.vma", VzdumpName::LookAlike),
         (b"vzdump-qemu-100-2026_01_01-02_00_00\xff.vma", VzdumpName::LookAlike),
         (b"vzdump-", VzdumpName::LookAlike),
+        (b"vzdump-qemu-100-before-upgrade.vma.zst.md5", VzdumpName::Other),
         (b"notes.txt", VzdumpName::Other),
         (b"", VzdumpName::Other),
     ];

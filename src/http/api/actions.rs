@@ -16,6 +16,7 @@ use super::openapi::{Decisions, Failures, NotFound};
 use super::query::{Query, word};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::record::{Record, Ruled, Ruling, State as Standing};
+use crate::domain::printable::{shown, shown_lines};
 use crate::engine::ports::automation::{ActionFilter, Page};
 
 /// An action.
@@ -68,17 +69,17 @@ pub(super) struct Action {
 impl From<Record> for Action {
     fn from(it: Record) -> Self {
         let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string());
-        let text = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
+        let text = |text: Option<std::sync::Arc<str>>| text.map(|text| shown(&text));
         Self {
             id: it.id,
             alert: it.alert,
             rule: it.rule.to_string(),
             kind: it.action.kind().as_str(),
-            action: it.action.to_string(),
+            action: shown(&it.action.to_string()),
             source: it.action.source().map(ToString::to_string),
             item: it.action.item().map(ToString::to_string),
             state: it.state.as_str(),
-            reason: it.reason.to_string(),
+            reason: shown(&it.reason),
             created: it.created.to_string(),
             not_before: it.not_before.to_string(),
             expires: time(it.expires),
@@ -87,7 +88,7 @@ impl From<Record> for Action {
             started: time(it.started),
             ended: time(it.ended),
             result: text(it.result),
-            output: text(it.output),
+            output: it.output.map(|output| shown_lines(&output)),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::openapi::Failures;
 use super::query::{Query, word};
 use crate::domain::automation::alert::{KeptAlert, Labels, Status};
 
-/// An alert; one for its labels and its start, however often it was told.
+/// An occurrence of an alert for a receiver, however often and with whatever starts it was told.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Alert {
     /// Its number.
@@ -24,9 +24,16 @@ pub(super) struct Alert {
     status: &'static str,
     /// Hash of its labels, by Alertmanager.
     fingerprint: String,
-    /// When it began to fire.
+    /// Counts the occurrences of this alert.
+    occurrence: i64,
+    /// It had been told to be over, and fires on.
+    reopened: bool,
+    /// When it began to fire: the start that was told first.
     #[schema(format = DateTime)]
     starts_at: String,
+    /// The start that was told last.
+    #[schema(format = DateTime)]
+    last_start: String,
     /// When it was told to be over.
     #[schema(format = DateTime)]
     resolved_at: Option<String>,
@@ -46,6 +53,8 @@ pub(super) struct Alert {
     last_received: String,
     /// How often.
     times: i64,
+    /// How often it was told to fire after it was over.
+    late: i64,
 }
 
 fn texts(labels: Labels) -> BTreeMap<String, String> {
@@ -58,7 +67,10 @@ impl From<KeptAlert> for Alert {
             id: it.id,
             status: it.status().as_str(),
             fingerprint: it.fingerprint.to_string(),
+            occurrence: it.occurrence,
+            reopened: it.reopened,
             starts_at: it.starts_at.to_string(),
+            last_start: it.last_start.to_string(),
             resolved_at: it.resolved_at.map(|time| time.to_string()),
             receiver: it.receiver.to_string(),
             labels: texts(it.labels),
@@ -67,6 +79,7 @@ impl From<KeptAlert> for Alert {
             first_received: it.first_received.to_string(),
             last_received: it.last_received.to_string(),
             times: it.times,
+            late: it.late,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::list::{List, Part};
 use super::openapi::Failures;
 use super::query::Query;
 use crate::domain::automation::record;
+use crate::domain::printable::shown;
 
 /// A line of the audit trail.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,7 +40,7 @@ impl From<record::AuditLine> for AuditLine {
             actor: it.actor.to_string(),
             action: it.action,
             event: it.event.to_string(),
-            detail: it.detail.to_string(),
+            detail: shown(&it.detail),
         }
     }
 }

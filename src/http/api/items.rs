@@ -42,6 +42,15 @@ pub(super) struct Item {
     newest_backup: Option<String>,
     /// Its bytes.
     newest_size: Option<u64>,
+    /// Volumes of the guest that the newest backup doesn't hold, such as mp0 (/data); null where nothing tells.
+    left_out_volumes: Option<Vec<String>>,
+    /// Warnings and errors in the log of the newest backup that did not fail it: the first 20, an error among them if there
+    /// is one.
+    log_complaints: Vec<String>,
+    /// How many there are of those.
+    log_complaint_count: u32,
+    /// What a person should know beside the state.
+    notes: Vec<String>,
     /// What is proven of it; null where nothing is verified.
     proof: Option<Proof>,
 }
@@ -107,6 +116,7 @@ fn show(position: i64, view: &SourceView, item: &item::Item, now: Timestamp) -> 
             Some(Proof { state: proven.state().as_str(), level, shortfall })
         }
     };
+    let newest = item.newest.as_ref();
     Item {
         position,
         source: view.spec.name.to_string(),
@@ -116,8 +126,12 @@ fn show(position: i64, view: &SourceView, item: &item::Item, now: Timestamp) -> 
         kind: item.id.kind(),
         state: verdict.map(|verdict| verdict.state.as_str()),
         why,
-        newest_backup: item.newest.as_ref().map(|newest| newest.started.to_string()),
-        newest_size: item.newest.as_ref().map(|newest| newest.size),
+        newest_backup: newest.map(|newest| newest.started.to_string()),
+        newest_size: newest.map(|newest| newest.size),
+        left_out_volumes: item.left_out.as_ref().map(|all| all.iter().map(ToString::to_string).collect()),
+        log_complaints: newest.iter().flat_map(|it| it.complaints()).map(ToOwned::to_owned).collect(),
+        log_complaint_count: newest.and_then(|it| it.log.as_ref()).map_or(0, |log| log.complaint_count),
+        notes: item.notes.iter().map(ToString::to_string).collect(),
         proof,
     }
 }

@@ -22,6 +22,8 @@ fn look(items: u32) -> Look {
         file: "f".into(),
         size: 1,
         modified: None,
+        changed: None,
+        log: None,
         duration: None,
         guest_name: Some("quo\"ted\\ \n name".into()),
         note: None,

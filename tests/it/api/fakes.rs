@@ -198,7 +198,10 @@ pub(super) fn filled() -> Memory {
         memory.alerts.lock().unwrap().push(KeptAlert {
             id,
             fingerprint: format!("{id:016x}").into(),
+            occurrence: 1,
             starts_at: Still.now(),
+            reopened: false,
+            last_start: Still.now(),
             receiver: text("firedrill"),
             labels: labels.map(|(name, value)| (text(name), text(value))).into(),
             annotations: BTreeMap::from([(text("summary"), text("it is damaged"))]),
@@ -206,6 +209,7 @@ pub(super) fn filled() -> Memory {
             first_received: Still.now(),
             last_received: Still.now(),
             times: id,
+            late: 0,
             resolved_at: (id == 1).then(|| Still.now()),
         });
     }
@@ -250,7 +254,7 @@ impl Served {
         let routes = router::router(state, gate, webhook);
         let (stop, stopped) = watch::channel(false);
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        let limits = Limits { connections: 100, header_timeout: Duration::from_secs(5) };
+        let limits = Limits { requests: 100, header_timeout: Duration::from_secs(5), descriptors: 1024 };
         let server = Server::new(listener, limits, watch::channel(None).1);
         let address = server.address().unwrap();
         tokio::spawn(server.run(routes, stopped));

@@ -1,17 +1,16 @@
 //! Deliveries: claimed, sent, failed.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use super::super::Store;
 use super::super::rows::{clean, micros, stamp};
 use super::{later, notice_of};
-use crate::domain::notice::Phase;
 use crate::domain::notice::dedup::Why;
 use crate::domain::notice::digest::{Waiting, batch};
-use crate::engine::ports::notices::{Claim, Claimed, Delivery, Failure};
+use crate::domain::notice::{Part, Phase};
+use crate::engine::ports::notices::{Claim, Claimed, Delivery, Failure, Taken};
 
 /// Most deliveries in one message.
 const MOST_AT_ONCE: i64 = 500;
@@ -37,24 +36,24 @@ impl Store {
         &self,
         deliveries: &[Delivery],
         owner: &str,
-        remote_id: Option<Arc<str>>,
-        now: Timestamp,
+        taken: &Taken,
     ) -> Result<(), sqlx::Error> {
         let mut transaction = self.begin().await?;
         for it in deliveries {
             // Another process may have sent it again after the lease; it was sent all the same.
             let receiver: Option<String> = sqlx::query_scalar(
-                "UPDATE deliveries SET state = 'sent', sent_at = $1, remote_id = $2, owner = NULL, lease = NULL, last_error = NULL \
-                 WHERE id = $3 AND owner = $4 AND state = 'sending' RETURNING receiver",
+                "UPDATE deliveries SET state = 'sent', sent_at = $1, remote_id = $2, owner = NULL, lease = NULL, last_error = $3 \
+                 WHERE id = $4 AND owner = $5 AND state = 'sending' RETURNING receiver",
             )
-            .bind(micros(now))
-            .bind(remote_id.as_deref().map(clean))
+            .bind(micros(taken.at))
+            .bind(taken.remote_id.as_deref().map(clean))
+            .bind(taken.note.as_deref().map(clean))
             .bind(it.id)
             .bind(owner)
             .fetch_optional(&mut *transaction)
             .await?;
             if let Some(receiver) = receiver.filter(|_| it.notice.phase != Phase::Event) {
-                tell(&mut transaction, &receiver, it, remote_id.as_deref(), now).await?;
+                tell(&mut transaction, &receiver, it, taken).await?;
             }
         }
         transaction.commit().await
@@ -66,23 +65,97 @@ impl Store {
         owner: &str,
         failure: &Failure,
     ) -> Result<(), sqlx::Error> {
+        let parts = if failure.parts.is_empty() { String::new() } else { written(&failure.parts)? };
         let mut transaction = self.begin().await?;
         for it in deliveries {
-            sqlx::query(
+            let receiver: Option<String> = sqlx::query_scalar(
                 "UPDATE deliveries SET state = $1, due_at = $2, last_error = $3, \
-                 unsure = CASE WHEN unsure > $4 THEN unsure ELSE $4 END, owner = NULL, lease = NULL \
-                 WHERE id = $5 AND owner = $6 AND state = 'sending'",
+                 unsure = CASE WHEN unsure > $4 THEN unsure ELSE $4 END, owner = NULL, lease = NULL, \
+                 parts = CASE WHEN $5 = '' THEN parts ELSE $5 END, \
+                 unfit = CASE WHEN unfit > $6 THEN unfit ELSE $6 END, \
+                 unfit_at = CASE WHEN $6 > 0 THEN $7 ELSE unfit_at END \
+                 WHERE id = $8 AND owner = $9 AND state = 'sending' RETURNING receiver",
             )
             .bind(if failure.again.is_some() { "queued" } else { "dropped" })
-            .bind(failure.again.map_or(0, micros))
+            .bind(micros(failure.again.unwrap_or(failure.at)))
             .bind(clean(&failure.why))
             .bind(i64::from(failure.unsure))
+            .bind(&parts)
+            .bind(i64::from(failure.unfit))
+            .bind(micros(failure.at))
             .bind(it.id)
             .bind(owner)
-            .execute(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await?;
+            if let Some(receiver) = receiver
+                && failure.again.is_none()
+                && it.notice.phase == Phase::Recovered
+            {
+                over(&mut transaction, Some(&receiver), &it.notice.key).await?;
+            }
         }
         transaction.commit().await
+    }
+}
+
+/// Whoever was told of a story and can't be told of its end is to be told when it begins anew. `None` for everybody.
+pub(super) async fn over(connection: &mut AnyConnection, receiver: Option<&str>, key: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE told SET phase = 'recovered' WHERE key = $1 AND ($2 = '' OR receiver = $2)")
+        .bind(clean(key))
+        .bind(receiver.map(clean).unwrap_or_default())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Always in the same order, so that deliveries that go together are found by comparing.
+fn written(parts: &[Part]) -> Result<String, sqlx::Error> {
+    let mut parts = parts.to_vec();
+    parts.sort_unstable_by(|a, b| a.to.cmp(&b.to));
+    serde_json::to_string(&parts).map(|text| clean(&text)).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// A delivery that may be claimed.
+struct Candidate {
+    delivery: Delivery,
+    waiting: Waiting,
+    due: i64,
+    unfit_at: i64,
+    parts: String,
+}
+
+impl Candidate {
+    /// `None` when another version of the program wrote it.
+    fn of(row: &AnyRow) -> Result<Option<Self>, sqlx::Error> {
+        let number = |name: &str| row.try_get::<i64, _>(name);
+        let (why, parts): (String, String) = (row.try_get("reason")?, row.try_get("parts")?);
+        let hold = number("hold_until")?;
+        let (Some(notice), Some(why), Some(since)) =
+            (notice_of(row)?, Why::parse(&why), later(number("queued_at")?, hold))
+        else {
+            return Ok(None);
+        };
+        let decided = if parts.is_empty() { Some(Vec::new()) } else { serde_json::from_str(&parts).ok() };
+        let Some(decided) = decided else { return Ok(None) };
+        let count = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+        let delivery = Delivery {
+            id: number("delivery")?,
+            why,
+            tries: count(number("tries")?.saturating_add(1)),
+            since,
+            reply_to: row.try_get::<Option<String>, _>("reply_to")?.map(Into::into),
+            parts: decided,
+            unfit: count(number("unfit")?),
+            others_taken: false,
+            notice,
+        };
+        let waiting = Waiting { held: hold > 0, asks: delivery.notice.proposal.is_some() };
+        Ok(Some(Self { delivery, waiting, due: number("due_at")?, unfit_at: number("unfit_at")?, parts }))
+    }
+
+    /// It was refused for itself again and again: what goes with it would be refused too.
+    fn is_suspect(&self) -> bool {
+        self.delivery.unfit > 1
     }
 }
 
@@ -99,37 +172,14 @@ async fn claim_within(connection: &mut AnyConnection, receiver: &str, claim: &Cl
     if let Some(lease) = busy {
         return Ok(Claimed::Nothing(stamp(lease)));
     }
-    let rows = sqlx::query(
-        "SELECT n.*, d.id AS delivery, d.reason, d.tries, d.queued_at, d.hold_until, d.due_at, t.remote_id AS reply_to \
-         FROM deliveries d JOIN notices n ON n.id = d.notice \
-         LEFT JOIN told t ON t.receiver = d.receiver AND t.key = n.key AND t.phase = 'problem' \
-         WHERE d.receiver = $1 AND d.state IN ('queued', 'sending') AND d.hold_until <= $2 ORDER BY d.id LIMIT $3",
-    )
-    .bind(clean(receiver))
-    .bind(micros(claim.now))
-    .bind(MOST_AT_ONCE)
-    .fetch_all(&mut *connection)
-    .await?;
-    let Some(head) = rows.first() else { return Ok(Claimed::Nothing(held(connection, receiver).await?)) };
-    let due: i64 = head.try_get("due_at")?;
-    if due > micros(claim.now) {
-        return Ok(Claimed::Nothing(stamp(due)));
+    let all = candidates(connection, receiver, claim).await?;
+    match all.first() {
+        Some(head) if head.due > micros(claim.now) => return Ok(Claimed::Nothing(stamp(head.due))),
+        Some(_) => {}
+        None => return Ok(Claimed::Nothing(next(connection, receiver).await?)),
     }
-    let (mut found, mut waiting) = (Vec::new(), Vec::new());
-    for row in rows {
-        let (id, why): (i64, String) = (row.try_get("delivery")?, row.try_get("reason")?);
-        let (tries, hold): (i64, i64) = (row.try_get("tries")?, row.try_get("hold_until")?);
-        let queued: i64 = row.try_get("queued_at")?;
-        let reply: Option<String> = row.try_get("reply_to")?;
-        let (Some(notice), Some(why), Some(since)) = (notice_of(&row)?, Why::parse(&why), later(queued, hold)) else {
-            abandon(connection, id).await?;
-            continue;
-        };
-        waiting.push(Waiting { held: hold > 0, asks: notice.proposal.is_some() });
-        let tries = u32::try_from(tries.saturating_add(1)).unwrap_or(u32::MAX);
-        found.push(Delivery { id, notice, why, tries, since, reply_to: reply.map(Into::into) });
-    }
-    found.truncate(batch(&waiting, claim.above));
+    let last_sent = if all.iter().any(|it| it.unfit_at > 0) { last_sent(connection, receiver).await? } else { 0 };
+    let found = together(all, claim, last_sent);
     for it in &found {
         sqlx::query("UPDATE deliveries SET state = 'sending', owner = $1, lease = $2, tries = tries + 1 WHERE id = $3")
             .bind(&*claim.owner)
@@ -141,10 +191,63 @@ async fn claim_within(connection: &mut AnyConnection, receiver: &str, claim: &Cl
     Ok(if found.is_empty() { Claimed::Nothing(Some(claim.now)) } else { Claimed::Some(found) })
 }
 
-/// When the first notice that waits for the end of quiet hours may be sent.
-async fn held(connection: &mut AnyConnection, receiver: &str) -> Result<Option<Timestamp>, sqlx::Error> {
+/// What isn't held back by quiet hours, oldest first. What was refused for itself, or is only missing at some addresses, is
+/// left out until it is due again: it holds up nothing.
+async fn candidates(
+    connection: &mut AnyConnection,
+    receiver: &str,
+    claim: &Claim,
+) -> Result<Vec<Candidate>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT n.*, d.id AS delivery, d.reason, d.tries, d.queued_at, d.hold_until, d.due_at, d.parts, d.unfit, d.unfit_at, \
+         t.remote_id AS reply_to \
+         FROM deliveries d JOIN notices n ON n.id = d.notice \
+         LEFT JOIN told t ON t.receiver = d.receiver AND t.key = n.key AND t.phase = 'problem' \
+         WHERE d.receiver = $1 AND d.state IN ('queued', 'sending') AND d.hold_until <= $2 \
+         AND (d.due_at <= $2 OR (d.unfit = 0 AND d.parts = '')) ORDER BY d.id LIMIT $3",
+    )
+    .bind(clean(receiver))
+    .bind(micros(claim.now))
+    .bind(MOST_AT_ONCE)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut found = Vec::new();
+    for row in rows {
+        match Candidate::of(&row)? {
+            Some(it) => found.push(it),
+            None => abandon(connection, row.try_get("delivery")?).await?,
+        }
+    }
+    Ok(found)
+}
+
+/// Those that go into the next message.
+fn together(all: Vec<Candidate>, claim: &Claim, last_sent: i64) -> Vec<Delivery> {
+    let Some(head) = all.first() else { return Vec::new() };
+    let (parts, alone) = (head.parts.clone(), claim.alone || head.is_suspect());
+    let fits = |(index, it): &(usize, Candidate)| *index == 0 || (!alone && !it.is_suspect() && it.parts == parts);
+    let some: Vec<Candidate> = all.into_iter().enumerate().filter(fits).map(|(_, it)| it).collect();
+    let waiting: Vec<Waiting> = some.iter().map(|it| it.waiting).collect();
+    let count = batch(&waiting, claim.above);
+    let of = |it: Candidate| Delivery { others_taken: last_sent > it.unfit_at, ..it.delivery };
+    some.into_iter().take(count).map(of).collect()
+}
+
+/// When the receiver took something last; 0 for never.
+async fn last_sent(connection: &mut AnyConnection, receiver: &str) -> Result<i64, sqlx::Error> {
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT MAX(sent_at) FROM deliveries WHERE receiver = $1 AND state = 'sent'")
+            .bind(clean(receiver))
+            .fetch_one(connection)
+            .await?;
+    Ok(last.unwrap_or(0))
+}
+
+/// When the first of all that waits may be sent: after quiet hours, or tried again.
+async fn next(connection: &mut AnyConnection, receiver: &str) -> Result<Option<Timestamp>, sqlx::Error> {
     let first: Option<i64> = sqlx::query_scalar(
-        "SELECT MIN(hold_until) FROM deliveries WHERE receiver = $1 AND state IN ('queued', 'sending')",
+        "SELECT MIN(CASE WHEN hold_until > due_at THEN hold_until ELSE due_at END) \
+         FROM deliveries WHERE receiver = $1 AND state IN ('queued', 'sending')",
     )
     .bind(clean(receiver))
     .fetch_one(connection)
@@ -163,14 +266,8 @@ async fn abandon(connection: &mut AnyConnection, id: i64) -> Result<(), sqlx::Er
 }
 
 /// Notes what a receiver knows now. Replies go to the message that told of the problem first.
-async fn tell(
-    connection: &mut AnyConnection,
-    receiver: &str,
-    it: &Delivery,
-    remote_id: Option<&str>,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    let answered = it.reply_to.as_deref().or(remote_id);
+async fn tell(connection: &mut AnyConnection, receiver: &str, it: &Delivery, taken: &Taken) -> Result<(), sqlx::Error> {
+    let answered = it.reply_to.as_deref().or(taken.remote_id.as_deref());
     sqlx::query(
         "INSERT INTO told (receiver, key, phase, severity, at, sent_at, remote_id) VALUES ($1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (receiver, key) DO UPDATE SET phase = excluded.phase, severity = excluded.severity, \
@@ -181,7 +278,7 @@ async fn tell(
     .bind(it.notice.phase.as_str())
     .bind(it.notice.severity.as_str())
     .bind(micros(it.notice.at))
-    .bind(micros(now))
+    .bind(micros(taken.at))
     .bind(answered.map(clean))
     .execute(connection)
     .await?;

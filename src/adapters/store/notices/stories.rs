@@ -1,13 +1,16 @@
 //! What is read of notices: queues, stories, the last deliveries; and what is forgotten.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::super::Store;
 use super::super::rows::{micros, stamp};
-use super::KEPT_BEYOND;
-use crate::domain::notice::Severity;
-use crate::engine::ports::notices::{Line, Queue, Story};
+use super::{KEPT_BEYOND, notice_of, post};
+use crate::domain::notice::{Notice, Severity};
+use crate::engine::ports::notices::{Line, Queue, Story, Tried};
 
 impl Store {
     pub(super) async fn count_queues(&self, now: Timestamp) -> Result<Vec<Queue>, sqlx::Error> {
@@ -27,6 +30,47 @@ impl Store {
             found.push(Queue { receiver: receiver.into(), length, oldest: oldest.and_then(stamp) });
         }
         Ok(found)
+    }
+
+    /// Whether the last that was tried for each receiver arrived. What was given up for itself says nothing of the receiver.
+    pub(super) async fn last_outcomes(&self) -> Result<Vec<Tried>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT receiver, state FROM deliveries WHERE id IN (SELECT MAX(id) FROM deliveries \
+             WHERE tries > 0 AND unfit = 0 AND state IN ('queued', 'sent', 'dropped') GROUP BY receiver)",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let of = |row: &AnyRow| {
+            let (receiver, state): (String, String) = (row.try_get("receiver")?, row.try_get("state")?);
+            Ok(Tried { receiver: receiver.into(), worked: state == "sent" })
+        };
+        rows.iter().map(of).collect()
+    }
+
+    /// Backups and sources are posted again by who watches them while they are bad; an alert is told once.
+    pub(super) async fn offer_dropped(&self, repeat: Duration, now: Timestamp) -> Result<u64, sqlx::Error> {
+        const LASTING: &str = "SELECT n.*, d.receiver AS missed FROM deliveries d JOIN notices n ON n.id = d.notice \
+             WHERE d.state = 'dropped' AND d.due_at <= $1 AND n.phase = 'problem' AND n.topic = 'alert' \
+             AND n.id IN (SELECT MAX(id) FROM notices WHERE topic = 'alert' AND phase <> 'event' GROUP BY key) \
+             ORDER BY n.id, d.id LIMIT 200";
+        let before = micros(now.checked_sub(repeat).unwrap_or(Timestamp::MIN));
+        // Mostly there is nothing, and then no lock is needed.
+        if sqlx::query(LASTING).bind(before).fetch_optional(&self.pool).await?.is_none() {
+            return Ok(0);
+        }
+        let mut transaction = self.begin_deliveries().await?;
+        let mut again: Vec<Notice> = Vec::new();
+        for row in sqlx::query(LASTING).bind(before).fetch_all(&mut *transaction).await? {
+            let missed: String = row.try_get("missed")?;
+            let Some(notice) = notice_of(&row)? else { continue };
+            match again.last_mut().filter(|it| it.key == notice.key) {
+                Some(same) => same.receivers.push(missed.into()),
+                None => again.push(Notice { at: now, receivers: vec![missed.into()], ..notice }),
+            }
+        }
+        post(&mut transaction, &again).await?;
+        transaction.commit().await?;
+        Ok(again.len() as u64)
     }
 
     pub(super) async fn lasting(&self, prefix: &str) -> Result<Vec<Story>, sqlx::Error> {

@@ -1,13 +1,20 @@
 //! What a turn asks the store.
 
 use super::super::actions::{self, states};
-use super::super::alerts;
+use super::super::{alerts, occurrences};
 use crate::domain::automation::record::State;
 
 /// The condition of the index over open actions, word for word.
 pub(super) const OPEN: &str = "state IN ('proposed', 'running', 'scheduled')";
 
 // Every turn asks these, however much is kept: none of them may go through a whole table.
+
+pub(in super::super) fn in_doubt() -> String {
+    format!(
+        "SELECT {} FROM occurrences WHERE doubt_since IS NOT NULL AND doubt_since <= $1 ORDER BY doubt_since LIMIT $2",
+        occurrences::COLUMNS
+    )
+}
 
 pub(super) fn pending() -> String {
     format!("SELECT {} FROM alerts WHERE handled < changed ORDER BY id LIMIT $1", alerts::COLUMNS)
@@ -50,8 +57,8 @@ pub(super) fn expired() -> String {
 
 pub(super) fn held() -> String {
     format!(
-        "SELECT {}, a.owner, a.lease, a.tries, t.id AS told, t.resolved_at FROM actions a \
-         LEFT JOIN alerts t ON t.id = a.alert WHERE {OPEN} AND a.state = 'running' ORDER BY a.id",
+        "SELECT {}, a.owner, a.lease, a.tries, t.id AS told, t.resolved_at, o.over_at FROM actions a \
+         LEFT JOIN alerts t ON t.id = a.alert LEFT JOIN occurrences o ON o.fingerprint = t.fingerprint WHERE {OPEN} AND a.state = 'running' ORDER BY a.id",
         actions::COLUMNS
     )
 }
@@ -85,8 +92,19 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/firedrill.db", place.path().display());
         let store = Store::open(Place::new(&url)).await.unwrap();
-        let asked =
-            [pending(), past(1), past(8), due(), expired(), held(), denied(), began(false), began(true), count_open()];
+        let asked = [
+            in_doubt(),
+            pending(),
+            past(1),
+            past(8),
+            due(),
+            expired(),
+            held(),
+            denied(),
+            began(false),
+            began(true),
+            count_open(),
+        ];
         for text in asked {
             let rows =
                 sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&store.pool).await;
@@ -96,8 +114,15 @@ mod tests {
                 if !looks || step == "SCAN w" || step.contains("CONSTANT ROW") {
                     continue;
                 }
-                let quick =
-                    ["alerts_to_handle", "INDEX actions_", "autoindex_actions", "INTEGER PRIMARY KEY", "TEMP B-TREE"];
+                let quick = [
+                    "occurrences_in_doubt",
+                    "alerts_to_handle",
+                    "INDEX actions_",
+                    "autoindex_actions",
+                    "autoindex_occurrences",
+                    "INTEGER PRIMARY KEY",
+                    "TEMP B-TREE",
+                ];
                 assert!(quick.iter().any(|it| step.contains(it)), "{step}: {text}");
             }
         }

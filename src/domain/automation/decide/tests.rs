@@ -4,8 +4,8 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::domain::attempt::{Attempt, Outcome};
+use crate::domain::automation::matcher::Matcher;
 use crate::domain::automation::record::example;
-use crate::domain::automation::rule::Matcher;
 use crate::domain::automation::telling;
 use crate::domain::inventory::SourceView;
 use crate::domain::local_time::When;
@@ -25,7 +25,10 @@ pub(crate) fn alert(labels: &[(&str, &str)]) -> KeptAlert {
     KeptAlert {
         id: 1,
         fingerprint: "472e32bf361f96cc".into(),
+        occurrence: 1,
         starts_at: now(),
+        reopened: false,
+        last_start: now(),
         receiver: "firedrill".into(),
         labels: labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         annotations: Labels::new(),
@@ -33,6 +36,7 @@ pub(crate) fn alert(labels: &[(&str, &str)]) -> KeptAlert {
         first_received: now(),
         last_received: now(),
         times: 1,
+        late: 0,
         resolved_at: None,
     }
 }
@@ -42,7 +46,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn rule(name: &str, template: Template) -> Rule {
     Rule {
         name: name.into(),
-        matchers: vec![Matcher::parse("alertname = Corrupt").unwrap()],
+        matchers: vec![Matcher::equal("alertname", "Corrupt")],
         receiver: None,
         severities: Vec::new(),
         status: Status::Firing,
@@ -65,7 +69,7 @@ fn reverify() -> Rule {
 
 fn rules(rules: Vec<Rule>) -> Rules {
     let cap = Cap { most: 2, per: HOUR };
-    Rules { rules, cap, concurrency: [1; Kind::ALL.len()], proposals_expire: 24 * HOUR }
+    Rules { rules, cap, concurrency: [1; Kind::ALL.len()], proposals_expire: 24 * HOUR, reopen_after: HOUR / 6 }
 }
 
 /// Source `s` with qemu/100, and with qemu/101 that has no backup; blind if asked to.
@@ -86,6 +90,8 @@ fn inventory(blind: bool) -> Inventory {
         file: "f".into(),
         size: 1,
         modified: None,
+        changed: None,
+        log: None,
         duration: None,
         guest_name: None,
         note: None,
@@ -273,14 +279,18 @@ fn the_words_of_an_alert_stand_below_ours_on_one_line() {
 #[test]
 fn one_intent_has_one_identity() {
     let action = planned().action;
-    let (alert, other) = (corrupt("s", "qemu/100"), corrupt("s", "qemu/100"));
-    assert_eq!(
-        action.identity(&alert.fingerprint, alert.starts_at),
-        action.identity(&other.fingerprint, other.starts_at)
-    );
-    let later = alert.starts_at + SignedDuration::from_nanos(1);
-    assert_ne!(action.identity(&alert.fingerprint, alert.starts_at), action.identity(&alert.fingerprint, later));
+    let alert = corrupt("s", "qemu/100");
+    // Whatever it was told with since, and for whomever.
+    let told = KeptAlert { last_start: alert.starts_at + SignedDuration::from_secs(60), times: 7, ..alert.clone() };
+    assert_eq!(action.identity(&alert), action.identity(&KeptAlert { receiver: "other".into(), ..told }));
+    // As it was written before there were occurrences: what was decided then isn't decided anew.
+    assert_eq!(action.identity(&alert)[..2], [alert.fingerprint.to_string(), alert.starts_at.to_string()]);
+    let later = KeptAlert { starts_at: alert.starts_at + SignedDuration::from_nanos(1), ..alert.clone() };
+    assert_ne!(action.identity(&alert), action.identity(&later));
+    let again = |occurrence| KeptAlert { occurrence, reopened: true, ..alert.clone() };
+    assert_ne!(action.identity(&alert), action.identity(&again(2)));
+    assert_ne!(action.identity(&again(2)), action.identity(&again(3)));
     let Action::Reverify { source, item, .. } = &action else { panic!("another action") };
     let shallow = Action::Reverify { source: source.clone(), item: item.clone(), level: Level::Present };
-    assert_ne!(action.identity(&alert.fingerprint, now()), shallow.identity(&alert.fingerprint, now()));
+    assert_ne!(action.identity(&alert), shallow.identity(&alert));
 }

@@ -31,6 +31,8 @@ fn backup(item: &str, days: i64) -> Attempt {
         file: format!("{}-{days}", item.replace('/', "-")).into(),
         size: 100,
         modified: Some(ago(days * DAY)),
+        changed: None,
+        log: None,
         duration: None,
         guest_name: None,
         note: None,
@@ -77,7 +79,7 @@ fn verified(backup: &Attempt, root: &str, conclusion: Conclusion, at: Timestamp)
     Verification {
         archive: ArchiveId { source: "s".parse().unwrap(), root: root.into(), file: backup.file.clone() },
         item: backup.item.clone(),
-        facts: FileFacts { size: backup.size, modified: backup.modified.unwrap() },
+        facts: FileFacts::new(backup.size, backup.modified.unwrap()),
         digest: Some(Digest([1; 32])),
         wanted: Level::Complete,
         reached: (conclusion == Conclusion::Intact).then_some(Level::Complete),
@@ -141,6 +143,62 @@ fn a_file_that_was_written_again_is_unproven() {
     assert_eq!(planned(&view(&[Ok(vec![it.clone()])]), &book), []);
     it.modified = Some(now());
     assert_eq!(planned(&view(&[Ok(vec![it])]), &book).len(), 1);
+}
+
+#[test]
+fn a_file_whose_inode_changed_is_read_again_without_a_false_word_meanwhile() {
+    let (old, mut it) = (backup("qemu/100", 2), backup("qemu/100", 1));
+    it.changed = Some(ago(DAY));
+    let read = |backup: &Attempt, conclusion| {
+        let facts = FileFacts { changed: backup.changed, ..FileFacts::new(backup.size, backup.modified.unwrap()) };
+        Verification { facts, ..verified(backup, "/a", conclusion, ago(9)) }
+    };
+    let touched = Attempt { changed: Some(ago(1)), ..it.clone() };
+    // The same file: its proof holds.
+    let known = [read(&it, Conclusion::Intact), read(&old, Conclusion::Intact)];
+    let same = view(&[Ok(vec![old.clone(), it.clone()])]);
+    assert_eq!(planned(&same, &book(&known)), []);
+    // Replaced, or only its mode changed: nobody knows before it is read. It is the first to be read, and no alarm.
+    let other = view(&[Ok(vec![old.clone(), touched.clone()])]);
+    assert_eq!(planned(&other, &book(&known)), [("/a/qemu-100-1".to_owned(), Need::NewestUnproven)]);
+    let seen = with_proofs(&other, &known);
+    assert_eq!(state(&seen), (State::Ok, Cause::Fresh));
+    assert_eq!((proof(&seen.items[0]).state(), proof(&seen.items[0]).touched), (ProofState::Unproven, true));
+    let older = view(&[Ok(vec![Attempt { changed: Some(ago(1)), ..old.clone() }, it.clone()])]);
+    assert_eq!(
+        planned(
+            &older,
+            &book(&[known[0].clone(), read(&Attempt { changed: Some(ago(DAY)), ..old }, Conclusion::Intact)])
+        ),
+        [("/a/qemu-100-2".to_owned(), Need::Touched)]
+    );
+    // Read again: proven anew.
+    let again = read(&touched, Conclusion::Intact);
+    let renewed = with_proofs(&other, &[known[0].clone(), known[1].clone(), Verification { started: now(), ..again }]);
+    assert_eq!((proof(&renewed.items[0]).state(), proof(&renewed.items[0]).touched), (ProofState::Passed, false));
+    // Whoever changed the mode of a damaged file mended nothing.
+    let damaged = [read(&it, Conclusion::Damaged)];
+    assert_eq!(state(&with_proofs(&other, &damaged)), (State::Corrupt, Cause::Damaged));
+    assert_eq!(planned(&other, &book(&damaged))[0], ("/a/qemu-100-1".to_owned(), Need::NewestUnproven));
+    // Who looks less deep says neither that it is mended, nor is asked again and again.
+    let shallow =
+        Verification { wanted: Level::Present, reached: Some(Level::Present), ..read(&touched, Conclusion::Intact) };
+    let both = [damaged[0].clone(), shallow.clone()];
+    assert_eq!(state(&with_proofs(&other, &both)), (State::Corrupt, Cause::Damaged));
+    let rules = Rules { again_after: MONTH, level: Level::Present };
+    assert!(candidates(&other, &book(&both), rules, now()).iter().all(|it| !it.archive.to_string().ends_with("100-1")));
+    let book = book(&[known[0].clone(), shallow]);
+    assert!(candidates(&other, &book, rules, now()).iter().all(|it| !it.archive.to_string().ends_with("100-1")));
+}
+
+#[test]
+fn a_proof_of_before_holds_unless_the_inode_changed_after_it() {
+    let mut it = backup("qemu/100", 1);
+    let known = [verified(&it, "/a", Conclusion::Intact, ago(9))];
+    for (changed, planned_files) in [(None, 0), (Some(ago(DAY)), 0), (Some(ago(9)), 0), (Some(ago(8)), 1)] {
+        it.changed = changed;
+        assert_eq!(planned(&view(&[Ok(vec![it.clone()])]), &book(&known)).len(), planned_files, "{changed:?}");
+    }
 }
 
 #[test]
