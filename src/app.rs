@@ -104,8 +104,13 @@ fn verifier(
     let settings = verifier::Settings {
         sources: sources.iter().map(|it| it.source.spec().name.clone()).collect(),
         level: it.level(),
+        accepted: config.accepted_levels(),
         workers: it.workers,
-        allowance: Allowance { throttle: Arc::new(Throttle::new(it.rate)), timeout: it.archive_timeout },
+        allowance: Allowance {
+            throttle: Arc::new(Throttle::new(it.rate)),
+            timeout: it.archive_timeout,
+            unpack_limit: it.unpack_limit,
+        },
         stall: it.stall_timeout,
         window: it.window(),
         again_after: it.reverify_after,

@@ -20,7 +20,7 @@ pub mod vzdump;
 pub mod web;
 pub mod webhook;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,9 @@ use serde::Deserialize;
 
 use self::errors::Complaints;
 pub use self::errors::ConfigErrors;
+use crate::domain::ids::SourceName;
 use crate::domain::policy::Policy;
+use crate::domain::proof::Level;
 
 /// Prefix of environment variables; `__` separates levels: `FIREDRILL_WEB__LISTEN_ADDRESS`.
 pub const ENVIRONMENT_PREFIX: &str = "FIREDRILL_";
@@ -104,6 +106,13 @@ impl Config {
     }
 
     /// Errors of meaning: what each value says is fine, but together they make no sense.
+    /// From which level on a backup of a source is proven, where somebody said that less than asked is enough.
+    pub fn accepted_levels(&self) -> BTreeMap<SourceName, Level> {
+        let vzdump = self.vzdump.iter().map(|it| (&it.name, it.accept_level));
+        let all = vzdump.chain(self.dump.iter().map(|it| (&it.name, it.accept_level)));
+        all.filter_map(|(name, own)| Some((name.clone(), self.verify.accepted(own)?))).collect()
+    }
+
     fn check(&self, complaints: &mut Complaints) {
         self.web.check(complaints);
         self.webhook.check(complaints);
@@ -123,9 +132,13 @@ impl Config {
         }
         for (index, source) in self.vzdump.iter().enumerate() {
             source.check(&format!("vzdump.{index}"), complaints);
+            let key = format!("vzdump.{index}.accept_level");
+            self.verify.check_accepted(source.accept_level, key, complaints);
         }
         for (index, source) in self.dump.iter().enumerate() {
             source.check(&format!("dump.{index}"), complaints);
+            let key = format!("dump.{index}.accept_level");
+            self.verify.check_accepted(source.accept_level, key, complaints);
         }
         let mut environments: BTreeSet<&Arc<str>> = BTreeSet::new();
         for (index, environment) in self.environments.iter().enumerate() {

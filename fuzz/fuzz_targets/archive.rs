@@ -8,7 +8,7 @@ use firedrill::formats::archive::{Request, check};
 use libfuzzer_sys::fuzz_target;
 
 /// A file's name decides what it is checked as.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 32] = [
     "vzdump-qemu-100-2026_11_01-03_00_00.vma.zst",
     "vzdump-qemu-100-2026_11_01-03_00_00.vma.gz",
     "vzdump-qemu-100-2026_11_01-03_00_00.vma.lzo",
@@ -25,6 +25,22 @@ const NAMES: [&str; 16] = [
     "shop.sql",
     "shop.dump",
     "shop.sqlite.bz2",
+    "shop.sql.gz.gpg",
+    "shop.sql.enc",
+    "shop.dump.age",
+    "notes.txt",
+    "disk.img.zst",
+    "disk.img.gz",
+    "shop.json.gz",
+    "shop.sql.lzo",
+    "shop.sql.bz2",
+    "shop.dump.zst",
+    "shop.sql.1",
+    "backup",
+    "files.tar.gz.gpg",
+    "files.tar.lzo",
+    "shop.sqlite3",
+    "shop.db.gz",
 ];
 
 /// The three levels, so that most inputs are checked at the highest.
@@ -32,7 +48,7 @@ const LEVELS: [Level; 4] = [Level::Complete, Level::Complete, Level::Decodes, Le
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, file)) = data.split_first() else { return };
-    let name = NAMES[usize::from(first & 15)];
+    let name = NAMES[usize::from(first & 15 | (first & 64) >> 2)];
     let wanted = LEVELS[usize::from(first >> 4 & 3)];
     let Ok(checked) = check(file, Request { name, wanted, sidecar: None }) else { return };
     let damaged = checked.findings.iter().any(|finding| finding.severity() == Severity::Damage);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use firedrill::domain::proof::Level;
+use firedrill::formats::archive::Bounds;
 use firedrill::formats::set::{Files, Member, check};
 use libfuzzer_sys::fuzz_target;
 
@@ -68,6 +69,6 @@ fuzz_target!(|input: &[u8]| {
         disk.members.push(Member { name: name.into(), size });
         disk.contents.push(content);
     }
-    let once = format!("{:?}", check(&mut disk, Level::Complete, &|| Ok(())));
-    assert_eq!(once, format!("{:?}", check(&mut disk, Level::Complete, &|| Ok(()))), "twice the same");
+    let once = format!("{:?}", check(&mut disk, Level::Complete, Bounds::default()));
+    assert_eq!(once, format!("{:?}", check(&mut disk, Level::Complete, Bounds::default())), "twice the same");
 });

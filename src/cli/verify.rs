@@ -1,5 +1,6 @@
 //! `firedrill verify`: reads archives from beginning to end and says whether they would restore.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use crate::app;
 use crate::config::{Config, verify, vzdump};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::inventory::Inventory;
-use crate::domain::proof::{ArchiveId, Level};
+use crate::domain::proof::{ArchiveId, Level, Verification};
 use crate::engine::examiner::Job;
 use crate::engine::ports::{Clock as _, ProofStore, Stores as _};
+use crate::formats::archive::UNPACK_LIMIT;
 
 pub(super) use self::found::Passed;
 use self::found::in_paths;
@@ -39,6 +41,10 @@ pub(super) struct Verify {
     /// How much to prove: 1 present, 2 decodes to its end, 3 complete
     #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
     level: u8,
+    /// How much is enough of what allows no more, such as what is encrypted; less makes the exit code 2. Of configured
+    /// sources it is their accept_level where this isn't given
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=3))]
+    accept_level: Option<u8>,
     /// Archives read at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
@@ -57,6 +63,21 @@ pub(super) struct Verify {
     timeout: Option<Duration>,
 }
 
+/// From which level on an archive is proven.
+pub(super) struct Enough {
+    /// As the command line says.
+    all: Option<Level>,
+    /// As the configuration says.
+    of_sources: BTreeMap<SourceName, Level>,
+}
+
+impl Enough {
+    /// Never more than was asked.
+    pub(super) fn of(&self, it: &Verification) -> Level {
+        self.all.or_else(|| self.of_sources.get(&it.archive.source).copied()).unwrap_or(it.wanted).min(it.wanted)
+    }
+}
+
 /// What is to be read, and what could not even be looked at.
 struct Work {
     jobs: Vec<(Job, u64)>,
@@ -67,12 +88,17 @@ struct Work {
 impl Verify {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let level = Level::of(self.level.into()).unwrap_or(Level::Complete);
+        let all = self.accept_level.and_then(|level| Level::of(level.into()));
+        let mut enough = Enough { all, of_sources: BTreeMap::new() };
+        let mut unpack_limit = UNPACK_LIMIT;
         let (work, memory, stall) = if self.paths.is_empty() {
             let mut config = self.config.load()?;
             if let Some(timeout) = self.timeout {
                 config.set_scan_timeout(timeout);
             }
             let work = self.configured(&config, level)?;
+            enough.of_sources = config.accepted_levels();
+            unpack_limit = config.verify.unpack_limit;
             (work, Memory::open(&config), config.verify.stall_timeout)
         } else {
             let limit = self.timeout.unwrap_or(vzdump::SCAN_TIMEOUT);
@@ -86,10 +112,16 @@ impl Verify {
         // Better now than after hours of reading.
         let report = self.report.as_deref().map(create).transpose()?;
         let started = SystemClock.now();
-        let stall = self.timeout.unwrap_or(stall);
-        let how = verify_run::How { workers: self.jobs.into(), fail_fast: self.fail_fast, lines: !self.json, stall };
+        let how = verify_run::How {
+            workers: self.jobs.into(),
+            fail_fast: self.fail_fast,
+            lines: !self.json,
+            stall: self.timeout.unwrap_or(stall),
+            unpack_limit,
+            enough: &enough,
+        };
         let outcome = verify_run::run(work.jobs, how, memory.as_ref())?;
-        let summary = verify_report::Summary::of(&outcome, work.problems, work.passed, started);
+        let summary = verify_report::Summary::of(&outcome, work.problems, work.passed, (started, &enough));
         say(&if self.json { verify_report::json(&summary)? } else { verify_report::table(&summary) })?;
         if let Some((mut file, path)) = report {
             use std::io::Write as _;
@@ -171,7 +203,7 @@ impl Memory {
     }
 
     /// Compares with the first reading of the file, and keeps this one.
-    pub(super) fn keep(&self, verification: &mut crate::domain::proof::Verification) -> anyhow::Result<()> {
+    pub(super) fn keep(&self, verification: &mut Verification) -> anyhow::Result<()> {
         let archive: ArchiveId = verification.archive.clone();
         self.runtime.block_on(async {
             let first = self.store.first_sight(&archive).await?;

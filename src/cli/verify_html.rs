@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::verify_report::{Row, Summary};
+use super::verify_report::{Row, Summary, Verdict};
 use crate::domain::age;
 use crate::domain::html::escaped;
-use crate::domain::proof::Conclusion;
 
 const HEAD: &str = include_str!("verify_html.head.html");
 
@@ -20,6 +19,9 @@ pub(super) fn page(summary: &Summary) -> String {
             ("unsure", "All backups that were read are intact, but not all could be checked as far as asked")
         }
         0 => ("good", "All backups that were read are intact"),
+        2 if summary.unproven > 0 && summary.unchecked + summary.left_out + summary.problems.len() == 0 => {
+            ("unsure", "No damage was found, but not all could be proven as far as is enough")
+        }
         1 => ("bad", "Damaged backups were found"),
         _ => ("unsure", "Not everything could be checked"),
     };
@@ -33,6 +35,9 @@ pub(super) fn page(summary: &Summary) -> String {
         summary.damaged,
         summary.unchecked
     );
+    if summary.unproven > 0 {
+        let _ = write!(html, "<dt>Not proven as far as is enough</dt><dd>{}</dd>", summary.unproven);
+    }
     if summary.short > 0 {
         let _ = write!(html, "<dt>Not as far as asked</dt><dd>{} of the intact</dd>", summary.short);
     }
@@ -79,10 +84,10 @@ fn table(summary: &Summary, html: &mut String) {
 
 fn class(row: &Row) -> &'static str {
     match row.verdict {
-        Conclusion::Intact if row.level < Some(row.asked) => "unsure",
-        Conclusion::Intact => "good",
-        Conclusion::Damaged => "bad",
-        Conclusion::Unchecked => "unsure",
+        Verdict::Intact if row.level < Some(row.asked) => "unsure",
+        Verdict::Intact => "good",
+        Verdict::Damaged => "bad",
+        Verdict::Unproven | Verdict::Unchecked => "unsure",
     }
 }
 

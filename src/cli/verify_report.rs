@@ -7,12 +7,12 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::verify::Passed;
+use super::verify::{Enough, Passed};
 use super::verify_run::Outcome;
 use crate::domain::age;
 use crate::domain::finding::Severity;
 use crate::domain::printable::printable;
-use crate::domain::proof::{Conclusion, Evidence, Verification};
+use crate::domain::proof::{Conclusion, Evidence, Level, Verification};
 
 /// Everything that came of a run.
 #[derive(Debug, Serialize)]
@@ -25,6 +25,8 @@ pub(super) struct Summary {
     pub(super) intact: usize,
     pub(super) damaged: usize,
     pub(super) unchecked: usize,
+    /// No damage was found, but less was proven than is enough.
+    pub(super) unproven: usize,
     /// Intact, but not checked as far as was asked.
     pub(super) short: usize,
     /// Files and directories in the directories that were not taken for backups.
@@ -48,7 +50,7 @@ pub(super) struct Row {
     pub(super) item: String,
     pub(super) guest: Option<String>,
     pub(super) archive: String,
-    pub(super) verdict: Conclusion,
+    pub(super) verdict: Verdict,
     /// Why it could not be checked.
     pub(super) reason: Option<String>,
     pub(super) level: Option<u8>,
@@ -72,8 +74,39 @@ pub(super) struct Said {
     pub(super) text: String,
 }
 
+/// What is said of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    Intact,
+    /// No damage was found, but less was proven than is enough.
+    Unproven,
+    Damaged,
+    Unchecked,
+}
+
+impl Verdict {
+    fn of(it: &Verification, enough: Level) -> Self {
+        match it.conclusion {
+            Conclusion::Intact if it.reached < Some(enough) => Self::Unproven,
+            Conclusion::Intact => Self::Intact,
+            Conclusion::Damaged => Self::Damaged,
+            Conclusion::Unchecked => Self::Unchecked,
+        }
+    }
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intact => "intact",
+            Self::Unproven => "unproven",
+            Self::Damaged => "damaged",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
 impl Row {
-    fn of(it: &Verification) -> Self {
+    fn of(it: &Verification, enough: Level) -> Self {
         let said = it.findings.iter().map(|finding| Said {
             severity: finding.severity(),
             kind: finding.kind.as_str(),
@@ -84,7 +117,7 @@ impl Row {
             item: printable(it.item.to_string().as_bytes()),
             guest: it.evidence.guest_name.as_deref().map(ToOwned::to_owned),
             archive: printable(it.archive.to_string().as_bytes()),
-            verdict: it.conclusion,
+            verdict: Verdict::of(it, enough),
             reason: it.reason.as_deref().map(ToOwned::to_owned),
             level: it.reached.map(|level| level.number()),
             asked: it.wanted.number(),
@@ -106,30 +139,37 @@ impl Row {
 }
 
 impl Summary {
-    pub(super) fn of(outcome: &Outcome, mut problems: Vec<String>, passed: Passed, started: Timestamp) -> Self {
-        let count = |conclusion| outcome.verifications.iter().filter(|it| it.conclusion == conclusion).count();
+    pub(super) fn of(
+        outcome: &Outcome,
+        mut problems: Vec<String>,
+        passed: Passed,
+        (started, enough): (Timestamp, &Enough),
+    ) -> Self {
+        let archives: Vec<Row> = outcome.verifications.iter().map(|it| Row::of(it, enough.of(it))).collect();
+        let count = |verdict| archives.iter().filter(|row| row.verdict == verdict).count();
         problems.extend(outcome.store_problem.clone());
         Self {
             version: env!("CARGO_PKG_VERSION"),
             started,
-            intact: count(Conclusion::Intact),
-            damaged: count(Conclusion::Damaged),
-            unchecked: count(Conclusion::Unchecked),
-            short: outcome.verifications.iter().filter(|it| is_short(it)).count(),
+            intact: count(Verdict::Intact),
+            damaged: count(Verdict::Damaged),
+            unchecked: count(Verdict::Unchecked),
+            unproven: count(Verdict::Unproven),
+            short: archives.iter().filter(|row| row.verdict == Verdict::Intact && row.level < Some(row.asked)).count(),
             passed_over: passed.files + passed.directories,
             passed_over_special: passed.named.clone(),
             passed,
             left_out: outcome.left_out,
             problems,
-            archives: outcome.verifications.iter().map(Row::of).collect(),
+            archives,
         }
     }
 
-    /// 0 all intact, 1 something is damaged, 2 something could not be checked.
+    /// 0 all intact, 1 something is damaged, 2 something could not be checked, or not as far as is enough.
     pub(super) fn exit_code(&self) -> u8 {
         if self.damaged > 0 {
             1
-        } else if self.unchecked > 0 || self.left_out > 0 || !self.problems.is_empty() {
+        } else if self.unchecked > 0 || self.unproven > 0 || self.left_out > 0 || !self.problems.is_empty() {
             2
         } else {
             0
@@ -137,16 +177,12 @@ impl Summary {
     }
 }
 
-/// Whether an intact archive could not be checked as far as was asked.
-fn is_short(it: &Verification) -> bool {
-    it.conclusion == Conclusion::Intact && it.reached < Some(it.wanted)
-}
-
-fn words(verdict: Conclusion, level: Option<u8>, asked: u8) -> String {
+fn words(verdict: Verdict, level: Option<u8>, asked: u8) -> String {
     match (verdict, level) {
-        (Conclusion::Intact, Some(level)) if level < asked => {
+        (Verdict::Intact, Some(level)) if level < asked => {
             format!("intact as far as level {level} (asked {asked})")
         }
+        (Verdict::Unproven, level) => format!("unproven above level {} (asked {asked})", level.unwrap_or_default()),
         _ => verdict.as_str().to_owned(),
     }
 }
@@ -163,12 +199,13 @@ fn megabytes(rate: Option<f64>) -> String {
 }
 
 /// One line about one archive.
-pub(super) fn line(it: &Verification) -> String {
-    let worst = it.headline().map_or_else(String::new, |text| format!(": {text}"));
+pub(super) fn line(it: &Verification, enough: Level) -> String {
+    let shortfall = it.shortfall();
+    let worst = it.headline().or(shortfall.as_deref()).map_or_else(String::new, |text| format!(": {text}"));
     let rate = speed(it).map_or_else(String::new, |rate| format!(", {}", megabytes(Some(rate))));
     format!(
         "{:9} {}  ({}, {:.1} s{rate}){worst}\n",
-        words(it.conclusion, it.reached.map(|level| level.number()), it.wanted.number()),
+        words(Verdict::of(it, enough), it.reached.map(|level| level.number()), it.wanted.number()),
         printable(it.archive.to_string().as_bytes()),
         printable(it.item.to_string().as_bytes()),
         it.took.as_secs_f64(),
@@ -219,6 +256,9 @@ pub(super) fn table(summary: &Summary) -> String {
         summary.damaged,
         summary.unchecked + summary.problems.len()
     );
+    if summary.unproven > 0 {
+        let _ = write!(text, ", {} not proven as far as asked (see --accept-level)", summary.unproven);
+    }
     if summary.short > 0 {
         let _ = write!(text, ", {} of the intact not as far as asked", summary.short);
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
-use super::verify::Memory;
+use super::verify::{Enough, Memory};
 use super::{say, say_error};
 use crate::adapters::archive_files::ArchiveFiles;
 use crate::adapters::clock::SystemClock;
@@ -26,14 +26,18 @@ const TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const FRAME: Duration = Duration::from_millis(100);
 
 /// How to read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct How {
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
     /// Archives read at the same time.
     pub(super) workers: usize,
     /// Stop at the first damaged one.
     pub(super) fail_fast: bool,
     /// Print a line for each archive.
     pub(super) lines: bool,
+    /// What may be unpacked without any structure.
+    pub(super) unpack_limit: u64,
+    /// From which level on an archive is proven.
+    pub(super) enough: &'a Enough,
     /// A reading that stands still for so long is given up, and nothing else is read in its directory.
     pub(super) stall: Duration,
 }
@@ -49,7 +53,7 @@ pub(super) struct Outcome {
 }
 
 /// Reads all of them. Each comes with its size. A thread that hangs is left behind: the end of the process ends it.
-pub(super) fn run(jobs: Vec<(Job, u64)>, how: How, memory: Option<&Memory>) -> anyhow::Result<Outcome> {
+pub(super) fn run(jobs: Vec<(Job, u64)>, how: How<'_>, memory: Option<&Memory>) -> anyhow::Result<Outcome> {
     let (ended, results) = mpsc::channel();
     let mut run = Run {
         bars: Bars::new(&jobs),
@@ -90,7 +94,7 @@ struct Reading {
 
 struct Run<'a> {
     queue: VecDeque<(Job, u64)>,
-    how: How,
+    how: How<'a>,
     memory: Option<&'a Memory>,
     ended: mpsc::Sender<Ended>,
     running: Vec<Reading>,
@@ -122,8 +126,9 @@ impl Run<'_> {
 
     fn start(&mut self, job: Job, size: u64, control: Arc<Control>) -> anyhow::Result<()> {
         let (work, watched, ended) = (job.clone(), control.clone(), self.ended.clone());
+        let unpack_limit = self.how.unpack_limit;
         std::thread::Builder::new().name("verify".to_owned()).spawn(move || {
-            let allowance = Allowance { throttle: Arc::new(Throttle::new(None)), timeout: TIMEOUT };
+            let allowance = Allowance { throttle: Arc::new(Throttle::new(None)), timeout: TIMEOUT, unpack_limit };
             let examined = examine(&work, &ArchiveFiles, &allowance, &watched, &SystemClock);
             // Nobody listens any more at the end.
             let _ = ended.send((watched, examined));
@@ -183,7 +188,7 @@ impl Run<'_> {
         }
         self.halted |= self.how.fail_fast && verification.conclusion == Conclusion::Damaged;
         if self.how.lines {
-            let line = super::verify_report::line(&verification);
+            let line = super::verify_report::line(&verification, self.how.enough.of(&verification));
             self.bars.above(|| drop(say(&line)));
         }
         self.outcome.verifications.push(verification);

@@ -60,6 +60,9 @@ pub struct Dump {
     /// A scan that takes longer has failed.
     #[serde(default = "scan_timeout", deserialize_with = "text::duration")]
     pub scan_timeout: Duration,
+    /// Less than `verify.level` is enough here.
+    #[serde(default)]
+    pub accept_level: Option<u8>,
 }
 
 impl Dump {
@@ -74,6 +77,7 @@ impl Dump {
             exclude: Criteria::default(),
             scan_interval: scan_interval(),
             scan_timeout: scan_timeout(),
+            accept_level: None,
         }
     }
 

@@ -106,6 +106,8 @@ fn errors_of_meaning_are_all_reported() {
         window = "22-6"
         reverify_after = "1s"
         archive_timeout = "1s"
+        accept_level = 5
+        unpack_limit = "1KiB"
         [defaults]
         interval = "10s"
         [[vzdump]]
@@ -119,6 +121,7 @@ fn errors_of_meaning_are_all_reported() {
         name = "pve"
         roots = []
         patterns = [{ pattern = "{db" }]
+        accept_level = 0
         [[environments]]
         name = ""
         [[environments]]
@@ -154,6 +157,9 @@ fn errors_of_meaning_are_all_reported() {
         "verify.window",
         "verify.reverify_after",
         "verify.archive_timeout",
+        "verify.accept_level",
+        "verify.unpack_limit",
+        "dump.0.accept_level",
         "defaults.interval",
         "dump.0.name",
         "vzdump.0.roots.0.path",

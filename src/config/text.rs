@@ -26,6 +26,11 @@ pub(super) fn some_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64
     Ok(Some(size.as_u64()))
 }
 
+/// A number of bytes.
+pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    some_size(from).map(Option::unwrap_or_default)
+}
+
 /// A time zone by its IANA name.
 pub(super) fn time_zone<'de, D: Deserializer<'de>>(from: D) -> Result<TimeZone, D::Error> {
     let text = String::deserialize(from)?;

@@ -9,6 +9,7 @@ use super::errors::Complaints;
 use super::text;
 use crate::domain::proof::Level;
 use crate::domain::window::Window;
+use crate::formats::archive::UNPACK_LIMIT;
 
 /// More threads than this would only fight for the disks.
 const MOST_WORKERS: usize = 64;
@@ -21,6 +22,8 @@ pub struct Verify {
     pub enabled: bool,
     /// How much to prove: 1 present, 2 decodes to its end, 3 complete.
     pub level: u8,
+    /// Less than `level` is enough: of formats that allow no more.
+    pub accept_level: Option<u8>,
     /// Archives read at the same time.
     pub workers: usize,
     /// Bytes read per second, all workers together.
@@ -41,6 +44,9 @@ pub struct Verify {
     /// An archive that takes longer could not be checked.
     #[serde(deserialize_with = "text::duration")]
     pub archive_timeout: Duration,
+    /// An archive of which more is unpacked without any structure of its format could not be checked.
+    #[serde(deserialize_with = "text::size")]
+    pub unpack_limit: u64,
     /// A reading that stands still for so long is given up: its share doesn't answer.
     #[serde(deserialize_with = "text::duration")]
     pub stall_timeout: Duration,
@@ -54,6 +60,7 @@ impl Default for Verify {
         Self {
             enabled: true,
             level: Level::Complete.number(),
+            accept_level: None,
             workers: 1,
             // A gigabit link stays usable for others.
             rate: Some(80 << 20),
@@ -63,6 +70,7 @@ impl Default for Verify {
             time_zone: TimeZone::system(),
             reverify_after: Duration::from_secs(30 * 24 * 60 * 60),
             archive_timeout: Duration::from_secs(24 * 60 * 60),
+            unpack_limit: UNPACK_LIMIT,
             stall_timeout: STALL_TIMEOUT,
         }
     }
@@ -72,6 +80,19 @@ impl Verify {
     /// How much to prove.
     pub fn level(&self) -> Level {
         Level::of(self.level.into()).unwrap_or(Level::Complete)
+    }
+
+    /// From which level on a backup of a source is proven, given what the source itself accepts; `None` where nobody said.
+    pub fn accepted(&self, own: Option<u8>) -> Option<Level> {
+        own.or(self.accept_level).and_then(|level| Level::of(level.into()))
+    }
+
+    /// Complains about a level that can't be accepted.
+    pub(super) fn check_accepted(&self, level: Option<u8>, key: String, complaints: &mut Complaints) {
+        let wrong = level.is_some_and(|level| Level::of(level.into()).is_none() || level > self.level);
+        if wrong {
+            complaints.add(key, format!("must be from 1 to {}, which verify.level asks for", self.level));
+        }
     }
 
     /// When archives may be read.
@@ -96,6 +117,9 @@ impl Verify {
         if self.window.is_some() && self.window().is_none() {
             wrong("window", "must be two times of day such as 22:00-06:00");
         }
+        if self.unpack_limit < 1 << 20 {
+            wrong("unpack_limit", "must be at least 1MiB");
+        }
         for (key, value) in [("reverify_after", self.reverify_after), ("archive_timeout", self.archive_timeout)] {
             if value < Duration::from_secs(60) {
                 wrong(key, "must be at least 1m");
@@ -104,5 +128,6 @@ impl Verify {
         if self.stall_timeout < Duration::from_secs(1) {
             wrong("stall_timeout", "must be at least 1s");
         }
+        self.check_accepted(self.accept_level, "verify.accept_level".to_owned(), complaints);
     }
 }

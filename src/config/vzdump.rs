@@ -40,6 +40,9 @@ pub struct Vzdump {
     /// A scan that takes longer has failed.
     #[serde(default = "scan_timeout", deserialize_with = "text::duration")]
     pub scan_timeout: Duration,
+    /// Less than `verify.level` is enough here.
+    #[serde(default)]
+    pub accept_level: Option<u8>,
 }
 
 /// A failed backup must reach a person within ten minutes: two for the scan leave eight for rule and notification.
@@ -66,6 +69,7 @@ impl Vzdump {
             exclude: Criteria::default(),
             scan_interval: scan_interval(),
             scan_timeout: scan_timeout(),
+            accept_level: None,
         }
     }
 

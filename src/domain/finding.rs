@@ -45,6 +45,11 @@ macro_rules! kinds {
                 match self { $($(Self::$kind => $label,)*)* }
             }
 
+            /// Whether it says why less is proven than a check could prove.
+            pub const fn limits_level(self) -> bool {
+                matches!(self, Self::Encrypted | Self::NotDecoded | Self::NoEndKnown | Self::UnknownVersion | Self::CompanionMissing)
+            }
+
             /// How bad it is.
             pub const fn severity(self) -> Severity {
                 match self { $($(Self::$kind => Severity::$severity,)*)* }
@@ -156,6 +161,10 @@ kinds! {
         StrayEntry = "stray_entry",
         /// Bytes that the restore cuts off.
         ClippedBytes = "clipped_bytes",
+        /// Encrypted: not checkable without the key.
+        Encrypted = "encrypted",
+        /// Compressed in a way that is not decoded here.
+        NotDecoded = "not_decoded",
         /// A format without an end marker: that it is whole can't be told.
         NoEndKnown = "no_end_known",
         /// A database that was in use with a write-ahead log, and has none beside it.

@@ -270,6 +270,14 @@ impl Verification {
         self.conclusion != Conclusion::Unchecked && (other || no_proof || self.wanted >= wanted || new_damage)
     }
 
+    /// Why less was proven of what is intact than was to be; `None` where all was.
+    pub fn shortfall(&self) -> Option<String> {
+        let reached = self.reached.filter(|reached| self.conclusion == Conclusion::Intact && *reached < self.wanted)?;
+        let why = self.findings.iter().find(|finding| finding.kind.limits_level());
+        let why = why.map_or("its format allows no more", |finding| &*finding.text);
+        Some(format!("proven as far as level {} of {}: {why}", reached.as_str(), self.wanted.as_str()))
+    }
+
     /// The worst finding, if it is worse than a note, or why it could not be checked.
     pub fn headline(&self) -> Option<&str> {
         let finding = self.findings.first().filter(|finding| finding.severity() > Severity::Note);

@@ -93,7 +93,10 @@ fn told(it: &Verification) -> Result<Outcome, Failure> {
     let (file, took) = (&it.archive.file, age::words(it.took.max(Duration::from_secs(1))));
     let headline = it.headline().unwrap_or_default();
     let result = match it.conclusion {
-        Conclusion::Intact => format!("read {file} within {took}: intact"),
+        Conclusion::Intact => {
+            let shortfall = it.shortfall();
+            format!("read {file} within {took}: {}", shortfall.as_deref().unwrap_or("intact"))
+        }
         Conclusion::Damaged => format!("read {file} within {took}: damaged: {headline}"),
         Conclusion::Unchecked => return Err(Failure::new(format!("{file} could not be checked: {headline}"))),
     };

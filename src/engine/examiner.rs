@@ -19,7 +19,7 @@ use crate::domain::ids::ItemId;
 use crate::domain::printable::printable;
 use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
 use crate::domain::run::FileFacts;
-use crate::formats::archive::{self, CannotCheck, Checked, Request};
+use crate::formats::archive::{self, Bounds, CannotCheck, Checked, Request};
 use crate::formats::beside::{Companions, ReadAt};
 use crate::formats::checksum_file::{self, ChecksumFileError};
 use crate::formats::set::{self, Files, Member};
@@ -65,6 +65,8 @@ pub struct Allowance {
     pub throttle: Arc<Throttle>,
     /// A file that takes longer could not be checked.
     pub timeout: Duration,
+    /// A file of which more is unpacked without any structure could not be checked.
+    pub unpack_limit: u64,
 }
 
 /// How a reading ended.
@@ -151,9 +153,11 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
     };
     let facts = file.facts();
     let limits = Limits { control, allowance, begun: Instant::now() };
+    let go_on = || limits.check();
+    let bounds = Bounds { go_on: &go_on, unpack_limit: allowance.unpack_limit };
     let directory = file.files().map(|files| {
         let mut files = GuardFiles { files, limits };
-        set::check(&mut files, job.level, &|| limits.check()).map_err(|error: CannotCheck| error.to_string())
+        set::check(&mut files, job.level, bounds).map_err(|error: CannotCheck| error.to_string())
     });
     if let Some(result) = directory {
         return settle(&mut *file, control, facts, result);
@@ -178,7 +182,7 @@ fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc
     let mut beside: Vec<_> = beside.into_iter().map(|(kind, file)| (kind, GuardAt { file, limits })).collect();
     let mut companions = Companions::default();
     beside.iter_mut().for_each(|(kind, file)| companions.add(*kind, file));
-    let result = archive::check_beside(guard, companions, request, &|| limits.check())
+    let result = archive::check_beside(guard, companions, request, bounds)
         .map(|checked| further.judge(checked))
         .map_err(|error: CannotCheck| error.to_string());
     settle(&mut *file, control, facts, result)

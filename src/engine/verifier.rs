@@ -14,7 +14,7 @@ mod hung;
 mod orders;
 mod threads;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -59,6 +59,8 @@ pub struct Settings {
     pub sources: Vec<SourceName>,
     /// How much to prove.
     pub level: Level,
+    /// Less is enough for these sources; for the others it is `level`.
+    pub accepted: BTreeMap<SourceName, Level>,
     /// Archives read at the same time.
     pub workers: usize,
     /// Speed and time.
@@ -73,6 +75,12 @@ pub struct Settings {
     pub retention: Duration,
     /// Called first by the thread that all reading threads come from: takes it into the background.
     pub prepare: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Settings {
+    fn enough(&self, source: &SourceName) -> Level {
+        self.accepted.get(source).copied().unwrap_or(self.level.max(Level::Decodes))
+    }
 }
 
 /// The outside, as the verifier needs it.
@@ -178,7 +186,7 @@ impl State {
     fn new(settings: Settings, outside: Outside, inventories: watch::Receiver<Arc<Inventory>>) -> Self {
         let desk = Desk::new(outside.clone(), settings.sources.clone(), settings.retention, inventories.clone());
         Self {
-            books: Books::new(&settings.sources),
+            books: Books::new(&settings.sources, |source| settings.enough(source)),
             desk,
             orders: Orders::default(),
             outside,
@@ -385,7 +393,10 @@ fn log(it: &Verification) {
     let seconds = it.took.as_secs_f64();
     let headline = it.headline().unwrap_or_default();
     match it.conclusion {
-        Conclusion::Intact => tracing::info!(source, item, path, seconds, bytes = it.read, "{item} verified: intact"),
+        Conclusion::Intact => match it.shortfall() {
+            Some(why) => tracing::info!(source, item, path, seconds, bytes = it.read, "{item} verified: {why}"),
+            None => tracing::info!(source, item, path, seconds, bytes = it.read, "{item} verified: intact"),
+        },
         Conclusion::Damaged => tracing::error!(source, item, path, seconds, "{item} is damaged: {headline}"),
         Conclusion::Unchecked => tracing::warn!(source, item, path, seconds, "{item} could not be checked: {headline}"),
     }

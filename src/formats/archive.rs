@@ -5,18 +5,24 @@
 //! ```
 //! What the file should be is told by its name, as it is to the tools that restore; what it is, by its content.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 
+use self::layers::{Layer, Tally, Watch, Watched};
 use super::beside::Companions;
 use super::checksum_file;
 use super::input::Input;
 use super::stream::{self, Stop, Stream};
 use super::sum::{self, Sum};
-use super::{bzip2, dump_content, gzip, lzop, tar, vma, zstd};
+use super::{bzip2, dump_content, encrypted, gzip, lzop, tar, vma, zstd};
 use crate::domain::attempt::Sidecar;
 use crate::domain::finding::{Finding, Findings, Kind};
 use crate::domain::printable::printable;
 use crate::domain::proof::{Conclusion, Digest, Evidence, Level, Part};
+
+pub(super) mod layers;
+
+pub use self::layers::{Bounds, UNPACK_LIMIT};
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +39,8 @@ pub enum Container {
     Bzip2,
     /// By something that isn't decoded here.
     Opaque(&'static str),
+    /// Not only compressed: encrypted, by this program.
+    Encrypted(&'static str),
 }
 
 impl Container {
@@ -44,18 +52,32 @@ impl Container {
             Self::Gzip => "gzip",
             Self::Lzop => "lzop",
             Self::Bzip2 => "bzip2",
-            Self::Opaque(name) => name,
+            Self::Opaque(name) | Self::Encrypted(name) => name,
+        }
+    }
+
+    /// Whether it is decompressed here.
+    pub const fn decodes(self) -> bool {
+        matches!(self, Self::Zstd | Self::Gzip | Self::Lzop | Self::Bzip2)
+    }
+
+    /// Whether content that begins so is that of this container, and not by chance: the marks of some are short.
+    fn is_surely(self, head: &[u8]) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Gzip => head.get(2) == Some(&8) && head.get(3).is_some_and(|flags| flags & 0xe0 == 0),
+            Self::Bzip2 => head.get(3).is_some_and(u8::is_ascii_digit) && head.get(4..7) == Some(b"1AY"),
+            _ => true,
         }
     }
 
     /// By the first bytes of a file.
     pub fn of_content(head: &[u8]) -> Self {
-        const OPAQUE: [(&[u8], &str); 5] = [
+        const OPAQUE: [(&[u8], &str); 4] = [
             (b"\xfd7zXZ\0", "xz"),
             (b"\x04\x22\x4d\x18", "lz4"),
             (b"PK\x03\x04", "zip"),
             (b"7z\xbc\xaf\x27\x1c", "7z"),
-            (b"age-encryption.org/", "age"),
         ];
         match head {
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
@@ -66,7 +88,9 @@ impl Container {
             _ => OPAQUE
                 .iter()
                 .find(|(magic, _)| head.starts_with(magic))
-                .map_or(Self::Plain, |(_, name)| Self::Opaque(name)),
+                .map(|(_, name)| Self::Opaque(name))
+                .or_else(|| encrypted::by(head).map(Self::Encrypted))
+                .unwrap_or(Self::Plain),
         }
     }
 }
@@ -92,6 +116,8 @@ pub struct Shape {
     pub container: Option<Container>,
     /// What is inside.
     pub structure: Structure,
+    /// Whether the name promises the dump of a database.
+    pub dump: bool,
 }
 
 impl Shape {
@@ -110,14 +136,26 @@ impl Shape {
             "tbz2" => (Some(Container::Bzip2), "x.tar"),
             _ => (None, name),
         };
+        let plain = container.or(Some(Container::Plain));
         match inner.rsplit_once('.').map(|(_, ending)| ending) {
-            Some("vma") => Self { container: container.or(Some(Container::Plain)), structure: Structure::Vma },
-            Some("tar") => {
-                Self { container: container.or(Some(Container::Plain)), structure: Structure::Tar { container: guest } }
-            }
-            _ => Self { container, structure: Structure::Dump },
+            Some("vma") => Self { container: plain, structure: Structure::Vma, dump: false },
+            Some("tar") => Self { container: plain, structure: Structure::Tar { container: guest }, dump: false },
+            _ => Self { container, structure: Structure::Dump, dump: promises_dump(name) },
         }
     }
+
+    /// Whether a restore by Proxmox VE would read it.
+    fn is_of_guest(self) -> bool {
+        matches!(self.structure, Structure::Vma | Structure::Tar { container: true })
+    }
+}
+
+/// Whether one of the endings of a name is that of dumps, and none says that it is encrypted.
+fn promises_dump(name: &str) -> bool {
+    const DUMPS: [&str; 9] = ["sql", "mysql", "pgsql", "psql", "dump", "pgdump", "pg_dump", "sqlite", "sqlite3"];
+    let mut endings = name.split('.').skip(1).map(str::trim_ascii);
+    let encrypted = endings.clone().any(encrypted::is_promised_by);
+    !encrypted && endings.any(|ending| DUMPS.contains(&ending))
 }
 
 /// What is to be checked.
@@ -163,17 +201,12 @@ pub enum CannotCheck {
 
 /// Checks a file from its beginning.
 pub fn check(reader: impl Read, request: Request<'_>) -> Result<Checked, CannotCheck> {
-    check_while(reader, request, &|| Ok(()))
+    check_within(reader, request, Bounds::default())
 }
 
-/// The same, as long as `go_on` finds no reason to stop. It is asked while output is made, too: a small file may become
-/// any amount of it without being read on.
-pub fn check_while(
-    reader: impl Read,
-    request: Request<'_>,
-    go_on: &dyn Fn() -> io::Result<()>,
-) -> Result<Checked, CannotCheck> {
-    check_beside(reader, Companions::default(), request, go_on)
+/// The same, as long as it stays within bounds.
+pub fn check_within(reader: impl Read, request: Request<'_>, bounds: Bounds<'_>) -> Result<Checked, CannotCheck> {
+    check_beside(reader, Companions::default(), request, bounds)
 }
 
 /// The same, with what lies beside the file and belongs to it.
@@ -181,13 +214,15 @@ pub fn check_beside(
     reader: impl Read,
     mut companions: Companions<'_>,
     request: Request<'_>,
-    go_on: &dyn Fn() -> io::Result<()>,
+    bounds: Bounds<'_>,
 ) -> Result<Checked, CannotCheck> {
     let mut findings = Findings::default();
     let sidecar = expected_sum(request, &mut findings);
+    let read = Cell::new(0);
+    let reader = Tally { reader, read: &read };
     let mut input = Input::with_sum(reader, sidecar.as_ref().map(|(kind, _)| Sum::new(*kind)));
     let mut evidence = Evidence::default();
-    let asked = Asked { request, go_on, companions: &mut companions };
+    let asked = Asked { request, watch: Watch { bounds, read: &read }, companions: &mut companions };
     let mut reached = match examine(&mut input, asked, &mut evidence, &mut findings) {
         Ok(level) => Some(level),
         Err(Stop::Damaged(finding)) => {
@@ -195,7 +230,7 @@ pub fn check_beside(
             None
         }
         Err(Stop::Read(error)) => return Err(error.into()),
-        Err(Stop::Limit(text)) => return Err(CannotCheck::Limit(text)),
+        Err(Stop::Limit(text)) => layers::stands(&findings, CannotCheck::Limit(text))?,
     };
     let mut digest = None;
     if request.wanted > Level::Present {
@@ -245,7 +280,7 @@ fn compare_sums(kind: Sidecar, wanted: &str, found: &str, findings: &mut Finding
 /// What is asked of a file, and what else there is to answer it.
 struct Asked<'a, 'b, 'c> {
     request: Request<'a>,
-    go_on: &'a dyn Fn() -> io::Result<()>,
+    watch: Watch<'a>,
     companions: &'b mut Companions<'c>,
 }
 
@@ -256,31 +291,32 @@ fn examine<R: Read>(
     evidence: &mut Evidence,
     findings: &mut Findings,
 ) -> Result<Level, Stop> {
-    let Asked { request, go_on, companions } = asked;
+    let Asked { request, watch, companions } = asked;
     let shape = Shape::of_name(request.name);
-    let head = input.peek(32)?;
+    let head = input.peek(encrypted::LOOK_AT)?;
     if head.is_empty() {
         return Err(Stop::damaged(Kind::Empty, "the file is empty"));
     }
+    promised_encryption(request.name, head)?;
     let container = settle(shape, Container::of_content(head), findings)?;
     evidence.container = Some(container.as_str().into());
     if request.wanted == Level::Present {
         return Ok(Level::Present);
     }
-    let mut opened = Counted::new(open(input, container)?, go_on);
-    if let Container::Opaque(name) = container {
-        let text = format!("{name} is not decoded here: only that the file is there and stays the same is checked");
-        findings.say(Kind::NoEndKnown, text);
-        stream::drain(&mut opened)?;
-        return Ok(Level::Present);
+    let mut opened = Watched::new(open(input, container)?, container, watch);
+    if matches!(container, Container::Opaque(_) | Container::Encrypted(_)) {
+        return layers::sealed(&mut opened, container, findings);
     }
-    let result = match request.wanted {
-        Level::Complete => structure(&mut opened, companions, shape.structure, evidence, findings),
-        Level::Present | Level::Decodes => stream::drain(&mut opened).map(|_| Level::Decodes),
+    let layer = Layer { shape, container, depth: 0, watch };
+    let result = if request.wanted == Level::Decodes && container.decodes() {
+        decodes(&mut opened, layer, companions, evidence, findings)
+    } else {
+        // Of what isn't compressed nothing is decoded but its structure.
+        layers::content(&mut opened, layer, companions, evidence, findings).map(|level| level.min(request.wanted))
     };
     evidence.unpacked = opened.count;
     let level = result?;
-    let noticed = opened.inner.findings();
+    let noticed = opened.findings();
     let as_zstd = shape.container == Some(Container::Zstd) && container == Container::Gzip;
     if as_zstd && noticed.iter().any(|finding| finding.kind == Kind::TrailingPadding) {
         let text = "zeros follow the end of the gzip data: gzip ignores them, but by the name of the file a restore calls zstd, which refuses them";
@@ -290,9 +326,52 @@ fn examine<R: Read>(
     Ok(level)
 }
 
+/// Decompresses to the end, whatever is in it. Its structure is followed only to tell large disks of zeros from a bomb,
+/// and what can't be looked into from what can.
+fn decodes<S: Stream>(
+    opened: &mut Watched<'_, S>,
+    layer: Layer<'_>,
+    companions: &mut Companions<'_>,
+    evidence: &mut Evidence,
+    findings: &mut Findings,
+) -> Result<Level, Stop> {
+    let mut aside = Findings::default();
+    let mut level = Level::Decodes;
+    match layers::content(opened, layer, companions, evidence, &mut aside) {
+        Ok(reached) => level = level.min(reached),
+        Err(stop) if opened.failed => return Err(stop),
+        Err(_) => {}
+    }
+    stream::drain(opened)?;
+    if level < Level::Decodes {
+        findings.extend(aside.into_vec());
+    }
+    Ok(level)
+}
+
+/// What is named as encrypted and is a text was never encrypted: a message of the program, or the dump itself.
+fn promised_encryption(name: &str, head: &[u8]) -> Result<(), Stop> {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    let program = match &*ending {
+        "gpg" | "pgp" => "gpg",
+        "age" => "age",
+        _ => return Ok(()),
+    };
+    let is_text = head.iter().take(512).all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 32..=126));
+    if is_text && Container::of_content(head) == Container::Plain {
+        let first = head.split(|byte| *byte == b'\n').next().unwrap_or(head);
+        let shown = printable(&first[..first.len().min(100)]);
+        let text = format!(
+            "it is a text that begins with “{shown}”, and its name says that it is encrypted: {program} refuses it"
+        );
+        return Err(Stop::damaged(Kind::ContainerCorrupt, text));
+    }
+    Ok(())
+}
+
 pub(super) fn open<'a, R: Read>(input: &'a mut Input<R>, container: Container) -> Result<Box<dyn Stream + 'a>, Stop> {
     Ok(match container {
-        Container::Plain | Container::Opaque(_) => Box::new(Borrowed(input)),
+        Container::Plain | Container::Opaque(_) | Container::Encrypted(_) => Box::new(Borrowed(input)),
         Container::Zstd => Box::new(zstd::Zstd::new(input)?),
         Container::Gzip => Box::new(gzip::Gzip::new(input)),
         Container::Lzop => Box::new(lzop::Lzop::new(input)),
@@ -302,6 +381,13 @@ pub(super) fn open<'a, R: Read>(input: &'a mut Input<R>, container: Container) -
 
 /// The container to decode, given what the name promises and what the content is.
 fn settle(shape: Shape, content: Container, findings: &mut Findings) -> Result<Container, Stop> {
+    if let Container::Encrypted(program) = content {
+        if shape.is_of_guest() {
+            let text = format!("its content is encrypted ({program}): a restore by Proxmox VE refuses it");
+            return Err(Stop::damaged(Kind::ContainerCorrupt, text));
+        }
+        return Ok(content);
+    }
     let Some(named) = shape.container else { return Ok(content) };
     match (named, content) {
         _ if named == content => Ok(content),
@@ -326,12 +412,12 @@ fn settle(shape: Shape, content: Container, findings: &mut Findings) -> Result<C
 
 fn structure(
     stream: &mut dyn Stream,
+    layer: Layer<'_>,
     companions: &mut Companions<'_>,
-    structure: Structure,
     evidence: &mut Evidence,
     findings: &mut Findings,
 ) -> Result<Level, Stop> {
-    match structure {
+    match layer.shape.structure {
         Structure::Vma => {
             evidence.format = Some("vma".into());
             let summary = vma::check(stream, findings)?;
@@ -339,7 +425,8 @@ fn structure(
             Ok(Level::Complete)
         }
         Structure::Tar { container: false } if dump_content::begins_pg_tar(stream.chunk()?) => {
-            self::structure(stream, companions, Structure::Dump, evidence, findings)
+            let shape = Shape { structure: Structure::Dump, ..layer.shape };
+            self::structure(stream, Layer { shape, ..layer }, companions, evidence, findings)
         }
         Structure::Tar { container } => {
             evidence.format = Some("tar".into());
@@ -352,10 +439,15 @@ fn structure(
             Ok(Level::Complete)
         }
         Structure::Dump => {
-            let summary = dump_content::check_beside(stream, companions, false, findings)?;
+            let summary = dump_content::check_beside(stream, companions, layer.shape.dump, findings)?;
             evidence.format = Some(summary.format.into());
             evidence.members = summary.members;
-            Ok(if summary.end_known { Level::Complete } else { Level::Decodes })
+            Ok(match () {
+                () if summary.end_known => Level::Complete,
+                // Nothing was decoded, and nothing understood.
+                () if layer.container == Container::Plain && !summary.understood => Level::Present,
+                () => Level::Decodes,
+            })
         }
     }
 }
@@ -387,40 +479,9 @@ impl<R: Read> Stream for Borrowed<'_, R> {
     }
 }
 
-/// Chunks between two questions whether to go on; each is 256 KiB at most.
-const ASK_EVERY: u32 = 8;
-
-/// Counts what is used of a stream, and asks now and then whether to go on.
-pub(super) struct Counted<'a, S> {
-    pub(super) inner: S,
-    pub(super) count: u64,
-    asked: u32,
-    go_on: &'a dyn Fn() -> io::Result<()>,
-}
-
-impl<'a, S> Counted<'a, S> {
-    pub(super) fn new(inner: S, go_on: &'a dyn Fn() -> io::Result<()>) -> Self {
-        Self { inner, count: 0, asked: 0, go_on }
-    }
-}
-
-impl<S: Stream> Stream for Counted<'_, S> {
-    fn chunk(&mut self) -> Result<&[u8], Stop> {
-        self.asked += 1;
-        if self.asked >= ASK_EVERY {
-            self.asked = 0;
-            (self.go_on)().map_err(Stop::Read)?;
-        }
-        self.inner.chunk()
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.count += count as u64;
-        self.inner.consume(count);
-    }
-}
-
 #[cfg(test)]
 mod container_tests;
+#[cfg(test)]
+mod field_tests;
 #[cfg(test)]
 mod tests;

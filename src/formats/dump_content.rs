@@ -36,6 +36,9 @@ pub(super) use self::sql::whole_statements;
 /// Bytes of the beginning that tell the format.
 const HEAD: usize = 8 << 10;
 
+/// So much is read on after damage was found.
+const AFTER_DAMAGE: u64 = 256 << 20;
+
 /// Name of a format that isn't known.
 const UNKNOWN: &str = "unknown";
 
@@ -86,11 +89,14 @@ pub fn check_beside(
         Summary { format: UNKNOWN, end_known: false, understood: false, unpacked: 0, members: None, created: None };
     let mut source = Source { whole: filled < HEAD, head, used: 0, rest: stream, position: 0, promised };
     match dispatch(&mut source, companions, &mut summary, findings) {
-        Ok(()) => {}
-        Err(Fault::Wrong(finding)) => findings.add(finding),
+        Ok(()) => drain(&mut source)?,
+        Err(Fault::Wrong(finding)) => {
+            findings.add(finding);
+            // Whether the decompressor agrees is worth a little more reading.
+            stream::skip(&mut source, AFTER_DAMAGE)?
+        }
         Err(Fault::Stop(stop)) => return Err(stop),
-    }
-    drain(&mut source)?;
+    };
     summary.unpacked = source.position;
     Ok(summary)
 }
@@ -236,6 +242,10 @@ impl<S: Stream + ?Sized> Stream for Source<'_, S> {
             self.rest.consume(count);
         }
         self.position += count as u64;
+    }
+
+    fn landmark(&mut self) {
+        self.rest.landmark();
     }
 }
 

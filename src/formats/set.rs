@@ -8,9 +8,11 @@
 //!
 //! Whoever opens the files never follows a link; names here are for looking up only (docs/adr/0011).
 
+use std::cell::Cell;
 use std::io::{self, Read};
 
-use super::archive::{CannotCheck, Checked, Container, Counted, open};
+use super::archive::layers::{Tally, Watch, Watched};
+use super::archive::{Bounds, CannotCheck, Checked, Container, open};
 use super::input::Input;
 use super::stream::{self, Stop, Stream};
 use crate::domain::finding::{Finding, Findings, Kind};
@@ -112,9 +114,9 @@ impl Marks {
     }
 }
 
-/// Checks a backup of many files. `go_on` is asked now and then.
-pub fn check(files: &mut dyn Files, wanted: Level, go_on: &dyn Fn() -> io::Result<()>) -> Result<Checked, CannotCheck> {
-    let mut set = Set::new(files, go_on);
+/// Checks a backup of many files, each of them within bounds.
+pub fn check(files: &mut dyn Files, wanted: Level, bounds: Bounds<'_>) -> Result<Checked, CannotCheck> {
+    let mut set = Set::new(files, bounds);
     let reached = match set.examine(wanted) {
         Ok(level) => Some(level),
         Err(Stop::Damaged(finding)) => {
@@ -147,7 +149,7 @@ pub fn check(files: &mut dyn Files, wanted: Level, go_on: &dyn Fn() -> io::Resul
 /// A backup on its way.
 struct Set<'a> {
     files: &'a mut dyn Files,
-    go_on: &'a dyn Fn() -> io::Result<()>,
+    bounds: Bounds<'a>,
     /// Of the content of each file that was read.
     digests: Vec<Option<[u8; 32]>>,
     findings: Findings,
@@ -158,10 +160,10 @@ struct Set<'a> {
 }
 
 impl<'a> Set<'a> {
-    fn new(files: &'a mut dyn Files, go_on: &'a dyn Fn() -> io::Result<()>) -> Self {
+    fn new(files: &'a mut dyn Files, bounds: Bounds<'a>) -> Self {
         let digests = vec![None; files.members().len()];
         let (findings, evidence) = (Findings::default(), Evidence::default());
-        Self { files, go_on, digests, findings, evidence, read: 0, level: Level::Complete }
+        Self { files, bounds, digests, findings, evidence, read: 0, level: Level::Complete }
     }
 
     fn examine(&mut self, wanted: Level) -> Result<Level, Stop> {
@@ -224,7 +226,7 @@ impl<'a> Set<'a> {
         container: Container,
         with: impl FnOnce(&mut dyn Stream, &mut Findings) -> Result<T, Stop>,
     ) -> Result<Option<T>, Stop> {
-        (self.go_on)().map_err(Stop::Read)?;
+        (self.bounds.go_on)().map_err(Stop::Read)?;
         let member = self.files.members()[index].clone();
         let Some(size) = member.size else {
             self.only(Level::Decodes);
@@ -233,8 +235,11 @@ impl<'a> Set<'a> {
             self.findings.say(Kind::CompanionMissing, text);
             return Ok(None);
         };
-        let mut input = Input::new(self.files.open(index).map_err(|error| named(&member.name, &error))?);
-        let result = through(&mut input, container, self.go_on, &mut self.evidence, &mut self.findings, with);
+        let read = Cell::new(0);
+        let reader = self.files.open(index).map_err(|error| named(&member.name, &error))?;
+        let mut input = Input::new(Tally { reader, read: &read });
+        let watch = Watch { bounds: self.bounds, read: &read };
+        let result = through(&mut input, container, watch, &mut self.evidence, &mut self.findings, with);
         let there = stream::drain(&mut input).map(|_| input.total())?;
         let digest = input.digest();
         drop(input);
@@ -270,7 +275,7 @@ impl<'a> Set<'a> {
                 continue;
             };
             if self.digests[index].is_none() {
-                (self.go_on)().map_err(Stop::Read)?;
+                (self.bounds.go_on)().map_err(Stop::Read)?;
                 let mut input = Input::new(self.files.open(index).map_err(|error| named(&member.name, &error))?);
                 self.read += stream::drain(&mut input)?;
                 self.digests[index] = Some(input.digest());
@@ -289,7 +294,7 @@ fn named(name: &str, error: &io::Error) -> Stop {
 fn through<R: Read, T>(
     input: &mut Input<R>,
     container: Container,
-    go_on: &dyn Fn() -> io::Result<()>,
+    watch: Watch<'_>,
     evidence: &mut Evidence,
     findings: &mut Findings,
     with: impl FnOnce(&mut dyn Stream, &mut Findings) -> Result<T, Stop>,
@@ -297,10 +302,10 @@ fn through<R: Read, T>(
     if let Container::Opaque(_) = container {
         return Ok(None);
     }
-    let mut opened = Counted::new(open(input, container)?, go_on);
+    let mut opened = Watched::new(open(input, container)?, container, watch);
     let result = with(&mut opened, findings).and_then(|result| stream::drain(&mut opened).map(|_| result));
     evidence.unpacked = evidence.unpacked.saturating_add(opened.count);
     let result = result?;
-    findings.extend(opened.inner.findings());
+    findings.extend(opened.findings());
     Ok(Some(result))
 }

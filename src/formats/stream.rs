@@ -32,6 +32,9 @@ pub trait Stream {
     /// The first `count` bytes of the chunk were used.
     fn consume(&mut self, count: usize);
 
+    /// Something of the structure of a format was seen: what was used up to here isn't only unpacked.
+    fn landmark(&mut self) {}
+
     /// What was noticed on the way and is no reason to stop. Asked once, after the end.
     fn findings(&mut self) -> Vec<Finding> {
         Vec::new()
@@ -45,6 +48,10 @@ impl<S: Stream + ?Sized> Stream for Box<S> {
 
     fn consume(&mut self, count: usize) {
         (**self).consume(count);
+    }
+
+    fn landmark(&mut self) {
+        (**self).landmark();
     }
 
     fn findings(&mut self) -> Vec<Finding> {

@@ -32,6 +32,9 @@ use sparse::{Lines, Map, Wrong};
 /// said of it as of all names beyond [`MAX_PATH`].
 const MAX_NAME: usize = 64 << 10;
 
+/// Content is skipped in such steps.
+const STEP: u64 = 64 << 20;
+
 /// Longest name that the kernel takes, with a NUL at its end.
 const MAX_PATH: usize = 4096;
 
@@ -123,6 +126,7 @@ struct Walk<'a, S: ?Sized> {
 impl<S: Stream + ?Sized> Walk<'_, S> {
     fn run(&mut self) -> Result<(), Stop> {
         while let Some(header) = self.header()? {
+            self.stream.landmark();
             match header.kind() {
                 b'L' | b'K' => self.long_name(&header)?,
                 b'x' | b'X' | b'g' => self.extended(&header)?,
@@ -461,7 +465,16 @@ impl<S: Stream + ?Sized> Walk<'_, S> {
 
     /// Skips the rest of the content of a member, of which so much is read already.
     fn skip_content(&mut self, count: u64, read: u64, stored: u64) -> Result<(), Stop> {
-        let there = skip(self.stream, count)?;
+        // The header said how much there is: a disk of zeros is content, too.
+        let mut there = 0;
+        while there < count {
+            let step = skip(self.stream, (count - there).min(STEP))?;
+            self.stream.landmark();
+            there += step;
+            if step == 0 {
+                break;
+            }
+        }
         self.offset = self.offset.saturating_add(there);
         if there < count { Err(self.cut_content(read + there, stored)) } else { Ok(()) }
     }

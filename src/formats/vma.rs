@@ -160,6 +160,7 @@ impl Reader {
             return Err(Stop::damaged(Kind::Truncated, text));
         }
         self.extents += 1;
+        stream.landmark();
         self.position += EXTENT_HEADER as u64 + length;
         let cost: usize = self.devices.iter().flatten().map(|seen| seen.map.cost()).sum();
         if cost > MAP_MEMORY {

@@ -52,7 +52,7 @@ fn class(state: ProofState) -> &'static str {
         ProofState::Failed => "failed",
         ProofState::Passed => "ok",
         ProofState::Running => "running",
-        ProofState::Unproven | ProofState::Warning => "late",
+        ProofState::Insufficient | ProofState::Unproven | ProofState::Warning => "late",
     }
 }
 
@@ -73,12 +73,15 @@ fn remarks(html: &mut String, inventory: &Inventory) {
         for (item, proven) in proven(view) {
             let warning =
                 proven.newest.as_ref().filter(|proof| proof.warned).and_then(|proof| proof.headline.as_deref());
+            let shortfall = proven.shortfall().map(str::to_owned);
             let unchecked = proven.unchecked.as_ref().map(|it| format!("could not be checked: {}", it.reason));
             let damaged = proven.damaged_copies > 0 && proven.state() != ProofState::Failed;
             let damaged = damaged.then(|| format!("{} older copy(ies) are damaged", proven.damaged_copies));
             let touched = proven.touched && proven.state() != ProofState::Running;
             let touched = touched.then(|| TOUCHED.to_owned());
-            for text in warning.map(str::to_owned).into_iter().chain(unchecked).chain(damaged).chain(touched) {
+            for text in
+                warning.map(str::to_owned).into_iter().chain(shortfall).chain(unchecked).chain(damaged).chain(touched)
+            {
                 count += 1;
                 if count <= LISTED {
                     let (source, id) = (&view.spec.name, escaped(&item.id.to_string()));

@@ -92,6 +92,9 @@ fn of_a_directory_nothing_is_passed_over_in_silence() {
     std::fs::write(in_place("notes.txt"), "x").unwrap();
     std::fs::create_dir(in_place("old")).unwrap();
     let (code, report) = verify(&[], &[place.path()]);
+    // What is compressed with xz isn't decoded, and nobody said that this is enough.
+    assert_eq!((code, report["unproven"].as_u64()), (2, Some(1)), "{report}");
+    let (code, report) = verify(&["--accept-level", "1"], &[place.path()]);
     assert_eq!(code, 0, "{report}");
     let level = |name: &str| {
         let rows = report["archives"].as_array().unwrap();
@@ -104,7 +107,8 @@ fn of_a_directory_nothing_is_passed_over_in_silence() {
     );
     assert_eq!((report["passed_over"].as_u64(), report["short"].as_u64()), (Some(2), Some(1)));
     let html = in_place("report.html");
-    let output = run(&["verify", place.path().to_str().unwrap(), "--report", html.to_str().unwrap()]);
+    let output =
+        run(&["verify", place.path().to_str().unwrap(), "--accept-level=1", "--report", html.to_str().unwrap()]);
     let text = stdout(&output);
     assert!(text.contains("intact as far as level 1 (asked 3)") && text.contains("1 of 3"), "{text}");
     assert!(
@@ -116,6 +120,48 @@ fn of_a_directory_nothing_is_passed_over_in_silence() {
     // A link that leads nowhere is no reason to say that all is fine.
     std::os::unix::fs::symlink("/nowhere", in_place("gone.vma.zst")).unwrap();
     assert_eq!(verify(&[], &[place.path()]).0, 2);
+}
+
+#[test]
+fn less_than_asked_is_not_exit_code_0_unless_it_is_accepted() {
+    let place = tempfile::tempdir().unwrap();
+    let text = place.path().join("notes.txt");
+    std::fs::write(&text, "hi\n").unwrap();
+    let (code, report) = verify(&[], &[&text]);
+    assert_eq!((code, report["archives"][0]["verdict"].as_str()), (2, Some("unproven")), "{report}");
+    assert_eq!((report["intact"].as_u64(), report["unproven"].as_u64()), (Some(0), Some(1)));
+    assert_eq!(verify(&["--accept-level", "2"], &[&text]).0, 2);
+    assert_eq!(verify(&["--level", "2"], &[&text]).0, 2);
+    assert_eq!(verify(&["--level", "1"], &[&text]).0, 0);
+    let (code, report) = verify(&["--accept-level", "1"], &[&text]);
+    assert_eq!((code, report["archives"][0]["verdict"].as_str()), (0, Some("intact")), "{report}");
+    // Accepting less hides no damage.
+    assert_eq!(verify(&["--accept-level", "1"], &[&fixture("field/error-text.sql.gz")]).0, 1);
+    let line = stdout(&run(&["verify", text.to_str().unwrap()]));
+    assert!(
+        line.starts_with("unproven above level 1 (asked 3)") && line.contains("that it is whole can't be told"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_source_says_what_is_enough_of_it() {
+    let place = tempfile::tempdir().unwrap();
+    let name = "shop_2026-01-01.sql.gpg";
+    std::fs::copy(fixture("field/openpgp.sql.gz.gpg"), place.path().join(name)).unwrap();
+    age(&place.path().join(name));
+    let config = place.path().join("firedrill.toml");
+    let with = |accepted: &str| {
+        let path = place.path();
+        let text = format!(
+            "[store]\nurl = \"sqlite://{}/firedrill.db\"\n[[dump]]\nname = \"dumps\"\ntime_zone = \"UTC\"\nroots = [{{ path = {path:?} }}]\npatterns = [{{ pattern = \"{{db}}_{{time}}.sql.gpg\" }}]\n{accepted}",
+            path.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        verify(&["--config.file", config.to_str().unwrap()], &[]).0
+    };
+    assert_eq!(with(""), 2);
+    assert_eq!(with("accept_level = 1\n"), 0);
 }
 
 #[test]

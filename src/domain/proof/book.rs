@@ -31,6 +31,8 @@ pub struct ArchiveProof {
     pub at: Timestamp,
     /// The worst that was found.
     pub headline: Option<Arc<str>>,
+    /// Why less was proven than was to be.
+    pub shortfall: Option<Arc<str>>,
 }
 
 /// A verification that came to no conclusion.
@@ -102,12 +104,29 @@ pub struct SourceProofs {
     files: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Known>>>,
     levels: HashMap<ItemId, Levels>,
     running: HashSet<(Arc<str>, Box<str>)>,
+    enough: Enough,
+}
+
+/// The level from which a backup of a source counts as proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Enough(Level);
+
+impl Default for Enough {
+    fn default() -> Self {
+        Self(Level::Complete)
+    }
 }
 
 /// When each level was last proven of any backup of an item, in the order of [`Level::ALL`].
 pub type Levels = [Option<Timestamp>; Level::ALL.len()];
 
 impl SourceProofs {
+    /// Nothing is known yet; a backup is proven from this level on. That a file is there proves nothing of its content,
+    /// unless somebody said that it is enough.
+    pub fn from_level(enough: Level) -> Self {
+        Self { enough: Enough(enough), ..Self::default() }
+    }
+
     /// Takes in a verification; later ones go over earlier ones, unless they looked less deep.
     pub fn add(&mut self, it: &Verification) {
         let file = self.files.entry(it.archive.root.clone()).or_default();
@@ -207,9 +226,9 @@ impl ArchiveProof {
         }
     }
 
-    /// Whether its content was decoded, and found intact.
-    fn was_read(&self) -> bool {
-        self.conclusion == Conclusion::Intact && self.reached >= Some(Level::Decodes)
+    /// Whether it is intact, and proven as far as is enough.
+    fn is_proven(&self, enough: Level) -> bool {
+        self.conclusion == Conclusion::Intact && self.reached >= Some(enough)
     }
 
     fn of(it: &Verification) -> Self {
@@ -222,6 +241,7 @@ impl ArchiveProof {
             reached: it.reached,
             at: it.ended(),
             headline: it.headline().map(Into::into),
+            shortfall: it.shortfall().map(Into::into),
         }
     }
 }
@@ -264,6 +284,8 @@ pub enum ProofState {
     Running,
     /// It is intact.
     Passed,
+    /// It was read, and no damage was found, but less could be proven of it than is asked for.
+    Insufficient,
     /// It is intact, but something was found that somebody should look at.
     Warning,
     /// It is damaged.
@@ -272,7 +294,8 @@ pub enum ProofState {
 
 impl ProofState {
     /// All of them, in label order.
-    pub const ALL: [Self; 5] = [Self::Failed, Self::Passed, Self::Running, Self::Unproven, Self::Warning];
+    pub const ALL: [Self; 6] =
+        [Self::Failed, Self::Insufficient, Self::Passed, Self::Running, Self::Unproven, Self::Warning];
 
     /// The `state` label.
     pub const fn as_str(self) -> &'static str {
@@ -280,6 +303,7 @@ impl ProofState {
             Self::Unproven => "unproven",
             Self::Running => "running",
             Self::Passed => "passed",
+            Self::Insufficient => "insufficient",
             Self::Warning => "warning",
             Self::Failed => "failed",
         }
@@ -303,6 +327,7 @@ pub struct Proven {
     pub damaged_copies: u32,
     /// Start of the newest backup that was proven intact.
     pub newest_intact: Option<Timestamp>,
+    enough: Enough,
 }
 
 impl Proven {
@@ -310,12 +335,19 @@ impl Proven {
     pub fn state(&self) -> ProofState {
         match &self.newest {
             Some(proof) if proof.conclusion == Conclusion::Damaged => ProofState::Failed,
-            Some(proof) if proof.warned => ProofState::Warning,
-            Some(proof) if proof.was_read() => ProofState::Passed,
-            // That a file is there proves nothing of its content.
+            Some(proof) if proof.is_proven(self.enough.0) && proof.warned => ProofState::Warning,
+            Some(proof) if proof.is_proven(self.enough.0) => ProofState::Passed,
+            // Reading it again would prove no more.
+            Some(proof) if proof.wanted >= self.enough.0 => ProofState::Insufficient,
             Some(_) | None if self.running => ProofState::Running,
             Some(_) | None => ProofState::Unproven,
         }
+    }
+
+    /// Why the newest backup isn't proven though it was read and no damage was found.
+    pub fn shortfall(&self) -> Option<&str> {
+        let proof = self.newest.as_ref().filter(|_| self.state() == ProofState::Insufficient)?;
+        proof.shortfall.as_deref()
     }
 
     /// The level that is proven of the newest backup.
@@ -332,13 +364,16 @@ impl Proofs {
             Self::Unknown(why) => return ItemProof::Unknown(why.clone()),
             Self::Known(proofs) => proofs,
         };
-        let mut proven = Proven { levels: proofs.levels(item), ..Proven::default() };
+        let enough = proofs.enough;
+        let mut proven = Proven { levels: proofs.levels(item), enough, ..Proven::default() };
         let newest = copies.last().map(|(_, started, _)| *started);
         for (root, started, attempt) in copies {
             let proof = facts_of(attempt).and_then(|facts| proofs.of_file(root, &attempt.file, facts));
             match proof {
                 Some(proof) if proof.conclusion == Conclusion::Damaged => proven.damaged_copies += 1,
-                Some(proof) if proof.was_read() => proven.newest_intact = proven.newest_intact.max(Some(*started)),
+                Some(proof) if proof.is_proven(enough.0) => {
+                    proven.newest_intact = proven.newest_intact.max(Some(*started))
+                }
                 Some(_) | None => {}
             }
             if Some(*started) == newest {
@@ -359,10 +394,11 @@ impl Proven {
         root: &Arc<str>,
         attempt: &Attempt,
     ) {
+        let enough = self.enough.0;
         // Read and intact, then damaged, then there at least.
         let rank = |proof: &ArchiveProof| match proof.conclusion {
             Conclusion::Damaged => 1,
-            _ if proof.was_read() => 2,
+            _ if proof.is_proven(enough) => 2,
             _ => 0,
         };
         if proof.map(rank) > self.newest.as_ref().map(rank) {

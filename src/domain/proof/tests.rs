@@ -63,6 +63,49 @@ fn what_was_not_read_to_its_end_is_compared_with_nothing() {
 }
 
 #[test]
+fn less_than_is_enough_is_no_proof() {
+    use super::book::{ItemProof, ProofState, Proofs, SourceProofs};
+    use crate::domain::attempt::{Attempt, Outcome};
+    use std::sync::Arc;
+
+    let state = |enough: Level, wanted: Level, reached: Level| {
+        let mut it = Verification { wanted, reached: Some(reached), ..verification() };
+        it.findings.push(Finding::new(Kind::Encrypted, "it is encrypted"));
+        let mut book = SourceProofs::from_level(enough);
+        book.add(&it);
+        let attempt = Attempt {
+            item: it.item.clone(),
+            file: "a.vma".into(),
+            size: 10,
+            modified: Some(Timestamp::UNIX_EPOCH),
+            started: crate::domain::local_time::When::At(Timestamp::UNIX_EPOCH),
+            outcome: Outcome::Renamed,
+            duration: None,
+            guest_name: None,
+            note: None,
+            protected: false,
+            sidecar: None,
+            changed: None,
+            log: None,
+        };
+        let root: Arc<str> = "/dump".into();
+        let proof = Proofs::Known(Arc::new(book)).of_item(&it.item, &[(&root, Timestamp::UNIX_EPOCH, &attempt)]);
+        let ItemProof::Known(proven) = proof else { panic!("{proof:?}") };
+        assert_eq!(proven.newest_intact.is_some(), proven.state() == ProofState::Passed);
+        (proven.state(), proven.shortfall().map(str::to_owned))
+    };
+    let (insufficient, why) = state(Level::Complete, Level::Complete, Level::Present);
+    assert_eq!(insufficient, ProofState::Insufficient);
+    assert_eq!(why.unwrap(), "proven as far as level 1 of 3: it is encrypted");
+    assert_eq!(state(Level::Complete, Level::Complete, Level::Decodes).0, ProofState::Insufficient);
+    assert_eq!(state(Level::Complete, Level::Complete, Level::Complete), (ProofState::Passed, None));
+    assert_eq!(state(Level::Present, Level::Complete, Level::Present).0, ProofState::Passed);
+    assert_eq!(state(Level::Decodes, Level::Complete, Level::Present).0, ProofState::Insufficient);
+    // To be read again, and then more will be known.
+    assert_eq!(state(Level::Complete, Level::Present, Level::Present).0, ProofState::Unproven);
+}
+
+#[test]
 fn digests_read_back_what_they_print() {
     let digest = Digest([0xa5; 32]);
     assert_eq!(digest.to_string().parse(), Ok(digest));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::ids::SourceName;
 use crate::domain::proof::book::{Proofs, SourceProofs};
-use crate::domain::proof::{ArchiveId, Verification};
+use crate::domain::proof::{ArchiveId, Level, Verification};
 use crate::engine::ports::LevelReached;
 
 /// The books of all sources.
@@ -17,8 +17,9 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub(super) fn new(sources: &[SourceName]) -> Self {
-        let empty = |name: &SourceName| (name.clone(), Arc::new(SourceProofs::default()));
+    /// Nothing is known yet. `enough` says from which level on a backup of a source is proven.
+    pub(super) fn new(sources: &[SourceName], enough: impl Fn(&SourceName) -> Level) -> Self {
+        let empty = |name: &SourceName| (name.clone(), Arc::new(SourceProofs::from_level(enough(name))));
         Self {
             sources: sources.iter().map(empty).collect(),
             changed: sources.iter().cloned().collect(),

@@ -262,8 +262,9 @@ impl Rig {
         let settings = Settings {
             sources: vec![source()],
             level: Level::Complete,
+            accepted: std::collections::BTreeMap::new(),
             workers: 1,
-            allowance: Allowance { throttle: Arc::new(Throttle::new(None)), timeout: PATIENCE },
+            allowance: Allowance { throttle: Arc::new(Throttle::new(None)), timeout: PATIENCE, unpack_limit: u64::MAX },
             stall,
             window: None,
             again_after: Duration::from_secs(86_400),

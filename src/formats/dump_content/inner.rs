@@ -30,10 +30,14 @@ pub(super) struct Inner {
     ended: bool,
     /// Whether there was any data.
     begun: bool,
+    /// Whether the data is rows as text, which have no zero bytes.
+    text: bool,
 }
 
 enum State {
-    /// Not compressed, or not in a way that is understood here.
+    /// Not compressed.
+    Stored,
+    /// Compressed in a way that is not understood here.
     Unchecked,
     Zlib(Decompress),
     Zstd(DCtx<'static>),
@@ -42,19 +46,20 @@ enum State {
 impl Inner {
     pub(super) fn new(algorithm: Algorithm) -> Result<Self, Fault> {
         let state = match algorithm {
-            Algorithm::None | Algorithm::Lz4 => State::Unchecked,
+            Algorithm::None => State::Stored,
+            Algorithm::Lz4 => State::Unchecked,
             Algorithm::Zlib => State::Zlib(Decompress::new(true)),
             Algorithm::Zstd => State::Zstd(zstd_context()?),
         };
-        let output = if matches!(state, State::Unchecked) { Vec::new() } else { vec![0; OUTPUT] };
-        Ok(Self { state, output, ended: false, begun: false })
+        let output = if matches!(state, State::Unchecked | State::Stored) { Vec::new() } else { vec![0; OUTPUT] };
+        Ok(Self { state, output, ended: false, begun: false, text: false })
     }
 
-    /// The data of another entry begins.
-    pub(super) fn begin(&mut self) -> Result<(), Fault> {
-        (self.ended, self.begun) = (false, false);
+    /// The data of another entry begins: rows as text, or anything.
+    pub(super) fn begin(&mut self, text: bool) -> Result<(), Fault> {
+        (self.ended, self.begun, self.text) = (false, false, text);
         match &mut self.state {
-            State::Unchecked => {}
+            State::Unchecked | State::Stored => {}
             State::Zlib(state) => state.reset(true),
             State::Zstd(context) => {
                 context.reset(ResetDirective::SessionOnly).map_err(|code| zstd_limit("reset", code))?;
@@ -65,8 +70,10 @@ impl Inner {
 
     /// The next bytes of the data; `position` is where they end in the dump.
     pub(super) fn feed(&mut self, mut input: &[u8], position: u64) -> Result<(), Fault> {
-        if matches!(self.state, State::Unchecked) {
-            return Ok(());
+        match self.state {
+            State::Unchecked => return Ok(()),
+            State::Stored => return self.judge(input, position),
+            State::Zlib(_) | State::Zstd(_) => {}
         }
         self.begun = true;
         loop {
@@ -76,6 +83,7 @@ impl Inner {
                 return if behind == 0 { Ok(()) } else { Err(Fault::wrong(Kind::ContainerCorrupt, text)) };
             }
             let (used, made) = self.step(input, position)?;
+            self.judge(&self.output[..made], position)?;
             input = input.get(used..).unwrap_or_default();
             if input.is_empty() && made < self.output.len() && !self.ended {
                 return Ok(());
@@ -87,11 +95,21 @@ impl Inner {
         }
     }
 
+    fn judge(&self, data: &[u8], position: u64) -> Result<(), Fault> {
+        if self.text && memchr::memchr(0, data).is_some() {
+            let text = format_args!(
+                "there is a zero byte in the rows of a table before byte {position}: PostgreSQL refuses them"
+            );
+            return Err(Fault::wrong(Kind::DumpStructure, text));
+        }
+        Ok(())
+    }
+
     /// The data ends; `position` is where in the dump.
     pub(super) fn end(&mut self, position: u64) -> Result<(), Fault> {
         // `pg_restore` takes no data at all for no rows with zstd, and refuses it with zlib.
         let complete = match self.state {
-            State::Unchecked => true,
+            State::Unchecked | State::Stored => true,
             State::Zlib(_) => self.ended,
             State::Zstd(_) => self.ended || !self.begun,
         };
@@ -102,7 +120,7 @@ impl Inner {
     /// Decompresses as much as fits; how much was used, and how much it became.
     fn step(&mut self, input: &[u8], position: u64) -> Result<(usize, usize), Fault> {
         match &mut self.state {
-            State::Unchecked => Ok((input.len(), 0)),
+            State::Unchecked | State::Stored => Ok((input.len(), 0)),
             State::Zlib(state) => {
                 let before = (state.total_in(), state.total_out());
                 match state.decompress(input, &mut self.output, FlushDecompress::None) {

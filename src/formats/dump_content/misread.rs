@@ -41,11 +41,12 @@ fn from_utf16(head: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     let pairs = || body.chunks_exact(2);
-    let high = 1 - low;
-    // The beginning of a dump is ASCII.
-    let plain = pairs().take(64).filter(|pair| pair[high] == 0 && pair[low] != 0).count();
-    let enough = pairs().take(64).count().saturating_sub(if body.len() == head.len() { 0 } else { 16 });
-    (pairs().next().is_some() && plain >= enough).then(|| pairs().map(|pair| pair[low]).collect())
+    let plain = |pair: &[u8]| pair[1 - low] == 0 && pair[low] != 0;
+    // The beginning of a dump is ASCII, also of one that isn't text.
+    let begins = pairs().next().is_some() && pairs().take(4).all(plain);
+    let text: Vec<u8> = pairs().map(|pair| pair[low]).collect();
+    let marked = body.len() < head.len() || MARKS.iter().any(|mark| text.starts_with(mark));
+    (begins && (marked || pairs().take(64).all(plain))).then_some(text)
 }
 
 fn is_of_sql_server(text: &[u8]) -> bool {

@@ -186,7 +186,11 @@ impl<S: Stream + ?Sized> Archive<'_, '_, S> {
             self.source.consume(count);
             left -= count;
         }
-        if last == 0 { Ok(()) } else { Err(wrong(format_args!("the document at byte {at} of the archive has no end"))) }
+        if last != 0 {
+            return Err(wrong(format_args!("the document at byte {at} of the archive has no end")));
+        }
+        self.source.landmark();
+        Ok(())
     }
 }
 

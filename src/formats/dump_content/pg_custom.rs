@@ -154,7 +154,7 @@ fn read_contents<S: Stream + ?Sized>(source: &mut Source<'_, S>) -> Result<Conte
         let start = reader.source.position;
         let entry = reader.common()?;
         let file = reader.text(CONTENTS)?.unwrap_or_default();
-        if file.is_empty() != !entry.dumped {
+        if file.is_empty() == entry.dumped {
             let text = "a name of a file that contradicts whether it has data";
             return Err(structure(format_args!("the entry at byte {start} of the dump has {text}")));
         }
@@ -496,10 +496,10 @@ impl<S: Stream + ?Sized> Blocks<'_, '_, S> {
         let id = self.dump.int("a block of data")?;
         self.announce(id, start)?;
         if kind == BLOCK_DATA {
-            return self.pieces();
+            return self.pieces(true);
         }
         while self.dump.int("large objects")? != 0 {
-            self.pieces()?;
+            self.pieces(false)?;
         }
         Ok(())
     }
@@ -524,14 +524,15 @@ impl<S: Stream + ?Sized> Blocks<'_, '_, S> {
     }
 
     /// The data of a table or of a large object.
-    fn pieces(&mut self) -> Result<(), Fault> {
-        self.inner.begin()?;
+    fn pieces(&mut self, text: bool) -> Result<(), Fault> {
+        self.inner.begin(text)?;
         loop {
             let start = self.dump.source.position;
             let length = self.dump.int("a block of data")?;
             let mut left = usize::try_from(length).map_err(|_| {
                 structure(format_args!("a piece of data of {length} bytes at byte {start} of the dump"))
             })?;
+            self.dump.source.landmark();
             if left == 0 {
                 return self.inner.end(self.dump.source.position);
             }

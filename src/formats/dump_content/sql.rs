@@ -188,9 +188,10 @@ pub(super) fn check<S: Stream + ?Sized>(
     // A text of an unknown program may be anything.
     let zeros_may_be = dialect == Dialect::Text;
     let tail = read(source, zeros_may_be, |bytes| {
-        if let Some(script) = &mut script {
-            script.feed(bytes, &mut |said| ends.hear(said));
-        }
+        let Some(script) = &mut script else { return memchr(b';', bytes).is_some() };
+        let before = script.lines;
+        script.feed(bytes, &mut |said| ends.hear(said));
+        script.lines > before
     })?;
     let rest = script.as_mut().map_or(Rest::Nothing, |script| script.finish(&mut |said| ends.hear(said)));
     match dialect {
@@ -199,7 +200,11 @@ pub(super) fn check<S: Stream + ?Sized>(
             ends.judge(&rest, findings)?;
             behind_the_end(&rest, findings)
         }
-        Dialect::Cut => Err(incomplete("the dump ends within its first lines")),
+        Dialect::Cut => {
+            let first = lines(&tail).find(|line| !line.is_empty()).unwrap_or_default();
+            let shown = printable(&first[..first.len().min(100)]);
+            Err(incomplete(format_args!("the dump ends within its first lines: “{shown}”")))
+        }
         Dialect::MySqlBare => {
             ends.judge(&rest, findings)?;
             summary.end_known = rest == Rest::Nothing && settings_restored(&tail);
@@ -239,13 +244,13 @@ fn behind_the_end(rest: &Rest<'_>, findings: &mut Findings) -> Result<(), Fault>
     }
 }
 
-/// Reads everything, showing it on the way; the last complete lines. A zero byte ends it: no program that writes SQL
+/// Reads everything, showing it on the way, which tells whether it had any structure; the last complete lines. A zero byte ends it: no program that writes SQL
 /// writes any, and none that reads it takes one; a file system leaves them where it lost what was written, and a small
 /// file may become any number of them.
 fn read<S: Stream + ?Sized>(
     source: &mut Source<'_, S>,
     zeros_may_be: bool,
-    mut show: impl FnMut(&[u8]),
+    mut show: impl FnMut(&[u8]) -> bool,
 ) -> Result<Vec<u8>, Fault> {
     let mut tail = Vec::with_capacity(2 * TAIL);
     loop {
@@ -260,7 +265,7 @@ fn read<S: Stream + ?Sized>(
                 format!("there is a zero byte at {at}: no such dump has any, and the programs that read it refuse it");
             return Err(Fault::wrong(Kind::DumpStructure, text));
         }
-        show(chunk);
+        let structured = show(chunk);
         let new = &chunk[chunk.len().saturating_sub(TAIL)..];
         if tail.len() + new.len() > 2 * TAIL {
             tail.drain(..tail.len().saturating_sub(TAIL));
@@ -268,6 +273,9 @@ fn read<S: Stream + ?Sized>(
         tail.extend_from_slice(new);
         let count = chunk.len();
         source.consume(count);
+        if structured {
+            source.landmark();
+        }
     }
     tail.drain(..tail.len().saturating_sub(TAIL));
     if source.position > TAIL as u64 {

@@ -114,6 +114,7 @@ fn follow<S: Stream + ?Sized>(
         if !layers.read(number, &mut page)? && !there {
             return Ok(Followed { outcome: None, missing: Some(number) });
         }
+        source.landmark();
         pages.add(&page);
     }
     Ok(Followed { outcome: pages.walk(header.free), missing: None })

@@ -161,6 +161,7 @@ fn chunk<S: Stream + ?Sized>(source: &mut Source<'_, S>, files: &mut BTreeMap<Bo
         return Err(Fault::wrong(Kind::ContainerChecksum, text));
     }
     file.bytes = file.bytes.saturating_add(length);
+    source.landmark();
     Ok(true)
 }
 

@@ -47,7 +47,7 @@ fn fixture(name: &str) -> Tree {
 }
 
 fn run(tree: &Tree) -> Checked {
-    check(&mut disk(tree), Level::Complete, &|| Ok(())).unwrap()
+    check(&mut disk(tree), Level::Complete, Bounds::default()).unwrap()
 }
 
 fn kinds(tree: &Tree) -> Vec<Kind> {
@@ -85,7 +85,7 @@ fn whole_backups_are_complete() {
         let bytes: usize = tree.values().flatten().map(Vec::len).sum();
         assert_eq!(checked.read, bytes as u64, "each file is read once");
         for level in [Level::Present, Level::Decodes] {
-            assert_eq!(check(&mut disk(&tree), level, &|| Ok(())).unwrap().reached, Some(level));
+            assert_eq!(check(&mut disk(&tree), level, Bounds::default()).unwrap().reached, Some(level));
         }
     }
 }
@@ -95,7 +95,7 @@ fn the_digest_is_of_names_and_contents() {
     let tree = fixture("pg_directory_z0");
     let digest = run(&tree).digest.unwrap();
     assert_eq!(run(&tree).digest, Some(digest));
-    assert_eq!(check(&mut disk(&tree), Level::Decodes, &|| Ok(())).unwrap().digest, Some(digest));
+    assert_eq!(check(&mut disk(&tree), Level::Decodes, Bounds::default()).unwrap().digest, Some(digest));
     assert_ne!(run(&with(&tree, "note.txt", Some(b""))).digest, Some(digest));
     let mut renamed = tree.clone();
     let blob = renamed.remove("blob_16399.dat").unwrap();
@@ -114,7 +114,7 @@ fn every_file_of_a_dump_must_be_there() {
         // Nothing tells of data, views and routines that mydumper might have written.
         let untold = name.starts_with("mydumper") && !needed.contains("item-schema");
         if matches!(&*needed, "toc.dat" | "metadata") {
-            assert!(check(&mut disk(&tree), Level::Complete, &|| Ok(())).is_err(), "{name} without {needed}");
+            assert!(check(&mut disk(&tree), Level::Complete, Bounds::default()).is_err(), "{name} without {needed}");
         } else {
             assert_eq!(damaged(&tree), !untold, "{name} without {needed}");
         }
@@ -153,7 +153,7 @@ fn flipped_bits_never_panic() {
             for at in (0..content.as_ref().unwrap().len()).step_by(5) {
                 let mut content = content.clone().unwrap();
                 content[at] ^= 1 << (at % 8);
-                let _ = check(&mut disk(&with(&whole, file, Some(&content))), Level::Complete, &|| Ok(()));
+                let _ = check(&mut disk(&with(&whole, file, Some(&content))), Level::Complete, Bounds::default());
             }
         }
     }
@@ -193,8 +193,12 @@ fn an_interrupted_mydumper_is_incomplete() {
 #[test]
 fn what_is_no_backup_could_not_be_checked() {
     let tree = Tree::from([("a.sql".to_owned(), Some(b"SELECT 1;".to_vec()))]);
-    assert!(check(&mut disk(&tree), Level::Complete, &|| Ok(())).is_err());
-    let gone = check(&mut disk(&fixture("mydumper")), Level::Complete, &|| Err(io::Error::other("stop")));
+    assert!(check(&mut disk(&tree), Level::Complete, Bounds::default()).is_err());
+    let gone = check(
+        &mut disk(&fixture("mydumper")),
+        Level::Complete,
+        Bounds { go_on: &|| Err(io::Error::other("stop")), ..Bounds::default() },
+    );
     assert!(gone.is_err());
 }
 
@@ -308,7 +312,8 @@ fn a_manifest_that_is_wrong_is_damage() {
         assert!(damaged(&with(&tree, "backup_manifest", Some(&text[..at]))), "{at}");
         let mut flipped = text.clone();
         flipped[at] ^= 1 << (at % 5);
-        let result = check(&mut disk(&with(&tree, "backup_manifest", Some(&flipped))), Level::Complete, &|| Ok(()));
+        let result =
+            check(&mut disk(&with(&tree, "backup_manifest", Some(&flipped))), Level::Complete, Bounds::default());
         // Upper case means the same, and another version or kind of sum nothing that is known.
         let same = flipped.eq_ignore_ascii_case(&text);
         assert!(same || result.is_err() || damaged(&with(&tree, "backup_manifest", Some(&flipped))), "{at}");

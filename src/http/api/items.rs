@@ -58,10 +58,12 @@ pub(super) struct Item {
 /// What is proven of the newest backup.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Proof {
-    /// failed, passed, running, unproven, warning, or unknown while the store can't be read.
+    /// failed, insufficient, passed, running, unproven, warning, or unknown while the store can't be read.
     state: &'static str,
     /// 1: present, 2: decodes to its end, 3: complete.
     level: Option<u8>,
+    /// Why less is proven than asked, where the state is insufficient.
+    shortfall: Option<String>,
 }
 
 /// The items of all sources, judged as of now.
@@ -107,10 +109,11 @@ fn show(position: i64, view: &SourceView, item: &item::Item, now: Timestamp) -> 
     };
     let proof = match &item.proof {
         ItemProof::Off => None,
-        ItemProof::Unknown(_) => Some(Proof { state: "unknown", level: None }),
+        ItemProof::Unknown(_) => Some(Proof { state: "unknown", level: None, shortfall: None }),
         ItemProof::Known(proven) => {
             let level = proven.level().map(crate::domain::proof::Level::number);
-            Some(Proof { state: proven.state().as_str(), level })
+            let shortfall = proven.shortfall().map(ToOwned::to_owned);
+            Some(Proof { state: proven.state().as_str(), level, shortfall })
         }
     };
     let newest = item.newest.as_ref();

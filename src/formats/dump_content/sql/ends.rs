@@ -160,9 +160,9 @@ impl Ends {
             self.locked = false;
         } else if text.starts_with(b"/*!40000 ALTER TABLE ") {
             self.keys_off = text.ends_with(b"DISABLE KEYS */");
-        } else if text.eq_ignore_ascii_case(b"set autocommit=0") {
-            self.transaction = Transaction::Manual;
-        } else if text.eq_ignore_ascii_case(b"commit") && self.transaction == Transaction::Open {
+        } else if text.eq_ignore_ascii_case(b"set autocommit=0")
+            || (text.eq_ignore_ascii_case(b"commit") && self.transaction == Transaction::Open)
+        {
             self.transaction = Transaction::Manual;
         } else if self.transaction == Transaction::Manual && text.starts_with(b"INSERT ") {
             self.transaction = Transaction::Open;

@@ -123,6 +123,8 @@ pub(super) struct Script {
     /// Columns of the table whose rows are read; `None` where that isn't known.
     columns: Option<usize>,
     tabs: usize,
+    /// Statements, rows and comments that ended, without empty ones.
+    pub(super) lines: u64,
     pairs: Pairs,
 }
 
@@ -172,6 +174,7 @@ impl Script {
             swallowed: false,
             columns: None,
             tabs: 0,
+            lines: 0,
             pairs: Pairs::None,
         }
     }
@@ -347,6 +350,7 @@ impl Script {
         if self.rows_follow {
             self.columns = columns(text);
         }
+        self.lines += 1;
         said(Said::Statement { text, swallowed: self.swallowed });
         self.open = false;
     }
@@ -526,6 +530,7 @@ impl Script {
             State::Routine if !self.ends_routine() => {}
             _ => self.state = State::Code,
         }
+        self.lines += u64::from(!self.line.is_empty());
         self.line.clear();
         if self.state == State::Code {
             (self.before, self.line_start) = (b'\n', true);

@@ -21,8 +21,12 @@ pub(in crate::formats) fn whole_statements(stream: &mut dyn Stream) -> Result<()
         script.feed(chunk, &mut |_| false);
         last = chunk.iter().rev().find(|byte| !byte.is_ascii_whitespace()).copied().or(last);
         let count = chunk.len();
+        let has_line = memchr::memchr(b'\n', chunk).is_some();
         position += count as u64;
         stream.consume(count);
+        if has_line {
+            stream.landmark();
+        }
     }
     match script.finish(&mut |_| false) {
         Rest::Nothing if last == Some(b';') => Ok(()),
