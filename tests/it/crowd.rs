@@ -126,7 +126,6 @@ async fn everybody_is_answered(daemon: &Daemon, tls: Option<&TlsConnector>, afte
             slowest[index] = slowest[index].max(begun.elapsed());
         }
     }
-    println!("{after}: slowest from elsewhere and from the crowd's address {slowest:?}");
 }
 
 fn raise_limit() {

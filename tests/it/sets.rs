@@ -53,6 +53,9 @@ fn copy(from: &Path) -> tempfile::TempDir {
     place
 }
 
+/// What is done to a file of a backup.
+type Change<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn dumps_in_directories_and_tar_files_are_judged_as_pg_restore_does() {
     let server = server();
@@ -122,7 +125,7 @@ fn base_backups_are_judged_as_pg_verifybackup_does() {
     let remove = |path: &Path| std::fs::remove_file(path).unwrap();
     let cut = |path: &Path| std::fs::write(path, b"cut").unwrap();
     let make = |path: &Path| std::fs::write(path, b"new").unwrap();
-    let damages: [(&str, &dyn Fn(&Path), i32); 12] = [
+    let damages: [(&str, Change<'_>, i32); 12] = [
         ("global/pg_control", &flip, 1),
         ("PG_VERSION", &cut, 1),
         ("base/1/1259", &remove, 1),

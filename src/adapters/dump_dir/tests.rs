@@ -191,7 +191,7 @@ fn what_lies_in_a_backup_is_none_of_its_own() {
     put(&place.path().join("shop/metadata"), "finished", at);
     put(&place.path().join("shop/crm.sql"), "INSERT", at);
     put(&place.path().join("loose/crm.sql"), "INSERT", at);
-    let mut source = source(place.path(), "{dir}/{db}.sql");
+    let mut source = source(place.path(), "{name}/{db}.sql");
     source.patterns.push(DumpPattern::new("{db}", None, None).unwrap());
     let listing = look(&mut source);
     let files: Vec<_> = listing.attempts.iter().map(|it| &*it.file).collect();
