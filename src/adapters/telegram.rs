@@ -253,7 +253,7 @@ impl Telegram {
                 extra["reply_parameters"] = json!({ "message_id": reply, "allow_sending_without_reply": true });
             }
             if let Some(proposal) = message.notice.proposal.filter(|_| self.settings.approvals && last) {
-                extra["reply_markup"] = keyboard(proposal);
+                extra["reply_markup"] = keyboard(proposal, &message.notice.title);
             }
             match self.send_part(part, own, &extra).await {
                 Ok(result) => first_id = first_id.or_else(|| result["message_id"].as_i64()),
@@ -293,11 +293,17 @@ impl Telegram {
 }
 
 /// Approve and Deny below a proposal.
-fn keyboard(proposal: i64) -> Value {
+fn keyboard(proposal: i64, question: &str) -> Value {
+    let seal = seal(question);
     json!({ "inline_keyboard": [[
-        { "text": "Approve", "callback_data": format!("fd:a:{proposal}") },
-        { "text": "Deny", "callback_data": format!("fd:d:{proposal}") },
+        { "text": "Approve", "callback_data": format!("fd:a:{proposal}:{seal}") },
+        { "text": "Deny", "callback_data": format!("fd:d:{proposal}:{seal}") },
     ]] })
+}
+
+/// Binds a button to the words above it: in another store the number may be that of another action.
+fn seal(question: &str) -> String {
+    blake3::hash(question.as_bytes()).to_hex()[..16].to_owned()
 }
 
 fn text(message: &Message) -> String {

@@ -9,6 +9,7 @@ use axum::http::Uri;
 use firedrill::adapters::clock::SystemClock;
 use firedrill::adapters::telegram::approvals::Approvals;
 use firedrill::adapters::telegram::{Settings, Telegram};
+use firedrill::domain::automation::action::Action;
 use firedrill::domain::automation::alert::{KeptAlert, Status};
 use firedrill::domain::automation::record::{self, AuditLine, Pause, Record, Ruled, Ruling};
 use firedrill::domain::secret::Secret;
@@ -33,8 +34,25 @@ impl ActionStore for Actions {
         nothing()
     }
 
-    fn action(&self, _: i64) -> BoxFuture<'_, Result<Option<Record>, StoreError>> {
-        nothing()
+    fn action(&self, id: i64) -> BoxFuture<'_, Result<Option<Record>, StoreError>> {
+        let record = Record {
+            id,
+            alert: None,
+            rule: "look".into(),
+            action: Action::Rescan { source: "pve".parse().unwrap() },
+            state: record::State::Proposed,
+            reason: "".into(),
+            created: Timestamp::UNIX_EPOCH,
+            not_before: Timestamp::UNIX_EPOCH,
+            expires: None,
+            decided_by: None,
+            decided_at: None,
+            started: None,
+            ended: None,
+            result: None,
+            output: None,
+        };
+        Box::pin(async move { Ok(Some(record)) })
     }
 
     fn alerts(&self, _: Option<Status>, _: Page) -> BoxFuture<'_, Result<Vec<KeptAlert>, StoreError>> {
@@ -78,6 +96,10 @@ fn press(update: i64, user: i64, chat: i64, data: &str) -> Value {
     } })
 }
 
+fn sealed(question: &str) -> String {
+    blake3::hash(question.as_bytes()).to_hex()[..16].to_owned()
+}
+
 async fn answer(State(api): State<Api>, uri: Uri, body: Bytes) -> String {
     let body: Value = serde_json::from_slice(&body).unwrap();
     let method = uri.path().rsplit('/').next().unwrap().to_owned();
@@ -93,12 +115,15 @@ async fn answer(State(api): State<Api>, uri: Uri, body: Bytes) -> String {
     };
     if first {
         return json!({ "ok": true, "result": [
-            press(40, 1, -100, "fd:a:17"),
-            press(41, 1, -100, "fd:d:17"),
+            press(40, 1, -100, &format!("fd:a:17:{}", sealed("Approve? rescan pve"))),
+            press(41, 1, -100, &format!("fd:d:17:{}", sealed("Approve? rescan pve"))),
+            // Made for another action, in another store; and by a version that didn't say for which.
+            press(45, 1, -100, &format!("fd:a:19:{}", sealed("Approve? run /bin/x"))),
+            press(46, 1, -100, "fd:a:19"),
             // Neither this user nor that chat may rule.
             press(42, 2, -100, "fd:a:18"),
             press(43, 1, -999, "fd:a:18"),
-            json!({ "update_id": 44, "odd": true }),
+            json!({ "update_id": 47, "odd": true }),
         ] })
         .to_string();
     }
@@ -125,7 +150,7 @@ async fn presses_are_ruled_on_once_and_only_by_those_who_may() {
     let polling = tokio::spawn(approvals.run());
     until("the next poll", || async { api.offsets.lock().unwrap().get(1).copied() }).await;
     polling.abort();
-    assert_eq!(*api.offsets.lock().unwrap(), [0, 45]);
+    assert_eq!(*api.offsets.lock().unwrap(), [0, 48]);
     let rulings: Vec<(i64, bool, String)> =
         actions.0.lock().unwrap().iter().map(|it| (it.action, it.approve, it.by.to_string())).collect();
     assert_eq!(rulings, [(17, true, "telegram:1".to_owned()), (17, false, "telegram:1".to_owned())]);
@@ -136,6 +161,8 @@ async fn presses_are_ruled_on_once_and_only_by_those_who_may() {
         [
             "Action 17 is scheduled by you.",
             "Too late: action 17 is scheduled already.",
+            "This was asked of another action: look at /actions.",
+            "This was asked of another action: look at /actions.",
             "You may not rule on this.",
             "You may not rule on this.",
         ]

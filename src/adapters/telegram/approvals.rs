@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Telegram;
+use super::{Telegram, seal};
 use crate::domain::automation::record::{Ruled, Ruling};
+use crate::domain::automation::telling::question;
 use crate::engine::ports::Clock;
 use crate::engine::ports::automation::ActionStore;
 use crate::engine::ports::notices::Sent;
@@ -97,11 +98,23 @@ impl Approvals {
     }
 
     async fn rule(&self, press: Press) {
-        let Some((approve, action)) = press.data.as_deref().and_then(pressed) else { return };
+        let Some((approve, action, sealed)) = press.data.as_deref().and_then(pressed) else { return };
         let chat = press.message.as_ref().map(|message| message["chat"].clone()).unwrap_or_default();
         if !self.is_ours(&chat) || !self.allowed_users.contains(&press.from.id) {
             tracing::warn!(user = press.from.id, action, "somebody who may not rule on actions tried to");
             return self.answer(&press.id, "You may not rule on this.").await;
+        }
+        match self.actions.action(action).await {
+            // A button stays in the chat for ever, and a store may be put back or lost.
+            Ok(Some(record)) if sealed != Some(&*seal(&question(&record.action))) => {
+                tracing::warn!(action, "a button was pressed that was made for another action of this number");
+                return self.answer(&press.id, "This was asked of another action: look at /actions.").await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(action, "a ruling could not be taken: {error}");
+                return self.answer(&press.id, "The store can't be read now; try again.").await;
+            }
         }
         let by = format!("telegram:{}", press.from.id);
         let ruling = Ruling { action, approve, by: by.clone().into(), at: self.clock.now() };
@@ -148,15 +161,16 @@ impl Approvals {
     }
 }
 
-/// What was pressed: `fd:a:ID` or `fd:d:ID`.
-fn pressed(data: &str) -> Option<(bool, i64)> {
-    let (word, id) = data.strip_prefix("fd:")?.split_once(':')?;
+/// What was pressed: `fd:a:ID:SEAL` or `fd:d:ID:SEAL`. Older buttons have no seal.
+fn pressed(data: &str) -> Option<(bool, i64, Option<&str>)> {
+    let (word, rest) = data.strip_prefix("fd:")?.split_once(':')?;
+    let (id, sealed) = rest.split_once(':').map_or((rest, None), |(id, sealed)| (id, Some(sealed)));
     let approve = match word {
         "a" => true,
         "d" => false,
         _ => return None,
     };
-    Some((approve, id.parse().ok()?))
+    Some((approve, id.parse().ok()?, sealed))
 }
 
 #[cfg(test)]
@@ -165,9 +179,9 @@ mod tests {
 
     #[test]
     fn presses_are_read_strictly() {
-        assert_eq!(pressed("fd:a:17"), Some((true, 17)));
-        assert_eq!(pressed("fd:d:17"), Some((false, 17)));
-        for other in ["", "fd:x:1", "fd:a:", "fd:a:1:2", "fd:a:x", "other:a:1"] {
+        assert_eq!(pressed("fd:a:17:0a"), Some((true, 17, Some("0a"))));
+        assert_eq!(pressed("fd:d:17"), Some((false, 17, None)));
+        for other in ["", "fd:x:1", "fd:a:", "fd:a::2", "fd:a:x", "other:a:1"] {
             assert_eq!(pressed(other), None, "{other}");
         }
     }

@@ -47,13 +47,18 @@ fn trigger(alert: &KeptAlert) -> String {
     }
 }
 
+/// What a person is asked who is to approve an action.
+pub fn question(action: &Action) -> String {
+    format!("Approve? {action}")
+}
+
 /// Of a plan that was kept under this number: only what waits for a person.
 pub fn of_plan(id: i64, plan: &Plan, alert: &KeptAlert, now: Timestamp) -> Option<Notice> {
     if plan.state != State::Proposed {
         return None;
     }
     let severity = Severity::parse(alert.label("severity")).unwrap_or(Severity::Warning);
-    let title = format!("Approve? {}", plan.action);
+    let title = question(&plan.action);
     let body = format!("Action {id}, rule {}: {}\nBecause of {}", plan.rule, plan.reason, trigger(alert));
     let asked = notice(format!("action/{id}/proposed"), severity, title, body, now);
     Some(Notice { proposal: Some(id), ..about(asked, &plan.action) })
@@ -68,7 +73,7 @@ pub fn of_refusal(rule: &str, alert: &KeptAlert, refusal: &Refusal, now: Timesta
 /// Of an action that is asked about although its rule would have done it, and of one that came to an end.
 pub fn of_change(record: &Record, state: State, reason: &str, now: Timestamp) -> Option<Notice> {
     let (severity, title) = match state {
-        State::Proposed => (Severity::Critical, format!("Approve? {}", record.action)),
+        State::Proposed => (Severity::Critical, question(&record.action)),
         // That somebody was told shows by itself.
         State::Done if matches!(record.action, Action::Notify { .. }) => return None,
         State::Done => (Severity::Info, format!("Done: {}", record.action)),
