@@ -227,7 +227,8 @@ impl Explained<'_> {
         }
         let own = history.began_by.entry(plan.rule.clone()).or_default();
         let (rules, inventory) = (self.rules, self.inventory);
-        let standing = Standing { rules, inventory, alert: None, running: 0, began: (history.began, *own) };
+        let standing =
+            Standing { rules, inventory, alert: None, again: false, running: 0, began: (history.began, *own) };
         match proceed(&Record::planned(plan, now), standing, now) {
             Step::Begin => {
                 let counts = u32::from(plan.action.kind() != Kind::Notify);

@@ -202,7 +202,9 @@ impl Open {
         let mut found = Vec::new();
         for row in rows {
             let alert = status_of(&row)?;
-            found.extend(actions::of_row(&row)?.map(|record| Due { record, alert }));
+            let (occurrence, over_at): (Option<i64>, Option<i64>) = (row.try_get("number")?, row.try_get("over_at")?);
+            let again = alert == Some(Status::Resolved) && occurrence.is_some() && over_at.is_none();
+            found.extend(actions::of_row(&row)?.map(|record| Due { record, alert, again }));
         }
         Ok(found)
     }

@@ -296,14 +296,16 @@ impl Wish<'_> {
                 return Ok(plan(action, State::Cooldown, reason));
             }
         }
-        let not_before = later(alert.first_received, rule.patience).max(now);
+        // How long it must last: that it fires, or that it is over.
+        let since = alert.resolved_at.filter(|_| rule.status == Status::Resolved).unwrap_or(alert.first_received);
+        let not_before = later(since, rule.patience).max(now);
         if not_before > now {
             let (asks, pause) = (rule.mode == Mode::Propose, age::words(elapsed(now, not_before)));
             let does = if asks { "propose to " } else { "" };
-            let still = if rule.status == Status::Firing { "if the alert still fires " } else { "" };
+            let still = if rule.status == Status::Firing { "still fires" } else { "is still over" };
             return Ok(Plan {
                 not_before,
-                ..plan(action, State::Scheduled, format!("will {does}{what} {still}in {pause}"))
+                ..plan(action, State::Scheduled, format!("will {does}{what} if the alert {still} in {pause}"))
             });
         }
         if rule.mode == Mode::Propose {
@@ -330,6 +332,8 @@ pub struct Standing<'a> {
     pub inventory: &'a Inventory,
     /// Whether the alert still fires; `None` without an alert.
     pub alert: Option<Status>,
+    /// The alert has ended, and fires again.
+    pub again: bool,
     /// Actions of this sort that run.
     pub running: u32,
     /// Actions that began within the time of the common cap, and of the rule's own.
@@ -357,6 +361,9 @@ pub fn proceed(record: &Record, standing: Standing<'_>, now: Timestamp) -> Step 
     if standing.alert == Some(Status::Resolved) && rule.status == Status::Firing && rule.on_resolve != OnResolve::Ignore
     {
         return Step::Cancel("cancelled: the alert is over".to_owned());
+    }
+    if standing.again && rule.status == Status::Resolved && !rule.patience.is_zero() {
+        return Step::Cancel("cancelled: the alert fires again".to_owned());
     }
     if let Some(gone) = gone(&record.action, standing.inventory) {
         return Step::Cancel(format!("cancelled: {gone}"));

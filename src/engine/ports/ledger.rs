@@ -32,6 +32,8 @@ pub struct Due {
     pub record: Record,
     /// How its alert stands, if that is still kept.
     pub alert: Option<Status>,
+    /// The alert has ended, and fires again.
+    pub again: bool,
 }
 
 /// An action to be.

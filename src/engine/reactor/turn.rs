@@ -290,7 +290,7 @@ impl Reactor {
             if free == 0 || !open.iter().any(|it| it.kind == kind && it.state == State::Scheduled) {
                 continue;
             }
-            for Due { record, alert } in turn.due(kind, now, free.saturating_add(AHEAD)).await? {
+            for Due { record, alert, again } in turn.due(kind, now, free.saturating_add(AHEAD)).await? {
                 let began_all = match began_by_all {
                     Some(count) => count,
                     None => turn.began(None, before(now, cap.per)).await?,
@@ -304,6 +304,7 @@ impl Reactor {
                     rules: &self.settings.rules,
                     inventory,
                     alert,
+                    again,
                     running: running[at],
                     began: (began_all, began_rule),
                 };

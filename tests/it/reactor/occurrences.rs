@@ -282,3 +282,29 @@ async fn many_words_in_one_commit_are_heard_in_their_order() {
     assert_eq!(ended.len(), 3);
     life.stop.send_replace(true);
 }
+
+#[tokio::test]
+async fn what_follows_an_end_waits_until_that_has_lasted() {
+    let world = World::new();
+    let effect = Counted::default();
+    let patience = Duration::from_secs(600);
+    let ends = Rule { status: Status::Resolved, patience, ..rule(Kind::Hook, Mode::Execute) };
+    let life = world.live(rules(vec![ends]), effect.clone(), Cut::never(), true);
+    tell(&world, &life, fires(10)).await;
+    // It fired for much longer than that: what counts is how long it is over.
+    world.clock.forward(10 * patience);
+    tell(&world, &life, over(10, 900)).await;
+    let found = world.settled(1, &[State::Scheduled]).await;
+    assert!(found[0].not_before > world.clock.now() && found[0].reason.contains("if the alert is still over"));
+    tell(&world, &life, fires(1_000)).await;
+    world.clock.forward(patience);
+    life.wake.notify_one();
+    let found = world.settled(1, &[State::Cancelled]).await;
+    assert_eq!(&*found[0].reason, "cancelled: the alert fires again");
+    tell(&world, &life, over(1_000, 1_200)).await;
+    world.settled(2, &[State::Cancelled, State::Scheduled]).await;
+    world.clock.forward(patience);
+    life.wake.notify_one();
+    world.settled(2, &[State::Cancelled, State::Done]).await;
+    assert_eq!(effect.done.load(Ordering::SeqCst), 1);
+}

@@ -42,8 +42,8 @@ pub(super) fn past(wishes: usize) -> String {
 
 pub(super) fn due() -> String {
     format!(
-        "SELECT {}, t.id AS told, t.resolved_at FROM actions a LEFT JOIN alerts t ON t.id = a.alert \
-         WHERE {OPEN} AND a.state = 'scheduled' AND a.kind = $1 AND a.not_before <= $2 ORDER BY a.id LIMIT $3",
+        "SELECT {}, t.id AS told, t.resolved_at, o.number, o.over_at FROM actions a LEFT JOIN alerts t ON t.id = a.alert \
+         LEFT JOIN occurrences o ON o.fingerprint = t.fingerprint WHERE {OPEN} AND a.state = 'scheduled' AND a.kind = $1 AND a.not_before <= $2 ORDER BY a.id LIMIT $3",
         actions::COLUMNS
     )
 }

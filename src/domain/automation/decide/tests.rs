@@ -185,7 +185,7 @@ fn cooldowns_hold_to_the_second() {
 }
 
 fn standing<'a>(rules: &'a Rules, inventory: &'a Inventory) -> Standing<'a> {
-    Standing { rules, inventory, alert: Some(Status::Firing), running: 0, began: (0, 0) }
+    Standing { rules, inventory, alert: Some(Status::Firing), again: false, running: 0, began: (0, 0) }
 }
 
 fn planned() -> Record {
