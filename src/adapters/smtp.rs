@@ -30,6 +30,13 @@ const LONGEST_SUBJECT: usize = 200;
 /// For one command and its answer.
 const PATIENCE: Duration = Duration::from_secs(25);
 
+/// For all of them before the mail itself.
+const PRELUDE: Duration = Duration::from_secs(60);
+
+/// For the answer to the mail: a server may read it for viruses first. Whoever goes away before has the mail delivered once
+/// more with each try.
+const VERDICT: Duration = Duration::from_secs(2 * 60);
+
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
@@ -94,6 +101,8 @@ impl Smtp {
             hello,
             credentials,
             patience: PATIENCE,
+            prelude: PRELUDE,
+            verdict: VERDICT,
         };
         Ok(Self { dialogue, from, to, hello: settings.hello, user, password })
     }
@@ -275,6 +284,10 @@ impl Header for AutoSubmitted {
 impl Messenger for Smtp {
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Sent> {
         Box::pin(self.deliver(message))
+    }
+
+    fn limit(&self) -> Duration {
+        PRELUDE + VERDICT + dialogue::GOODBYE + PATIENCE
     }
 
     fn check(&self) -> BoxFuture<'_, Option<Sent>> {

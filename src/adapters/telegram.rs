@@ -7,9 +7,8 @@ mod markup;
 mod split;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -60,6 +59,15 @@ pub struct Telegram {
     moved_to: RwLock<Option<String>>,
     /// Whether it was said that the topic takes nothing.
     topic_told: AtomicBool,
+    /// A long text of which only the beginning was taken.
+    begun: Mutex<Option<Begun>>,
+}
+
+/// How far a text in several messages came, so that a new try goes on there.
+struct Begun {
+    text: String,
+    parts: usize,
+    first_id: Option<i64>,
 }
 
 /// What every method answers.
@@ -146,6 +154,7 @@ impl Telegram {
             settings,
             moved_to: RwLock::new(None),
             topic_told: AtomicBool::new(false),
+            begun: Mutex::default(),
         })
     }
 
@@ -229,10 +238,12 @@ impl Telegram {
     }
 
     async fn deliver(&self, message: &Message) -> Sent {
-        let texts = parts(&text(message), LONGEST_TEXT, MOST_PARTS);
+        let text = text(message);
+        let texts = parts(&text, LONGEST_TEXT, MOST_PARTS);
         let mark = message.mark();
-        let mut first_id = None;
-        for (index, part) in texts.iter().enumerate() {
+        let before = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take().filter(|it| it.text == text);
+        let (taken, mut first_id) = before.map_or((0, None), |it| (it.parts, it.first_id));
+        for (index, part) in texts.iter().enumerate().skip(taken) {
             let last = index + 1 == texts.len();
             let own = Own { mark: Some(&*mark).filter(|_| index == 0), link: message.link().filter(|_| last) };
             let mut extra = json!({});
@@ -246,7 +257,11 @@ impl Telegram {
             }
             match self.send_part(part, own, &extra).await {
                 Ok(result) => first_id = first_id.or_else(|| result["message_id"].as_i64()),
-                Err(failed) => return failed,
+                Err(failed) => {
+                    let begun = Begun { text, parts: index, first_id };
+                    *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun).filter(|_| index > 0);
+                    return failed;
+                }
             }
         }
         let id = first_id.map(|id| id.to_string());

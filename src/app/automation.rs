@@ -49,7 +49,7 @@ pub(super) fn build(config: &Config, store: &Shared, clock: &Arc<dyn Clock>) -> 
         ledger: Arc::new(store.clone()),
         clock: clock.clone(),
         wake: wake.clone(),
-        reopen_after: settings.rules.reopen_after,
+        bounds: settings.rules.bounds,
     });
     let alertmanager = match it.alertmanagers.is_empty() {
         true => None,

@@ -140,7 +140,7 @@ async fn hear(config: &Config, rules: &Rules, told: &[Alert], receiver: &Arc<str
     let mut meant = Vec::with_capacity(told.len());
     for alert in told {
         let before = standing.get(&*alert.fingerprint);
-        let (after, heard) = step(before, alert.event(), receiver, rules.reopen_after, now);
+        let (after, heard) = step(before, alert.event(), receiver, rules.bounds, now);
         meant.push(Meant { alert: kept(alert, receiver, &after, now), heard, late: after.late() });
         standing.insert(alert.fingerprint.to_string(), after);
     }

@@ -13,6 +13,7 @@ use super::errors::Complaints;
 use super::text;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::Status;
+use crate::domain::automation::occurrence::Bounds;
 use crate::domain::automation::rule::{self, Cap, Mode, OnResolve, Template};
 use crate::domain::proof::Level;
 use crate::domain::window::Window;
@@ -23,6 +24,9 @@ const LONGEST_HOOK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Longest silence: whoever needs more should change the rules.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// When an alert was heard of is known to within an hour.
+const LEAST_SILENCE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The automation.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,6 +45,9 @@ pub struct Automation {
     /// An alert that is told to fire so long after it was told to be over is a new one.
     #[serde(deserialize_with = "text::duration")]
     pub reopen_after: Duration,
+    /// An alert that fires and that nobody spoke of for so long is a new one when it is told with a later start.
+    #[serde(deserialize_with = "text::duration")]
+    pub lost_after: Duration,
     /// Actions of one sort at the same time.
     pub concurrency: Concurrency,
     /// Zone of the quiet times of rules.
@@ -96,6 +103,7 @@ impl Default for Automation {
             per: Duration::from_secs(60 * 60),
             proposals_expire: Duration::from_secs(24 * 60 * 60),
             reopen_after: Duration::from_secs(10 * 60),
+            lost_after: Duration::from_secs(24 * 60 * 60),
             concurrency: Concurrency::default(),
             time_zone: TimeZone::system(),
             alertmanagers: Vec::new(),
@@ -200,7 +208,7 @@ impl Automation {
             cap: Cap { most: self.max_actions, per: self.per },
             concurrency: self.concurrency.all(),
             proposals_expire: self.proposals_expire,
-            reopen_after: self.reopen_after,
+            bounds: Bounds { reopen_after: self.reopen_after, lost_after: self.lost_after },
         })
     }
 
@@ -244,6 +252,12 @@ impl Automation {
         }
         if self.reopen_after < Duration::from_secs(1) {
             wrong("reopen_after", "must be at least 1s: a message that comes late isn't a new alert");
+        }
+        if self.lost_after < LEAST_SILENCE {
+            wrong(
+                "lost_after",
+                "must be at least 2h, and twice as long as the longest repeat_interval in Alertmanager",
+            );
         }
         for (kind, most) in Kind::ALL.into_iter().zip(self.concurrency.all()) {
             if !(1..=1_000).contains(&most) {

@@ -81,10 +81,14 @@ fn every_wrong_key_is_named_with_its_place_in_the_file() {
 
 #[test]
 fn a_late_message_alone_is_no_new_alert() {
-    assert_eq!(load_text("").unwrap().automation.rules().unwrap().reopen_after.as_secs(), 600);
-    let set = load_text("[automation]\nreopen_after = \"4m\"").unwrap();
-    assert_eq!(set.automation.rules().unwrap().reopen_after.as_secs(), 240);
+    let bounds = |text: &str| {
+        let bounds = load_text(text).unwrap().automation.rules().unwrap().bounds;
+        (bounds.reopen_after.as_secs(), bounds.lost_after.as_secs())
+    };
+    assert_eq!(bounds(""), (600, 86_400));
+    assert_eq!(bounds("[automation]\nreopen_after = \"4m\"\nlost_after = \"14d\""), (240, 14 * 86_400));
     assert_eq!(keys("[automation]\nreopen_after = \"0s\""), ["automation.reopen_after"]);
+    assert_eq!(keys("[automation]\nlost_after = \"1h\""), ["automation.lost_after"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::ports::ledger::{Ledger, Received};
 use super::ports::{Clock, StoreError};
-use crate::domain::automation::occurrence::{Heard, Tidings};
+use crate::domain::automation::occurrence::{Bounds, Heard, Tidings};
 use crate::domain::automation::status;
 
 /// Requests that may wait. Beyond them the answer is "later".
@@ -65,8 +65,8 @@ pub struct Outlet {
     pub clock: Arc<dyn Clock>,
     /// Wakes the reactor.
     pub wake: Arc<Notify>,
-    /// An alert that is told to fire so long after its end does.
-    pub reopen_after: Duration,
+    /// When an alert is a new occurrence by the time that passed.
+    pub bounds: Bounds,
 }
 
 /// An intake and its writer.
@@ -137,7 +137,7 @@ impl Writer {
     }
 
     async fn keep(&self, alerts: &[Received], now: Timestamp) -> Result<(), StoreError> {
-        let tidings = self.outlet.ledger.receive(alerts, self.outlet.reopen_after, now).await?;
+        let tidings = self.outlet.ledger.receive(alerts, self.outlet.bounds, now).await?;
         heard(&tidings, &mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }

@@ -101,57 +101,22 @@ struct Reactor {
     trusts_leases: Instant,
     /// When the last turn ended, for that.
     turned: Instant,
+    /// Since when the store has been there for what is told: before that an end may have been told to nobody.
+    hears_since: Timestamp,
     /// What the webhook had counted after the last turn.
     received: [u64; 2],
 }
 
 /// Reacts until told to stop, or until the inventory's owner is gone.
-pub async fn run(
+pub fn run(
     settings: Settings,
     outside: Outside,
     inventories: watch::Receiver<Arc<Inventory>>,
     news: mpsc::Sender<News>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let wake = outside.wake.clone();
-    let mut reactor = Reactor::new(settings, outside, inventories);
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let mut ticked = false;
-        tokio::select! {
-            // First: what ends because everything does isn't a failure.
-            biased;
-            () = told(&mut stop) => break,
-            ended = reactor.hands.next() => reactor.unsaved.push(ended),
-            () = wake.notified() => {}
-            _ = tick.tick() => ticked = true,
-        }
-        let begun = Instant::now();
-        if begun < reactor.retry {
-            if ticked && news.send(News::Automation(Arc::new(reactor.status()))).await.is_err() {
-                break;
-            }
-            continue;
-        }
-        let slow = || StoreError { message: format!("the store did not answer within {}s", LONGEST_TURN.as_secs()) };
-        let result = timeout(LONGEST_TURN, reactor.react()).await.unwrap_or_else(|_| Err(slow()));
-        // A full batch, or something that ended: there may be more to do at once.
-        if matches!(result, Ok(true)) {
-            wake.notify_one();
-        }
-        reactor.settle(result.map(drop));
-        let received = reactor.outside.intake.counts().received;
-        if std::mem::replace(&mut reactor.received, received) != received {
-            sleep(begun.elapsed().saturating_mul(SHARE).min(LONGEST_PAUSE)).await;
-        }
-        if ticked && news.send(News::Automation(Arc::new(reactor.status()))).await.is_err() {
-            break;
-        }
-    }
-    if timeout(LAST_TURN, reactor.stop()).await.is_err() {
-        tracing::warn!("the store took no result in time at the end; what ran is decided again at the next start");
-    }
+    stop: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send {
+    // From now on it counts as listening, whenever it comes to its first turn.
+    Reactor::new(settings, outside, inventories).live(news, stop)
 }
 
 /// Resolves when it was said, or when nobody is left to say it.
@@ -181,7 +146,50 @@ impl Reactor {
             tidied: now,
             trusts_leases: Instant::now(),
             turned: Instant::now(),
+            hears_since: now,
             received: [0; 2],
+        }
+    }
+
+    async fn live(mut self, news: mpsc::Sender<News>, mut stop: watch::Receiver<bool>) {
+        let wake = self.outside.wake.clone();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let mut ticked = false;
+            tokio::select! {
+                // First: what ends because everything does isn't a failure.
+                biased;
+                () = told(&mut stop) => break,
+                ended = self.hands.next() => self.unsaved.push(ended),
+                () = wake.notified() => {}
+                _ = tick.tick() => ticked = true,
+            }
+            let begun = Instant::now();
+            if begun < self.retry {
+                if ticked && news.send(News::Automation(Arc::new(self.status()))).await.is_err() {
+                    break;
+                }
+                continue;
+            }
+            let slow =
+                || StoreError { message: format!("the store did not answer within {}s", LONGEST_TURN.as_secs()) };
+            let result = timeout(LONGEST_TURN, self.react()).await.unwrap_or_else(|_| Err(slow()));
+            // A full batch, or something that ended: there may be more to do at once.
+            if matches!(result, Ok(true)) {
+                wake.notify_one();
+            }
+            self.settle(result.map(drop));
+            let received = self.outside.intake.counts().received;
+            if std::mem::replace(&mut self.received, received) != received {
+                sleep(begun.elapsed().saturating_mul(SHARE).min(LONGEST_PAUSE)).await;
+            }
+            if ticked && news.send(News::Automation(Arc::new(self.status()))).await.is_err() {
+                break;
+            }
+        }
+        if timeout(LAST_TURN, self.stop()).await.is_err() {
+            tracing::warn!("the store took no result in time at the end; what ran is decided again at the next start");
         }
     }
 
@@ -190,6 +198,7 @@ impl Reactor {
         self.record_ends().await?;
         if self.turned.elapsed() > LEASE / 2 {
             self.trusts_leases = Instant::now() + LEASE;
+            self.hears_since = self.outside.clock.now();
         }
         let more = self.take_turn().await?;
         self.turned = Instant::now();

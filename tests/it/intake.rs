@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firedrill::adapters::clock::SystemClock;
 use firedrill::adapters::store::{Place, Store};
-use firedrill::domain::automation::occurrence::Tidings;
+use firedrill::domain::automation::occurrence::{Bounds, Tidings};
 use firedrill::engine::intake::{self, Outlet};
 use firedrill::engine::ports::StoreError;
 use firedrill::engine::ports::automation::{ActionStore as _, Page};
@@ -22,8 +22,8 @@ use crate::support::{client, until};
 
 /// The webhook over a ledger, without the gate in front of it.
 async fn serve(ledger: Arc<dyn Ledger>) -> SocketAddr {
-    let reopen_after = Duration::from_secs(600);
-    let outlet = Outlet { ledger, clock: Arc::new(SystemClock), wake: Arc::new(Notify::new()), reopen_after };
+    let bounds = Bounds { reopen_after: Duration::from_secs(600), lost_after: Duration::from_secs(86_400) };
+    let outlet = Outlet { ledger, clock: Arc::new(SystemClock), wake: Arc::new(Notify::new()), bounds };
     let (intake, writer) = intake::new(outlet);
     tokio::spawn(writer.run());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,7 +95,7 @@ impl Ledger for Moody {
     fn receive<'a>(
         &'a self,
         alerts: &'a [Received],
-        reopen_after: Duration,
+        bounds: Bounds,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
         Box::pin(async move {
@@ -105,7 +105,7 @@ impl Ledger for Moody {
             if alerts.iter().any(|it| it.alert.label("alertname") == "Poison") {
                 return Err(StoreError { message: "it chokes".to_owned() });
             }
-            self.store.receive(alerts, reopen_after, now).await
+            self.store.receive(alerts, bounds, now).await
         })
     }
 

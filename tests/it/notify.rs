@@ -139,6 +139,26 @@ async fn telegram_is_told_in_html_and_in_plain_text_when_that_is_refused() {
 }
 
 #[tokio::test]
+async fn of_a_long_text_telegram_gets_each_part_once_however_often_it_is_tried() {
+    let limited = r#"{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":7}}"#;
+    let ok = r#"{"ok":true,"result":{"message_id":77}}"#;
+    let (heard, telegram) = telegram(&[(200, ok), (429, limited), (429, limited)]).await;
+    let lines: Vec<String> = (0..900).map(|it| format!("line {it}")).collect();
+    let long = Message { notice: Notice { body: lines.join("\n").into(), ..notice("a") }, ..message() };
+    for _ in 0..2 {
+        assert!(matches!(telegram.send(&long).await, Sent::RetryLater { .. }));
+    }
+    assert!(matches!(telegram.send(&long).await, Sent::Ok { remote_id: Some(id), .. } if &*id == "77"));
+    let texts: Vec<String> = heard.heard().iter().map(|it| it.json()["text"].as_str().unwrap().to_owned()).collect();
+    let with = |line: &str| texts.iter().filter(|text| text.contains(line)).count();
+    // Two parts: the second is taken at the third try.
+    assert_eq!((texts.len(), with("line 0\n"), with("line 899")), (4, 1, 3));
+    // Another message is another one, and so is the same one later.
+    assert!(matches!(telegram.send(&long).await, Sent::Ok { .. }));
+    assert!(heard.heard().iter().filter(|it| it.json()["text"].as_str().unwrap().contains("line 0\n")).count() == 2);
+}
+
+#[tokio::test]
 async fn answers_of_telegram_are_classified_and_no_error_shows_the_token() {
     let limited = r#"{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":7}}"#;
     let blocked = r#"{"ok":false,"error_code":403,"description":"Forbidden: bot was blocked by the user"}"#;

@@ -15,7 +15,7 @@ use firedrill::domain::automation::action::Kind;
 use firedrill::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
 use firedrill::domain::automation::decide::{Asked, Past};
 use firedrill::domain::automation::matcher::Matcher;
-use firedrill::domain::automation::occurrence::{Occurrence, Tidings};
+use firedrill::domain::automation::occurrence::{Bounds, Occurrence, Tidings};
 use firedrill::domain::automation::record::{Record, Ruled, Ruling, State};
 use firedrill::domain::automation::rule::{Cap, Mode, OnResolve, Rule, Rules, Template};
 use firedrill::domain::automation::status::OpenActions;
@@ -40,6 +40,8 @@ use crate::support::{PATIENCE, until};
 
 /// Told to fire so long after its end, an alert does.
 const BOUND: Duration = Duration::from_secs(600);
+
+const BOUNDS: Bounds = Bounds { reopen_after: BOUND, lost_after: Duration::from_secs(86_400) };
 
 const ALL: Page = Page { before: None, limit: 500 };
 
@@ -116,10 +118,10 @@ impl Ledger for CutLedger {
     fn receive<'a>(
         &'a self,
         alerts: &'a [Received],
-        reopen_after: Duration,
+        bounds: Bounds,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
-        Box::pin(self.1.around(self.0.receive(alerts, reopen_after, now)))
+        Box::pin(self.1.around(self.0.receive(alerts, bounds, now)))
     }
 
     fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>> {
@@ -316,8 +318,8 @@ fn rule(kind: Kind, mode: Mode) -> Rule {
 
 fn rules(all: Vec<Rule>) -> Rules {
     let cap = Cap { most: 100, per: Duration::from_secs(3600) };
-    let (proposals_expire, reopen_after) = (Duration::from_secs(3600), BOUND);
-    Rules { rules: all, cap, concurrency: [1; Kind::ALL.len()], proposals_expire, reopen_after }
+    let proposals_expire = Duration::from_secs(3600);
+    Rules { rules: all, cap, concurrency: [1; Kind::ALL.len()], proposals_expire, bounds: BOUNDS }
 }
 
 fn alert(number: u32, status: Status) -> Received {
@@ -378,7 +380,7 @@ impl World {
         let store = self.store();
         let ledger: Arc<dyn Ledger> = Arc::new(CutLedger(store.clone(), cut));
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let outlet = Outlet { ledger: ledger.clone(), clock: clock.clone(), wake: wake.clone(), reopen_after: BOUND };
+        let outlet = Outlet { ledger: ledger.clone(), clock: clock.clone(), wake: wake.clone(), bounds: BOUNDS };
         let (intake, _writer) = intake::new(outlet);
         let name = format!("life {}", self.lives.fetch_add(1, Ordering::SeqCst));
         let outside = Outside {
@@ -412,7 +414,7 @@ impl World {
     }
 
     async fn receive(&self, alerts: &[Received]) {
-        self.store().receive(alerts, BOUND, self.clock.now()).await.unwrap();
+        self.store().receive(alerts, BOUNDS, self.clock.now()).await.unwrap();
     }
 }
 
@@ -427,7 +429,7 @@ async fn cut_everywhere(kind: Kind) {
         let sender = CutLedger(world.store(), cut.clone());
         let received = [alert(1, Status::Firing)];
         let sent = tokio::select! {
-            result = sender.receive(&received, BOUND, world.clock.now()) => result.is_ok(),
+            result = sender.receive(&received, BOUNDS, world.clock.now()) => result.is_ok(),
             () = cut.died.notified() => false,
         };
         let mut died = !sent;

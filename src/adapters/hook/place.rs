@@ -34,7 +34,7 @@ pub fn inspect(program: &str) -> Place {
                 place.program(path, found, us);
             }
         }
-        Err(reason) => place.refuse(format!("{program}: {reason}")),
+        Err(reason) => place.refuse(reason),
     }
     place
 }
@@ -91,7 +91,7 @@ impl Place {
 /// Everything on the way from the root, each directory before what lies in it; links beside what they lead to.
 fn steps(program: &Path) -> Result<Vec<Step>, String> {
     if !program.is_absolute() {
-        return Err("it is no executable file with an absolute path".to_owned());
+        return Err(format!("{} is no executable file with an absolute path", program.display()));
     }
     let parts = |path: &Path| -> VecDeque<OsString> {
         let named = path.components().filter(|it| matches!(it, Component::Normal(_) | Component::ParentDir));
@@ -118,7 +118,7 @@ fn steps(program: &Path) -> Result<Vec<Step>, String> {
         }
         links += 1;
         if links > MOST_LINKS {
-            return Err("too many links".to_owned());
+            return Err(format!("{}: too many links", program.display()));
         }
         let target = std::fs::read_link(&here).map_err(|error| format!("{}: {error}", here.display()))?;
         let mut further = parts(&target);

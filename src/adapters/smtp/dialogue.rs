@@ -18,6 +18,9 @@ use crate::engine::ports::notices::Sent;
 /// So many characters of an answer are kept.
 const LONGEST_ANSWER: usize = 300;
 
+/// For a goodbye, after which nothing changes any more.
+pub(super) const GOODBYE: Duration = Duration::from_secs(2);
+
 /// How the server is spoken to.
 pub(super) struct Dialogue {
     pub(super) host: String,
@@ -29,6 +32,10 @@ pub(super) struct Dialogue {
     pub(super) credentials: Option<Credentials>,
     /// For one command and its answer.
     pub(super) patience: Duration,
+    /// For all commands before the mail itself.
+    pub(super) prelude: Duration,
+    /// For the answer to the mail.
+    pub(super) verdict: Duration,
 }
 
 /// What the server says of one address.
@@ -69,10 +76,19 @@ impl Dialogue {
         to: &[Address],
         mail: &[u8],
     ) -> Result<(Vec<Outcome>, String), Sent> {
-        let mut connection = self.connect().await?;
-        let sent = self.transact(&mut connection, from, to, mail).await;
+        let begun = async {
+            let mut connection = self.connect().await?;
+            let outcomes = self.introduce(&mut connection, from, to, mail).await;
+            Ok((connection, outcomes))
+        };
+        let late = |_| Err(failed(Step::Connect, &Trouble::Time));
+        let (mut connection, outcomes) = tokio::time::timeout(self.prelude, begun).await.unwrap_or_else(late)?;
+        let sent = match outcomes {
+            Ok(outcomes) => self.hand_over(&mut connection, outcomes, mail).await,
+            Err(failed) => Err(failed),
+        };
         // The mail is taken or it isn't, however the goodbye goes.
-        let _ = self.bounded(connection.quit()).await;
+        let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
         sent
     }
 
@@ -96,13 +112,14 @@ impl Dialogue {
         Ok(connection)
     }
 
-    async fn transact(
+    /// Says from whom and to whom: what becomes of it for each address. If somebody is to get it, the mail itself is next.
+    async fn introduce(
         &self,
         connection: &mut AsyncSmtpConnection,
         from: &Address,
         to: &[Address],
         mail: &[u8],
-    ) -> Result<(Vec<Outcome>, String), Sent> {
+    ) -> Result<Vec<Outcome>, Sent> {
         let mut parameters = Vec::new();
         if !mail.is_ascii() && connection.server_info().supports_feature(Extension::EightBitMime) {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
@@ -124,27 +141,43 @@ impl Dialogue {
                 Err(error) => return Err(failed(Step::To, &error)),
             }
         }
+        if outcomes.contains(&Outcome::Taken) {
+            self.bounded(connection.command(Data)).await.map_err(|error| failed(Step::Content, &error))?;
+        }
+        Ok(outcomes)
+    }
+
+    /// The mail itself: once it is with the server, only the answer says whether it has it.
+    async fn hand_over(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        outcomes: Vec<Outcome>,
+        mail: &[u8],
+    ) -> Result<(Vec<Outcome>, String), Sent> {
         if !outcomes.contains(&Outcome::Taken) {
             return Ok((outcomes, String::new()));
         }
-        self.bounded(connection.command(Data)).await.map_err(|error| failed(Step::Content, &error))?;
-        let taken =
-            self.bounded(connection.message(mail)).await.map_err(|error| match failed(Step::Content, &error) {
-                // The answer got lost, not necessarily the mail.
-                Sent::RetryLater { after, why, .. } => {
-                    let answered = matches!(&error, Trouble::Smtp(error) if is_answer(error));
-                    Sent::RetryLater { after, why, unsure: !answered }
-                }
-                other => other,
-            })?;
+        let taken = within(self.verdict, connection.message(mail)).await;
+        let taken = taken.map_err(|error| match failed(Step::Content, &error) {
+            // The answer got lost, not necessarily the mail.
+            Sent::RetryLater { after, why, .. } => {
+                let answered = matches!(&error, Trouble::Smtp(error) if is_answer(error));
+                Sent::RetryLater { after, why, unsure: !answered }
+            }
+            other => other,
+        })?;
         Ok((outcomes, shown(&taken)))
     }
 
     async fn bounded<T>(&self, step: impl Future<Output = Result<T, Error>>) -> Result<T, Trouble> {
-        match tokio::time::timeout(self.patience, step).await {
-            Ok(done) => done.map_err(Trouble::Smtp),
-            Err(_) => Err(Trouble::Time),
-        }
+        within(self.patience, step).await
+    }
+}
+
+async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Trouble> {
+    match tokio::time::timeout(limit, step).await {
+        Ok(done) => done.map_err(Trouble::Smtp),
+        Err(_) => Err(Trouble::Time),
     }
 }
 
@@ -224,4 +257,67 @@ fn shown(answer: &Response) -> String {
 /// On one line, printable, and not more than a person reads.
 fn bounded(text: &str) -> String {
     printable::shown(&cut(&text.replace(['\r', '\n'], " "), LONGEST_ANSWER))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+    use super::*;
+
+    /// A server that thinks for so long about a mail, and says no goodbye.
+    async fn slow_server(thinks: Duration) -> u16 {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (read, mut write) = listener.accept().await.unwrap().0.into_split();
+            let mut lines = BufReader::new(read).lines();
+            write.write_all(b"220 slow.test\r\n").await.unwrap();
+            let mut mail = false;
+            while let Ok(Some(line)) = lines.next_line().await {
+                let answer: &[u8] = match line.as_str() {
+                    "." if mail => {
+                        mail = false;
+                        tokio::time::sleep(thinks).await;
+                        b"250 taken\r\n"
+                    }
+                    _ if mail => continue,
+                    "QUIT" => continue,
+                    "DATA" => {
+                        mail = true;
+                        b"354 go on\r\n"
+                    }
+                    _ => b"250 fine\r\n",
+                };
+                write.write_all(answer).await.unwrap();
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_server_may_think_about_a_mail_longer_than_about_a_command() {
+        let dialogue = |port| Dialogue {
+            host: "127.0.0.1".into(),
+            port,
+            implicit: false,
+            tls: None,
+            hello: ClientId::Domain("bk1".into()),
+            credentials: None,
+            patience: Duration::from_secs(2),
+            prelude: Duration::from_secs(60),
+            verdict: Duration::from_secs(60),
+        };
+        let (from, to): (Address, Address) = ("a@example.org".parse().unwrap(), "b@example.org".parse().unwrap());
+        let slow = dialogue(slow_server(Duration::from_secs(4)).await);
+        let Ok((outcomes, said)) = slow.send(&from, std::slice::from_ref(&to), b"Subject: x\r\n\r\nx\r\n").await else {
+            panic!("it was taken")
+        };
+        assert_eq!((&*outcomes, &*said), (&[Outcome::Taken][..], "250 taken"));
+        // Who never answers may have taken it.
+        let never =
+            Dialogue { verdict: Duration::from_millis(200), ..dialogue(slow_server(Duration::from_secs(600)).await) };
+        let sent = never.send(&from, &[to], b"Subject: x\r\n\r\nx\r\n").await;
+        assert!(matches!(sent, Err(Sent::RetryLater { unsure: true, .. })));
+    }
 }

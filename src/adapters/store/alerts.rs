@@ -1,7 +1,6 @@
 //! Alerts: received in batches, listed for people.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -10,7 +9,7 @@ use sqlx::{AnyConnection, Row as _};
 use super::rows::{chunks, clean, micros, moment, nanos, parameters, stamp};
 use super::{Store, Writing, json, occurrences};
 use crate::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
-use crate::domain::automation::occurrence::{Event, Heard, Occurrence, Tidings, step};
+use crate::domain::automation::occurrence::{Bounds, Event, Heard, Occurrence, Tidings, step};
 use crate::engine::ports::automation::Page;
 use crate::engine::ports::ledger::Received;
 
@@ -47,7 +46,7 @@ impl Store {
     pub(super) async fn receive_all(
         &self,
         alerts: &[Received],
-        reopen_after: Duration,
+        bounds: Bounds,
         now: Timestamp,
     ) -> Result<Tidings, sqlx::Error> {
         let mut transaction = self.begin_hearing().await?;
@@ -58,7 +57,7 @@ impl Store {
         let (mut rows, mut changed, mut ended) = (Rows::new(), BTreeSet::new(), BTreeSet::new());
         for received in alerts {
             let (alert, before) = (&received.alert, standing.get(&*received.alert.fingerprint));
-            let (after, heard) = step(before, event(alert), &received.receiver, reopen_after, now);
+            let (after, heard) = step(before, event(alert), &received.receiver, bounds, now);
             tidings.count(heard, &alert.fingerprint);
             if heard != Heard::Outdated {
                 add(&mut rows, received, &after, heard);
@@ -88,7 +87,7 @@ impl Store {
         end(&mut transaction, &ended, now).await?;
         transaction.commit().await?;
         if let Some(bond) = &self.bond {
-            bond.memory.received(alerts, reopen_after, now, changed_standing);
+            bond.memory.received(alerts, bounds, now, changed_standing);
         }
         Ok(tidings)
     }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::any::{AnyArguments, AnyRow, AnyTypeInfoKind};
@@ -14,7 +13,7 @@ use super::actions::{self, Line, write_down};
 use super::error::Doing;
 use super::rows::{chunks, clean, nanos};
 use super::{Store, occurrences};
-use crate::domain::automation::occurrence::Occurrence;
+use crate::domain::automation::occurrence::{Bounds, Occurrence};
 use crate::engine::ports::StoreError;
 use crate::engine::ports::ledger::Received;
 
@@ -58,7 +57,7 @@ struct Known {
     alerts: BTreeMap<i64, Columns>,
     actions: BTreeMap<i64, Columns>,
     /// Received, and not seen in the store since.
-    fresh: VecDeque<(Received, Duration, Timestamp)>,
+    fresh: VecDeque<(Received, Bounds, Timestamp)>,
     /// How alerts stand, by fingerprint.
     occurrences: HashMap<String, Occurrence>,
     paused: bool,
@@ -205,12 +204,12 @@ impl Memory {
     pub(super) fn received(
         &self,
         alerts: &[Received],
-        reopen_after: Duration,
+        bounds: Bounds,
         now: Timestamp,
         standing: HashMap<String, Occurrence>,
     ) {
         let mut known = self.known();
-        known.fresh.extend(alerts.iter().map(|received| (received.clone(), reopen_after, now)));
+        known.fresh.extend(alerts.iter().map(|received| (received.clone(), bounds, now)));
         known.occurrences.extend(standing);
         if known.occurrences.len() > 3 * ALERTS {
             let Known { alerts, fresh, occurrences, .. } = &mut *known;
@@ -286,8 +285,8 @@ impl Store {
             );
             write_down(&mut writing, &[Line::new("firedrill", None, "accepted", &detail, now)]).await?;
             writing.commit().await?;
-            for (received, reopen_after, at) in fresh {
-                self.receive_all(&[received], reopen_after, at).await?;
+            for (received, bounds, at) in fresh {
+                self.receive_all(&[received], bounds, at).await?;
             }
             let mut reading = self.pool.acquire().await?;
             memory.is_written(newest(&mut reading).await?);

@@ -19,7 +19,7 @@ use super::memory::Memory;
 use super::pulse::Pulse;
 use super::{Place, Store, marker};
 use crate::domain::automation::alert::{KeptAlert, Status};
-use crate::domain::automation::occurrence::Tidings;
+use crate::domain::automation::occurrence::{Bounds, Tidings};
 use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling};
 use crate::domain::ids::SourceName;
 use crate::domain::notice::Notice;
@@ -271,10 +271,10 @@ impl Ledger for Shared {
     fn receive<'a>(
         &'a self,
         alerts: &'a [Received],
-        reopen_after: Duration,
+        bounds: Bounds,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
-        Box::pin(async move { self.get().await?.receive(alerts, reopen_after, now).await })
+        Box::pin(async move { self.get().await?.receive(alerts, bounds, now).await })
     }
 
     fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>> {

@@ -18,7 +18,7 @@ use super::{Store, Writing, alerts, json, notices, occurrences};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past};
-use crate::domain::automation::occurrence::{Occurrence, Tidings};
+use crate::domain::automation::occurrence::{Bounds, Occurrence, Tidings};
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
@@ -79,10 +79,10 @@ impl Ledger for Store {
     fn receive<'a>(
         &'a self,
         alerts: &'a [Received],
-        reopen_after: Duration,
+        bounds: Bounds,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.receive_all(alerts, reopen_after, now)))
+        Box::pin(self.bounded(Doing::Write, self.receive_all(alerts, bounds, now)))
     }
 
     fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>> {

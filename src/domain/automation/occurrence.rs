@@ -15,7 +15,7 @@
 //! | told | unknown | open | over |
 //! |---|---|---|---|
 //! | fires, a start after the end and after all starts | began | moved | began |
-//! | the same, and nothing was heard for a day | began | began: the end was lost | began |
+//! | the same, and nothing was heard for `lost_after` | began | began: the end was lost | began |
 //! | fires, any other start | began | repeated; moved, if it is earlier than all | late; reopened, if that stands |
 //! | over | missed | ended | still over; missed, if it began after the end |
 //! | over, by start and end before all that is open | | outdated | |
@@ -34,15 +34,21 @@ use crate::domain::verdict::elapsed;
 /// Told to fire so often after its end, by one receiver, it does.
 pub const TELLINGS: u32 = 3;
 
-/// Alertmanager repeats what fires, mostly after hours. What it was silent about for so long and has a later start has ended
-/// in between, and that was told by nobody: it forgets all alerts when it is started anew.
-const SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// When it was heard of is kept to within this, so that repetitions need not be written.
 const ROUGHLY: Duration = Duration::from_secs(60 * 60);
 
 /// Receivers whose late words are counted. Further ones have to wait for the bound.
 const MOST_RECEIVERS: usize = 16;
+
+/// What time decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Told to fire so long after its end, an alert does; and so long a late word stands until it is believed.
+    pub reopen_after: Duration,
+    /// What fires is repeated, mostly after hours. What nobody spoke of for so long and has a later start has ended in between,
+    /// and that was told by nobody: Alertmanager forgets all alerts when it is started anew.
+    pub lost_after: Duration,
+}
 
 /// How an alert stands: its last occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,13 +202,12 @@ impl Tidings {
     }
 }
 
-/// How an alert stands after an event that was told for a receiver, and what that means. `bound`: told to fire so long after
-/// its end, it does.
+/// How an alert stands after an event that was told for a receiver, and what that means.
 pub fn step(
     state: Option<&Occurrence>,
     event: Event,
     receiver: &Arc<str>,
-    bound: Duration,
+    bounds: Bounds,
     now: Timestamp,
 ) -> (Occurrence, Heard) {
     let Some(state) = state else {
@@ -213,7 +218,7 @@ pub fn step(
         };
     };
     match (event, &state.over) {
-        (Event::Firing { start }, None) if start > state.newest && elapsed(state.heard, now) >= SILENCE => {
+        (Event::Firing { start }, None) if start > state.newest && elapsed(state.heard, now) >= bounds.lost_after => {
             (state.next(start, false, now), Heard::Began)
         }
         (Event::Firing { start }, None) => {
@@ -228,7 +233,9 @@ pub fn step(
             if doubt.told.len() < MOST_RECEIVERS || doubt.told.contains_key(receiver) {
                 *doubt.told.entry(receiver.clone()).or_default() += 1;
             }
-            if elapsed(over.at, now) >= bound || doubt.told.get(receiver).is_some_and(|count| *count >= TELLINGS) {
+            if elapsed(over.at, now) >= bounds.reopen_after
+                || doubt.told.get(receiver).is_some_and(|count| *count >= TELLINGS)
+            {
                 return (state.next(start, true, now), Heard::Reopened);
             }
             (

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::action::Kind;
 use super::alert::{KeptAlert, Status};
 use super::matcher::Matcher;
+use super::occurrence::Bounds;
 use crate::domain::proof::Level;
 use crate::domain::window::Window;
 
@@ -146,8 +147,8 @@ pub struct Rules {
     pub concurrency: [u32; Kind::ALL.len()],
     /// A proposal that nobody answers ends after this.
     pub proposals_expire: Duration,
-    /// An alert that is told to fire so long after it was told to be over does: it is a new [occurrence](super::occurrence).
-    pub reopen_after: Duration,
+    /// When an alert is a new [occurrence](super::occurrence) by the time that passed.
+    pub bounds: Bounds,
 }
 
 impl Rules {

@@ -157,7 +157,7 @@ impl Worker {
     /// Delivers the next message, if there is one.
     async fn step(&mut self) -> Next {
         let now = self.shared.clock.now();
-        let lease = now + self.shared.settings.message_timeout + LEASE_BEYOND;
+        let lease = now + self.limit() + LEASE_BEYOND;
         let (owner, above) = (self.shared.settings.owner.clone(), self.shared.settings.above);
         let claim = Claim { owner, now, lease, above, alone: self.alone > 0 };
         match self.shared.store.claim(&self.receiver.name, &claim).await {
@@ -172,10 +172,15 @@ impl Worker {
         }
     }
 
+    /// A message takes no longer.
+    fn limit(&self) -> Duration {
+        self.shared.settings.message_timeout.max(self.receiver.messenger.limit())
+    }
+
     async fn deliver(&mut self, deliveries: &[Delivery]) -> Duration {
         let message = message(deliveries, self.shared.clock.now());
         let messenger = self.receiver.messenger.clone();
-        let limit = self.shared.settings.message_timeout;
+        let limit = self.limit();
         let mut stopped = self.stopped.clone();
         let sent = tokio::select! {
             sent = tokio::time::timeout(limit, messenger.send(&message)) => {

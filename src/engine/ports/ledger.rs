@@ -11,7 +11,7 @@ use super::StoreError;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{Alert, KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past, Plan};
-use crate::domain::automation::occurrence::{Occurrence, Tidings};
+use crate::domain::automation::occurrence::{Bounds, Occurrence, Tidings};
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
@@ -48,11 +48,11 @@ pub struct New {
 /// Keeps alerts, and lends itself to one turn at a time.
 pub trait Ledger: Send + Sync + 'static {
     /// Keeps alerts in the order in which they were told, all or none; what they mean. When it returns they survive a power
-    /// cut. `reopen_after`: told to fire so long after its end, an alert does.
+    /// cut.
     fn receive<'a>(
         &'a self,
         alerts: &'a [Received],
-        reopen_after: Duration,
+        bounds: Bounds,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Tidings, StoreError>>;
 

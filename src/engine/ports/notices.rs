@@ -286,4 +286,9 @@ pub trait Messenger: Send + Sync + 'static {
     fn pause(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// Within this it ends by itself, where that is longer than the usual limit for a message.
+    fn limit(&self) -> Duration {
+        Duration::ZERO
+    }
 }

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use super::batch::Batch;
 use super::hands::Ended;
-use super::{Reactor, after};
+use super::{Reactor, after, is_due};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Standing, Step, Wish, allowed, interrupted, proceed, wishes};
+use crate::domain::automation::occurrence::Tidings;
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::rule::OnResolve;
 use crate::domain::automation::status::{OpenActions, Result as Counted};
@@ -78,7 +79,12 @@ impl Reactor {
         let now = self.outside.clock.now();
         let mut turn = self.outside.ledger.turn().await?;
         let mut done = Done::default();
-        let reopened = turn.believe_late(self.settings.rules.reopen_after, BATCH, now).await?;
+        let bound = self.settings.rules.bounds.reopen_after;
+        // An end that was told while nobody listened is told once more; an action that it would have held back must wait.
+        let reopened = match is_due(self.hears_since, bound, now) {
+            true => turn.believe_late(bound, BATCH, now).await?,
+            false => Tidings::default(),
+        };
         let mut open = turn.open().await?;
         let mut running = [0; Kind::ALL.len()];
         if open.iter().any(|it| it.state == State::Running) {

@@ -148,11 +148,11 @@ async fn all_sequences(length: usize, pauses: usize, kills: usize) {
         let told: Vec<Received> =
             (0..expected.len()).map(|number| word(sequence(number, length).nth(at).unwrap(), number, now)).collect();
         for (it, told) in expected.iter_mut().zip(&told) {
-            let (state, heard) = step(it.state.as_ref(), told.alert.event(), &receiver, BOUND, now);
+            let (state, heard) = step(it.state.as_ref(), told.alert.event(), &receiver, BOUNDS, now);
             assert!(heard != Heard::Reopened || it.state.is_some());
             it.take(state);
         }
-        life.store.receive(&told, BOUND, now).await.unwrap();
+        life.store.receive(&told, BOUNDS, now).await.unwrap();
         settled(&world, &life).await;
         check(&life.store, &log, &expected, length, &format!("pauses {pauses:b}, kills {kills:b}, after word {at}"))
             .await;

@@ -142,7 +142,7 @@ async fn fired_again_after_a_false_end_it_is_told_and_decided_anew_under_cooldow
     // The process may die in between.
     life.task.abort();
     let life = world.live(all(), effect.clone(), Cut::never(), true);
-    world.clock.forward(Duration::from_secs(2));
+    world.clock.forward(BOUND);
     life.wake.notify_one();
     until_told(&world, &[Phase::Problem, Phase::Recovered, Phase::Problem]).await;
     let found = world.settled(6, &[State::Done, State::Cooldown]).await;
@@ -160,6 +160,30 @@ async fn fired_again_after_a_false_end_it_is_told_and_decided_anew_under_cooldow
     use Phase::{Problem, Recovered};
     until_told(&world, &[Problem, Recovered, Problem, Recovered, Problem]).await;
     world.settled(9, &[State::Done, State::Cooldown]).await;
+}
+
+#[tokio::test]
+async fn a_late_word_does_not_stand_while_nobody_listens() {
+    let world = World::new();
+    let effect = Counted::default();
+    let all = || rules(vec![rule(Kind::Hook, Mode::Execute)]);
+    let life = world.live(all(), effect.clone(), Cut::never(), true);
+    tell(&world, &life, fires(10)).await;
+    world.settled(1, &[State::Done]).await;
+    tell(&world, &life, over(10, 900)).await;
+    tell(&world, &life, fires(10)).await;
+    life.task.abort();
+    // The member whose copy that was tells the end once more, and finds nobody.
+    world.clock.forward(3 * BOUND);
+    let life = world.live(all(), effect.clone(), Cut::never(), true);
+    tell(&world, &life, told(2, Status::Firing, 10)).await;
+    world.settled(2, &[State::Done]).await;
+    assert_eq!(effect.done.load(Ordering::SeqCst), 2, "nothing is done about what is over");
+    tell(&world, &life, over(10, 900)).await;
+    world.clock.forward(3 * BOUND);
+    tell(&world, &life, told(3, Status::Firing, 10)).await;
+    world.settled(3, &[State::Done]).await;
+    assert_eq!(effect.done.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]

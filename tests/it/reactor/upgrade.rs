@@ -163,7 +163,7 @@ async fn two_daemons_on_one_postgresql_hear_one_occurrence() {
         });
         let (now, stores) = (world.clock.now(), stores.clone());
         async move {
-            let hear = |at: usize| stores[at].receive(&told[at], BOUND, now);
+            let hear = |at: usize| stores[at].receive(&told[at], BOUNDS, now);
             let (one, two) = futures_util::future::join(hear(0), hear(1)).await;
             one.unwrap();
             two.unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use firedrill::adapters::clock::SystemClock;
 use firedrill::adapters::store::{Place, Shared};
+use firedrill::domain::automation::occurrence::Bounds;
 use firedrill::engine::ports::custody::Custody as _;
 use firedrill::engine::ports::ledger::Ledger as _;
 use firedrill::engine::ports::{Clock as _, StoreError};
@@ -125,9 +126,10 @@ async fn at_once(url: &str) {
         }
         Ok::<(), StoreError>(())
     };
+    let bounds = Bounds { reopen_after: Duration::from_secs(600), lost_after: Duration::from_secs(86_400) };
     let received = async {
         for _ in 0..300 {
-            store.receive(&[], Duration::from_secs(600), SystemClock.now()).await?;
+            store.receive(&[], bounds, SystemClock.now()).await?;
         }
         Ok::<(), StoreError>(())
     };

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::automation::matcher::Matcher;
+use crate::domain::automation::occurrence::Bounds;
 use crate::domain::automation::record::example;
 use crate::domain::automation::telling;
 use crate::domain::inventory::SourceView;
@@ -69,7 +70,13 @@ fn reverify() -> Rule {
 
 fn rules(rules: Vec<Rule>) -> Rules {
     let cap = Cap { most: 2, per: HOUR };
-    Rules { rules, cap, concurrency: [1; Kind::ALL.len()], proposals_expire: 24 * HOUR, reopen_after: HOUR / 6 }
+    Rules {
+        rules,
+        cap,
+        concurrency: [1; Kind::ALL.len()],
+        proposals_expire: 24 * HOUR,
+        bounds: Bounds { reopen_after: HOUR / 6, lost_after: 24 * HOUR },
+    }
 }
 
 /// Source `s` with qemu/100, and with qemu/101 that has no backup; blind if asked to.

@@ -4,6 +4,8 @@ use super::*;
 
 const BOUND: Duration = Duration::from_secs(600);
 
+const BOUNDS: Bounds = Bounds { reopen_after: BOUND, lost_after: Duration::from_secs(86_400) };
+
 /// Seconds after some moment.
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + seconds).unwrap()
@@ -25,7 +27,7 @@ fn over(start: i64, end: i64) -> Event {
 fn hear(told: &[(i64, Event)]) -> (Occurrence, Vec<Heard>) {
     let (mut state, mut meant) = (None, Vec::new());
     for (now, event) in told {
-        let (after, heard) = step(state.as_ref(), *event, &receiver(), BOUND, at(*now));
+        let (after, heard) = step(state.as_ref(), *event, &receiver(), BOUNDS, at(*now));
         state = Some(after);
         meant.push(heard);
     }
@@ -87,7 +89,7 @@ fn one_late_word_changes_nothing_and_one_that_stands_reopens() {
 fn copies_for_several_receivers_are_one_word() {
     let (mut state, _) = hear(&[(100, fires(10)), (300, over(10, 290))]);
     for name in 0..40 {
-        let (after, heard) = step(Some(&state), fires(10), &format!("r{name}").into(), BOUND, at(310));
+        let (after, heard) = step(Some(&state), fires(10), &format!("r{name}").into(), BOUNDS, at(310));
         assert_eq!(heard, Heard::Late);
         state = after;
     }
@@ -124,6 +126,12 @@ fn an_end_that_nobody_told_is_known_by_the_silence() {
     // With the start that it has it is the same.
     told[12] = (3 * DAY, fires(-10));
     assert_eq!(hear(&told).1[12], Heard::Repeated);
+    // Who repeats once a week says so.
+    let weekly = Bounds { lost_after: Duration::from_secs(14 * 86_400), ..BOUNDS };
+    let first = step(None, fires(-10), &receiver(), weekly, at(0)).0;
+    let (week, heard) = step(Some(&first), fires(7 * DAY - 60), &receiver(), weekly, at(7 * DAY));
+    assert_eq!((heard, week.number), (Heard::Moved, 1));
+    assert_eq!(step(Some(&week), fires(21 * DAY), &receiver(), weekly, at(21 * DAY + 1)).1, Heard::Began);
 }
 
 #[test]
@@ -200,7 +208,7 @@ impl Model {
 
     fn fires(&mut self, start: i64) {
         let was_open = self.is_open();
-        let (state, heard) = step(self.state.as_ref(), fires(start), &receiver(), BOUND, at(self.now));
+        let (state, heard) = step(self.state.as_ref(), fires(start), &receiver(), BOUNDS, at(self.now));
         let newer = self.starts.iter().all(|it| *it < start);
         let begins = self.ended.is_none_or(|(_, end)| newer && start > end);
         let later = self.ended.is_some_and(|(told, _)| self.now - told >= 600);
@@ -217,7 +225,7 @@ impl Model {
 
     fn over(&mut self, start: i64, end: i64) {
         let began = self.state.as_ref().filter(|it| it.is_open()).map(|it| it.earliest);
-        let (state, heard) = step(self.state.as_ref(), over(start, end), &receiver(), BOUND, at(self.now));
+        let (state, heard) = step(self.state.as_ref(), over(start, end), &receiver(), BOUNDS, at(self.now));
         if heard == Heard::Outdated {
             // It is the end of something that ended before this began.
             assert!(self.ended.is_some() && began.is_some_and(|began| began > at(end)));
