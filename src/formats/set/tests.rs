@@ -186,7 +186,8 @@ fn zeros_in_rows_are_damage_and_in_large_objects_data() {
 
 #[test]
 fn a_definition_that_mydumper_could_not_read_is_missing() {
-    let head = b"/*!40101 SET NAMES binary*/;\n/*!40014 SET FOREIGN_KEY_CHECKS=0*/;\n\n/*!40103 SET TIME_ZONE='+00:00' */;\n";
+    let head =
+        b"/*!40101 SET NAMES binary*/;\n/*!40014 SET FOREIGN_KEY_CHECKS=0*/;\n\n/*!40103 SET TIME_ZONE='+00:00' */;\n";
     for file in ["shop.item-schema.sql", "shop.v-schema-view.sql", "shop-schema-create.sql"] {
         assert_eq!(kinds(&with(&fixture("mydumper"), file, Some(head))), [Kind::DumpIncomplete], "{file}");
     }
