@@ -174,7 +174,7 @@ impl Read for Opened {
     }
 }
 
-/// The checksum files beside a path.
+/// The checksum files beside a path; one that is no regular file has no text.
 fn sidecars_beside(path: &Path) -> io::Result<Vec<FurtherSidecar>> {
     let mut found = Vec::new();
     let of = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -188,15 +188,17 @@ fn sidecars_beside(path: &Path) -> io::Result<Vec<FurtherSidecar>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) if fs::symlink_metadata(&beside).is_ok_and(|found| found.is_symlink()) => {
                 tracing::warn!(path = %Path::new(&beside).display(), %error, "a checksum file that is a link is not read");
+                // That it says nothing is told: what it was to vouch for is not known.
+                found.push(FurtherSidecar { kind, of: of.clone(), text: Vec::new() });
                 continue;
             }
             Err(error) => return Err(error),
         };
+        let mut text = Vec::new();
         if file.metadata()?.is_file() {
-            let mut text = Vec::new();
             file.take(MAX_SIDECAR).read_to_end(&mut text)?;
-            found.push(FurtherSidecar { kind, of: of.clone(), text });
         }
+        found.push(FurtherSidecar { kind, of: of.clone(), text });
     }
     Ok(found)
 }

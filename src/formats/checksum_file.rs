@@ -19,6 +19,9 @@ pub enum ChecksumFileError {
     /// Larger than [`MAX_BYTES`].
     #[error("it has more than 64 KiB")]
     TooLarge,
+    /// Nothing in it, or no regular file.
+    #[error("it is empty, a link or no regular file")]
+    Empty,
     /// No line of a known form, with as many digits as this sort of checksum has.
     #[error("no line of it is a checksum of the expected length")]
     NoChecksum,
@@ -37,6 +40,9 @@ pub enum ChecksumFileError {
 pub fn parse(text: &[u8], hex_len: usize, file_name: &str) -> Result<String, ChecksumFileError> {
     if text.len() > MAX_BYTES {
         return Err(ChecksumFileError::TooLarge);
+    }
+    if text.is_empty() {
+        return Err(ChecksumFileError::Empty);
     }
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let all: Vec<Line> = text
@@ -175,7 +181,7 @@ mod tests {
     #[test]
     fn what_says_nothing() {
         use ChecksumFileError as Error;
-        assert_eq!(of(""), Err(Error::NoChecksum));
+        assert_eq!(of(""), Err(Error::Empty));
         assert_eq!(of("dump.sql.gz\n"), Err(Error::NoChecksum));
         assert_eq!(of(&format!("# {MD5}  dump.sql.gz\n")), Err(Error::NoChecksum));
         assert_eq!(of(&MD5[1..]), Err(Error::NoChecksum));
@@ -183,7 +189,7 @@ mod tests {
         assert_eq!(of(&format!("{MD5}  x\n{OTHER}  y\n")), Err(Error::NotNamed));
         assert_eq!(of(&format!("{MD5}  dump.sql.gz\n{OTHER}  dump.sql.gz\n")), Err(Error::Contradiction));
         assert_eq!(parse(&[b'#'; MAX_BYTES + 1], 32, "x"), Err(Error::TooLarge));
-        assert_eq!(parse(b"", 0, ""), Err(Error::NoChecksum));
+        assert_eq!(parse(b"", 0, ""), Err(Error::Empty));
     }
 
     proptest! {

@@ -23,6 +23,8 @@ pub(super) struct Data {
     bytes: u64,
     /// The last bytes.
     end: Vec<u8>,
+    /// Where the first zero byte is: rows have none, large objects may.
+    zero: Option<u64>,
     /// All of a list of large objects.
     list: Option<Vec<u8>>,
 }
@@ -41,6 +43,9 @@ impl Data {
 
     /// The next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
+        if self.zero.is_none() {
+            self.zero = memchr::memchr(0, bytes).map(|at| self.bytes + at as u64);
+        }
         self.bytes += bytes.len() as u64;
         self.end.extend_from_slice(&bytes[bytes.len().saturating_sub(END.len())..]);
         self.end.drain(..self.end.len().saturating_sub(END.len()));
@@ -55,8 +60,8 @@ impl Data {
 /// What is kept of all files of a dump.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    /// Name, and whether it ends as rows do.
-    files: Vec<(Box<str>, bool)>,
+    /// Name, whether it ends as rows do, and where its first zero byte is.
+    files: Vec<(Box<str>, bool, Option<u64>)>,
     /// Names of lists of large objects, with what is in them.
     lists: Vec<(Box<str>, Vec<u8>)>,
     sorted: bool,
@@ -68,20 +73,23 @@ impl Lists {
         if self.files.len() >= MOST || data.list.as_ref().is_some_and(|list| list.len() > LONGEST_LIST) {
             return false;
         }
-        self.files.push((name.into(), data.end == END));
+        self.files.push((name.into(), data.end == END, data.zero));
         self.lists.extend(data.list.map(|list| (name.into(), list)));
         self.sorted = false;
         true
     }
 
-    /// Whether there is such a file, and whether it ends as rows do.
-    pub(super) fn find(&mut self, name: &str) -> Option<bool> {
+    /// Whether there is such a file; whether it ends as rows do, and where its first zero byte is.
+    pub(super) fn find(&mut self, name: &str) -> Option<(bool, Option<u64>)> {
         if !self.sorted {
             self.files.sort_unstable();
             self.lists.sort_unstable();
             self.sorted = true;
         }
-        self.files.binary_search_by(|(it, _)| (**it).cmp(name)).ok().map(|index| self.files[index].1)
+        self.files.binary_search_by(|(it, ..)| (**it).cmp(name)).ok().map(|index| {
+            let (_, ended, zero) = self.files[index];
+            (ended, zero)
+        })
     }
 
     /// Says which files of the table of contents are missing, or end too early.
@@ -90,7 +98,11 @@ impl Lists {
             let name = printable(file.name.as_bytes());
             match self.find(&file.name) {
                 None => findings.say(Kind::MemberMissing, format_args!("{name}, which toc.dat names, is not there")),
-                Some(false) if file.rows => {
+                Some((_, Some(at))) if !file.blobs => {
+                    let text = format_args!("{name} has a zero byte at {at} in its rows: PostgreSQL refuses them");
+                    findings.say(Kind::DumpStructure, text);
+                }
+                Some((false, _)) if file.rows => {
                     findings.say(Kind::Truncated, format_args!("{name} lacks the mark at the end of its rows"));
                 }
                 Some(_) if file.blobs => self.judge_list(&file.name, findings),

@@ -74,6 +74,10 @@ fn checksum_files_of_all_names_and_of_a_links_target() {
     assert_eq!(all("a"), (Some((Sidecar::Sha256, "one".into())), vec![("a".into(), Sidecar::Md5)]));
     let of_target = [("a".to_owned(), Sidecar::Sha256), ("a".to_owned(), Sidecar::Md5)];
     assert_eq!(all("b"), (None, of_target.to_vec()));
+    // What can't be read as one is there all the same, and says nothing.
+    std::fs::create_dir(place.path().join("c.sha256")).unwrap();
+    std::os::unix::fs::symlink("a.md5", place.path().join("c.md5")).unwrap();
+    assert_eq!(all("c"), (Some((Sidecar::Sha256, String::new())), vec![("c".into(), Sidecar::Md5)]));
     put("b.md5sum", "own");
     assert_eq!(all("b"), (Some((Sidecar::Md5, "own".into())), of_target.to_vec()));
 }

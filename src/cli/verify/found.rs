@@ -21,9 +21,9 @@ use crate::formats::foreign_name;
 use crate::formats::vzdump_name::{self, VzdumpName};
 
 /// Endings of files that are taken for backups when a whole directory is named.
-const ENDINGS: [&str; 20] = [
-    "vma", "tar", "tgz", "tzst", "tbz2", "txz", "zst", "gz", "lzo", "bz2", "xz", "lz4", "zip", "7z", "age", "sql",
-    "dump", "db", "sqlite", "sqlite3",
+const ENDINGS: [&str; 29] = [
+    "vma", "tar", "tgz", "tzst", "tbz2", "txz", "zst", "gz", "lzo", "bz2", "xz", "lz4", "zip", "7z", "age", "gpg",
+    "pgp", "enc", "aes", "sql", "mysql", "pgsql", "psql", "dump", "pgdump", "xbstream", "db", "sqlite", "sqlite3",
 ];
 
 /// Endings of what lies beside a backup: no backup is passed over with them.
@@ -277,5 +277,34 @@ fn sort(name: &str) -> Sort {
         ending if ENDINGS.contains(&ending) => Sort::Backup,
         ending if COMPANIONS.contains(&ending) => Sort::Companion,
         _ => Sort::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_of_a_directory() {
+        for name in [
+            "shop.sql.gz.gpg",
+            "shop.sql.PGP",
+            "shop.sql.gz.enc",
+            "shop.sql.aes",
+            "shop.pgdump",
+            "all.mysql",
+            "base.xbstream",
+            "shop.dump",
+            "vzdump-lxc-100-2026_11_25-01_00_00.tar.zst",
+        ] {
+            assert_eq!(sort(name), Sort::Backup, "{name}");
+        }
+        for name in ["shop.sql.gz.sha256", "shop.sqlite-wal", "run.log"] {
+            assert_eq!(sort(name), Sort::Companion, "{name}");
+        }
+        // A signature beside a backup is none.
+        for name in ["notes.txt", ".hidden.sql", "shop.sql.gz.asc", "shop.sql.gz.sig"] {
+            assert_eq!(sort(name), Sort::Other, "{name}");
+        }
     }
 }

@@ -14,6 +14,9 @@ use crate::formats::stream::{Stop, read_full};
 /// More of `metadata` is not read.
 const LONGEST: usize = 4 << 20;
 
+/// Names of files that create something. mydumper goes on after an error, and leaves their first lines.
+const DEFINING: [&str; 3] = ["-schema", "-schema-create", "-schema-view"];
+
 /// Whether a file has statements.
 pub(super) fn is_sql(name: &str) -> bool {
     sql_name(name).is_some()
@@ -41,8 +44,12 @@ pub(super) fn check(set: &mut Set<'_>) -> Result<(), Stop> {
     }
     schemas(set);
     for index in 0..set.files.members().len() {
-        if is_sql(&set.name(index)) {
-            set.look(index, |stream, _| whole_statements(stream))?;
+        let name = set.name(index);
+        let Some(stem) = sql_name(&name) else { continue };
+        let creates = set.look(index, |stream, _| whole_statements(stream))?;
+        if creates == Some(false) && DEFINING.iter().any(|ending| stem.ends_with(ending)) {
+            let text = format_args!("{} defines nothing: mydumper could not read it", printable(name.as_bytes()));
+            set.findings.say(Kind::DumpIncomplete, text);
         }
     }
     Ok(())

@@ -173,6 +173,29 @@ fn what_is_compressed_otherwise_is_only_present() {
 }
 
 #[test]
+fn zeros_in_rows_are_damage_and_in_large_objects_data() {
+    let tree = fixture("pg_directory_z0");
+    for file in tree.keys().filter(|file| file.ends_with(".dat") && *file != "toc.dat") {
+        let mut content = tree[file].clone().unwrap();
+        let Some(first) = content.first_mut() else { continue };
+        *first = 0;
+        let expected: &[Kind] = if file.starts_with("blob_") { &[] } else { &[Kind::DumpStructure] };
+        assert_eq!(kinds(&with(&tree, file, Some(&content))), expected, "{file}");
+    }
+}
+
+#[test]
+fn a_definition_that_mydumper_could_not_read_is_missing() {
+    let head =
+        b"/*!40101 SET NAMES binary*/;\n/*!40014 SET FOREIGN_KEY_CHECKS=0*/;\n\n/*!40103 SET TIME_ZONE='+00:00' */;\n";
+    for file in ["shop.item-schema.sql", "shop.v-schema-view.sql", "shop-schema-create.sql"] {
+        assert_eq!(kinds(&with(&fixture("mydumper"), file, Some(head))), [Kind::DumpIncomplete], "{file}");
+    }
+    // Without triggers and routines nothing is to be created.
+    assert_eq!(kinds(&with(&fixture("mydumper"), "shop-schema-post.sql", Some(head))), []);
+}
+
+#[test]
 fn files_of_another_dump_are_noticed() {
     let tree = with(&fixture("pg_directory"), "9999.dat.gz", Some(&[]));
     assert!(damaged(&tree));

@@ -17,6 +17,13 @@ use crate::domain::printable::printable;
 /// So much of a line is quoted.
 const SHOWN: usize = 100;
 
+/// What mariadb-dump 10.11 writes for `set autocommit=0`.
+const NO_AUTOCOMMIT: &[u8] = b"SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, @@AUTOCOMMIT=0";
+
+const NOT_UNLOCKED: &str = "LOCK TABLES has no UNLOCK TABLES";
+const NOT_SWITCHED_ON: &str = "DISABLE KEYS has no ENABLE KEYS";
+const NOT_COMMITTED: &str = "rows are never committed";
+
 /// Which dumps have begun, and which of them have ended.
 #[derive(Debug)]
 pub(super) struct Ends {
@@ -153,31 +160,40 @@ impl Ends {
     }
 
     /// What MySQL has locked, switched off or not committed after this statement.
+    ///
+    /// The next table may begin though the one before has no end: `--force` goes on after a table that can't be read.
     fn follow(&mut self, text: &[u8]) {
         if text.starts_with(b"LOCK TABLES ") {
+            self.lost(self.locked, NOT_UNLOCKED);
             self.locked = true;
         } else if text == b"UNLOCK TABLES" {
             self.locked = false;
         } else if text.starts_with(b"/*!40000 ALTER TABLE ") {
-            self.keys_off = text.ends_with(b"DISABLE KEYS */");
-        } else if text.eq_ignore_ascii_case(b"set autocommit=0")
-            || (text.eq_ignore_ascii_case(b"commit") && self.transaction == Transaction::Open)
-        {
+            let off = text.ends_with(b"DISABLE KEYS */");
+            self.lost(off && self.keys_off, NOT_SWITCHED_ON);
+            self.keys_off = off;
+        } else if text.eq_ignore_ascii_case(b"set autocommit=0") || text == NO_AUTOCOMMIT {
+            self.lost(self.transaction == Transaction::Open, NOT_COMMITTED);
             self.transaction = Transaction::Manual;
-        } else if self.transaction == Transaction::Manual && text.starts_with(b"INSERT ") {
+        } else if text.eq_ignore_ascii_case(b"commit") && self.transaction == Transaction::Open {
+            self.transaction = Transaction::Manual;
+        } else if self.transaction == Transaction::Manual
+            && (text.starts_with(b"INSERT ") || text.starts_with(b"REPLACE "))
+        {
             self.transaction = Transaction::Open;
         }
     }
 
     /// A dump of MySQL ends: nothing may be locked, switched off or not committed.
     fn close(&mut self) {
-        let open = [
-            (self.locked, "LOCK TABLES has no UNLOCK TABLES"),
-            (self.keys_off, "DISABLE KEYS has no ENABLE KEYS"),
-            (self.transaction == Transaction::Open, "the last rows are never committed"),
-        ];
+        self.lost(self.locked, NOT_UNLOCKED);
+        self.lost(self.keys_off, NOT_SWITCHED_ON);
+        self.lost(self.transaction == Transaction::Open, NOT_COMMITTED);
         (self.locked, self.keys_off, self.transaction) = (false, false, Transaction::Automatic);
-        if let Some((_, what)) = open.iter().find(|(open, _)| *open) {
+    }
+
+    fn lost(&mut self, is_open: bool, what: &str) {
+        if is_open {
             let text = format_args!(
                 "{what}: the rows of a table end before their end, as when the program lost its connection and went on (--force)"
             );

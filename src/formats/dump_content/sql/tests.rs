@@ -295,11 +295,14 @@ fn an_end_heals_no_open_statement() {
         ("LOCK TABLES `t` WRITE;\n", "UNLOCK TABLES;\n"),
         ("/*!40000 ALTER TABLE `t` DISABLE KEYS */;\n", "/*!40000 ALTER TABLE `t` ENABLE KEYS */;\n"),
         ("set autocommit=0;\n", "commit;\n"),
+        ("SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, @@AUTOCOMMIT=0;\n", "COMMIT;\nSET AUTOCOMMIT=@OLD_AUTOCOMMIT;\n"),
     ] {
         whole(&[MY_HEAD, begin, rows, end, MY_END]);
         whole(&[MY_HEAD, begin, rows, end, begin, rows, end, MY_END]);
         cut(&[MY_HEAD, begin, rows, MY_END]);
         cut(&[MY_HEAD, begin, rows, end, begin, rows, MY_END]);
+        // A table that could not be read, with `--force`, and a good one behind it.
+        cut(&[MY_HEAD, begin, rows, CREATE, begin, rows, end, MY_END]);
         cut(&[MY_HEAD, begin, rows, MY_END, MY_HEAD, MY_END]);
         let bare = "/*!40101 SET NAMES utf8 */;\n";
         assert_eq!(kinds(&[bare, begin, rows, end]), [Kind::NoEndKnown]);
@@ -307,6 +310,9 @@ fn an_end_heals_no_open_statement() {
         cut(&[bare, begin, open]);
         cut(&[bare, begin, "INSERT INTO `t` VALUES (1,'x"]);
     }
+    // MySQL 4.1 locked within the keys.
+    let (off, on) = ("/*!40000 ALTER TABLE `t` DISABLE KEYS */;\n", "/*!40000 ALTER TABLE `t` ENABLE KEYS */;\n");
+    whole(&[MY_HEAD, off, "LOCK TABLES `t` WRITE;\n", rows, "UNLOCK TABLES;\n", on, MY_END]);
     whole(&["/*M!999999\\- enable the sandbox mode */ \n", MY_HEAD, rows, MY_END]);
     whole(&["/*!999999\\- enable the sandbox mode */ \n", MY_HEAD, rows, MY_END]);
     // By hand, behind the end.

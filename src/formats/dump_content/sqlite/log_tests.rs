@@ -93,7 +93,12 @@ fn a_log_that_is_cut_is_a_log_of_fewer_transactions() {
     for length in (0..WAL.1.len()).step_by(7) {
         // The database is the one of the last checkpoint: it fits with any number of transactions.
         assert!(!damaged(WAL.0, Beside::Wal, &WAL.1[..length]), "{length}");
-        assert!(kinds(WAL.0, &[(Beside::Wal, &WAL.1[..length])]).is_empty());
+        // In the middle of a frame it was cut; between two of them there is nothing to see.
+        let within = length > 32 && (length - 32) % FRAME >= 16;
+        let expected: &[Kind] = if within { &[Kind::LogCut] } else { &[] };
+        let found = kinds(WAL.0, &[(Beside::Wal, &WAL.1[..length])]);
+        // Behind the last end frames may lie that were rolled back.
+        assert!(found == expected || (found.is_empty() && length > last_end(WAL.1)), "{length}: {found:?}");
         // Here pages of all of them are in the database already.
         assert_eq!(damaged(HALF.0, Beside::Wal, &HALF.1[..length]), length < second, "{length}");
     }
