@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use walkdir::WalkDir;
 
 use super::directory::facts_of;
@@ -160,14 +161,23 @@ impl Files for OpenTree {
     fn open(&mut self, index: usize) -> io::Result<Box<dyn Read + '_>> {
         let (member, seen) =
             self.tree.members.get(index).zip(self.tree.seen.get(index)).ok_or(io::ErrorKind::NotFound)?;
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
-        let path = self.path.join(&*member.name);
-        let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
+        let file = open_below(&self.path, &member.name)?;
         let metadata = file.metadata()?;
-        // Also when a directory on the way became a link.
         if !seen.2.same_write(facts_of(&metadata)) || (metadata.dev(), metadata.ino()) != (seen.0, seen.1) {
             return Err(io::Error::other("it changed meanwhile"));
         }
         Ok(Box::new(file))
     }
+}
+
+/// Opens a file below a directory, step by step: a directory on the way that became a link meanwhile is an error. What was
+/// seen before wouldn't tell, since the number of an inode that is gone is soon given to another one.
+fn open_below(directory: &Path, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut at = rustix::fs::open(directory, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let (parents, file) = name.rsplit_once('/').unwrap_or(("", name));
+    for parent in parents.split('/').filter(|parent| !parent.is_empty()) {
+        at = rustix::fs::openat(&at, parent, flags | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+    }
+    Ok(rustix::fs::openat(&at, file, flags | OFlags::NOFOLLOW | OFlags::NONBLOCK, Mode::empty())?.into())
 }
