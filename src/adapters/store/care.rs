@@ -16,6 +16,9 @@ use crate::engine::ports::StoreError;
 /// A check that takes longer is given up.
 const LONGEST_CHECK: Duration = Duration::from_secs(120);
 
+/// A small write that takes longer is one that others wait for in vain: a frozen file system, a server that went away.
+const LONGEST_PROBE: Duration = Duration::from_secs(7);
+
 /// SQLite asks whether it is to go on after so many of its steps.
 const STEPS: i32 = 10_000;
 
@@ -38,7 +41,17 @@ impl Store {
             }
             writing.commit().await
         };
-        self.bounded(Doing::Write, work).await
+        let late = async {
+            tokio::time::sleep(LONGEST_PROBE).await;
+            let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "what is written isn't confirmed");
+            // Said, and waited for all the same: to give up a write that hangs frees nothing.
+            self.fault(Doing::Write, &sqlx::Error::Io(error));
+            std::future::pending().await
+        };
+        tokio::select! {
+            done = self.bounded(Doing::Write, work) => done,
+            never = late => never,
+        }
     }
 
     /// Has SQLite look at every page. Other databases look after themselves.
@@ -136,5 +149,31 @@ impl Store {
             Some(Some(anchor)) => anchor.into_inner().close().await.is_ok() && closed,
             Some(None) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::store::Place;
+
+    #[tokio::test]
+    async fn a_write_that_hangs_is_said_while_it_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/firedrill.db", directory.path().display());
+        let store = Store::open(Place::new(url)).await.unwrap();
+        store.probe(Timestamp::UNIX_EPOCH).await.unwrap();
+        assert!(store.pulse.now().up());
+        let hangs = store.line.clone().lock_owned().await;
+        let mut standing = store.pulse.watch();
+        let probe = tokio::spawn({
+            let store = store.clone();
+            async move { store.probe(Timestamp::UNIX_EPOCH).await }
+        });
+        let down = standing.wait_for(|standing| !standing.up());
+        assert!(tokio::time::timeout(4 * LONGEST_PROBE, down).await.is_ok_and(|down| down.is_ok()));
+        assert!(!probe.is_finished());
+        drop(hangs);
+        probe.await.unwrap().unwrap();
     }
 }
