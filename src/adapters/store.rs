@@ -7,6 +7,7 @@ mod actions;
 mod alerts;
 mod bond;
 mod care;
+mod disk;
 mod error;
 mod marker;
 mod memory;
@@ -30,6 +31,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _};
 
 use self::bond::{Bond, Tie};
+use self::disk::Disk;
 use self::error::Doing;
 use self::pulse::Pulse;
 use self::rows::clean;
@@ -67,7 +69,12 @@ pub struct Place {
 impl Place {
     /// By URL: `sqlite:///path/file.db` or `postgres://user:password@host/database`.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), most_pages: None }
+        let mut url = url.into();
+        if url.starts_with("sqlite:") {
+            // What the driver would decode is meant as it stands, here and wherever else the path is looked at.
+            url = url.replace('%', "%25");
+        }
+        Self { url, most_pages: None }
     }
 
     /// An SQLite file that may not grow beyond so many pages of 4 KiB, whatever the room on its disk.
@@ -96,7 +103,7 @@ impl Place {
                 let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
                 format!("{scheme}://{rest}")
             }
-            Some((_, path)) => path.to_owned(),
+            Some((_, path)) => path.replace("%25", "%"),
             None => bare.to_owned(),
         }
     }
@@ -127,20 +134,22 @@ pub struct Store {
 impl Store {
     /// Opens the store; creates the file and its directory, and brings the tables up to date.
     pub async fn open(place: Place) -> Result<Self, StoreError> {
-        Self::open_with(place, Arc::default()).await
+        Self::open_with(place, Arc::default(), &Disk::default()).await
     }
 
     /// Opens it for who goes on with it for long, and notices if it isn't the same any more.
     async fn open_tied(place: Place, pulse: Arc<Pulse>, tie: Tie<'_>) -> Result<Self, StoreError> {
-        let store = Self::open_with(place, pulse).await?;
+        let store = Self::open_with(place, pulse, tie.disk).await?;
         let bond = store.bounded(Doing::Open, Bond::tie(&store, tie)).await?;
         Ok(Self { bond: Some(Arc::new(bond)), ..store })
     }
 
-    async fn open_with(place: Place, pulse: Arc<Pulse>) -> Result<Self, StoreError> {
+    async fn open_with(place: Place, pulse: Arc<Pulse>, disk: &Disk) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         if place.is_sqlite() {
-            place.prepare_file()?;
+            let its = place.clone();
+            let prepared = disk.call(move || its.prepare_file()).await;
+            prepared.map_err(|error| place.failed(Doing::Open, &sqlx::Error::Io(error)))??;
         }
         let set_up = settings(&place);
         // A pool would try again and again and say in the end only that it took too long.

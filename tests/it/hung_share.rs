@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Daemon, PATIENCE, firedrill, get, repository, stderr, stdout, until};
+use crate::support::{Daemon, PATIENCE, client, firedrill, get, repository, stderr, stdout, until};
 
 /// A directory behind a server (bindfs) that can be stopped and started again.
 struct Share {
@@ -171,6 +171,48 @@ fn reads_in_the_background(process: u32) -> bool {
         let class = Command::new("ionice").args(["-p", &id]).output().unwrap();
         nice == "19" && stdout(&class).trim() == "idle"
     })
+}
+
+/// The store's own disk is dead: what is measured is still told, with the store down, and alerts are refused at once.
+#[tokio::test]
+async fn a_store_on_a_dead_share_is_an_outage_of_the_store_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let share = Share::mount(place.path()).await;
+    let disk = place.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    archive(&disk, 111, 0);
+    let config = place.path().join("firedrill.toml");
+    let token = "a-token-of-the-tests-only";
+    let text = format!(
+        "[store]\nurl = \"sqlite://{}/firedrill.db\"\n[webhook]\ntoken = \"{token}\"\n\
+         [[automation.rules]]\nname = \"rescan\"\naction = \"rescan\"\nmatchers = [\"alertname = Any\"]\n\
+         [[vzdump]]\nname = \"good\"\ntime_zone = \"UTC\"\nscan_interval = \"1s\"\nroots = [{{ path = {disk:?} }}]\n",
+        share.mounted.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
+    // Dropped before the daemon, which could not be waited for else.
+    let share = share;
+    let shows =
+        async |series: &str| until(series, || async { daemon.metrics().await.contains(series).then_some(()) }).await;
+    let deliver = async || {
+        let url = daemon.url("/webhook/alertmanager");
+        let text = std::fs::read(repository("tests/fixtures/alertmanager/am_payload.json")).unwrap();
+        let request = client().post(url).bearer_auth(token).header("content-type", "application/json");
+        request.timeout(PATIENCE).body(text).send().await.unwrap().status().as_u16()
+    };
+    shows(r#"firedrill_proof_state{source="good",item="qemu/111",state="passed"} 1"#).await;
+    shows("firedrill_store_up 1").await;
+    share.stop();
+    shows("firedrill_store_up 0").await;
+    assert_eq!(deliver().await, 503);
+    archive(&disk, 112, 0);
+    shows(r#"firedrill_backup_copies{source="good",item="qemu/112"} 1"#).await;
+    share.go_on();
+    shows("firedrill_store_up 1").await;
+    shows(r#"firedrill_proof_state{source="good",item="qemu/112",state="passed"} 1"#).await;
+    assert_eq!(deliver().await, 200);
+    assert!(daemon.process.stop().success());
 }
 
 /// One dead share and one worker: the good archive is proven all the same, and what can't be checked is said.

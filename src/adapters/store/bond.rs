@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row as _};
 
 use super::actions::{self, Line, write_down};
+use super::disk::Disk;
 use super::marker::{self, Known, Marker};
 use super::memory::Memory;
 use super::pulse::Pulse;
@@ -91,8 +92,9 @@ pub(super) struct Bond {
     writer: String,
     /// The highest that is durable.
     beat: AtomicI64,
-    files: Option<Files>,
-    marker: Option<Marker>,
+    files: Option<Arc<Files>>,
+    marker: Option<Arc<Marker>>,
+    disk: Disk,
     pulse: Arc<Pulse>,
     pub(super) memory: Arc<Memory>,
     /// Whether it was tried to save what a log held that is gone.
@@ -104,6 +106,7 @@ pub(super) struct Tie<'a> {
     pub(super) marker: Option<&'a Path>,
     pub(super) accepted: bool,
     pub(super) memory: Arc<Memory>,
+    pub(super) disk: &'a Disk,
     pub(super) now: Timestamp,
 }
 
@@ -118,8 +121,11 @@ impl Bond {
     /// Ties this process to a store that was just opened. If it isn't the one that the marker tells of, the automation is
     /// paused in it, and why is noted, before anybody uses it.
     pub(super) async fn tie(store: &Store, tie: Tie<'_>) -> Result<Self, sqlx::Error> {
-        let known = tie.marker.map_or(Ok(None), marker::read);
-        let here = |known: &Known| known.place == store.place.shown();
+        let known = match tie.marker.map(Path::to_owned) {
+            Some(path) => tie.disk.call(move || marker::read(&path)).await.map_err(sqlx::Error::Io)?,
+            None => Ok(None),
+        };
+        let here = |known: &Known| tie.marker.is_some_and(|path| known.is_about(&store.place, path));
         let mut writing = store.begin().await?;
         let made =
             sqlx::query("INSERT INTO store_identity (one, id, made) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING")
@@ -132,7 +138,11 @@ impl Bond {
         let row = sqlx::query("SELECT id, doubt FROM store_identity").fetch_one(&mut *writing).await?;
         let (id, mut doubt): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
         let (suspicion, writer) = match known {
-            Ok(Some(known)) if here(&known) => (suspect(&mut writing, &known, &id, made).await?, Some(known)),
+            // Wherever it was: what was used before isn't this one, or it is and must have all that it had.
+            Ok(Some(known)) if here(&known) || known.store == id => {
+                (suspect(&mut writing, &known, &id, made).await?, Some(known))
+            }
+            Ok(Some(known)) if made => (suspect(&mut writing, &known, &id, made).await?, None),
             Ok(_) => (None, None),
             Err(error) => (Some(format!("what lies beside it to tell which store it is can't be read: {error}")), None),
         };
@@ -151,20 +161,19 @@ impl Bond {
         let beat = enter(&mut writing, &writer, floor, tie.now).await?;
         tie.memory.load(&mut writing).await?;
         writing.commit().await?;
-        let files = Files::of(&store.place)?;
-        let marker = tie.marker.and_then(|path| {
-            let known = Known::new(store.place.shown(), id.clone(), writer.clone(), beat);
-            let put = Marker::put(path, known);
-            put.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "which store is used can't be noted: one that is replaced while firedrill is stopped won't be noticed")).ok()
-        });
+        let (place, path) = (store.place.clone(), tie.marker.map(Path::to_owned));
+        let known = Known::new(place.shown(), id.clone(), writer.clone(), beat);
+        let noted = move || Ok((Files::of(&place)?, path.and_then(|path| put_marker(&path, known))));
+        let (files, marker) = tie.disk.call(noted).await.and_then(|done| done).map_err(sqlx::Error::Io)?;
         store.pulse.doubt(doubt.as_deref());
         let (pulse, memory) = (store.pulse.clone(), tie.memory);
         Ok(Self {
             id,
             writer,
             beat: AtomicI64::new(beat),
-            files,
-            marker,
+            files: files.map(Arc::new),
+            marker: marker.map(Arc::new),
+            disk: tie.disk.clone(),
             pulse,
             memory,
             rescued: AtomicBool::new(false),
@@ -172,13 +181,22 @@ impl Bond {
     }
 
     /// Whether the files are those that were opened.
-    pub(super) fn check_files(&self) -> Result<(), sqlx::Error> {
-        self.files.as_ref().map_or(Ok(()), Files::check)
+    pub(super) async fn check_files(&self) -> Result<(), sqlx::Error> {
+        self.look_at(Files::check).await.unwrap_or(Ok(Ok(()))).map_err(sqlx::Error::Io)?
+    }
+
+    /// `None` where there are no files.
+    async fn look_at<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Files) -> T + Send + 'static,
+    ) -> Option<io::Result<T>> {
+        let files = self.files.clone()?;
+        Some(self.disk.call(move || look(&files)).await)
     }
 
     /// Whether what the log holds can be saved into the database.
-    pub(super) fn only_log_is_gone(&self) -> bool {
-        self.files.as_ref().is_some_and(Files::only_log_is_gone)
+    pub(super) async fn only_log_is_gone(&self) -> bool {
+        matches!(self.look_at(Files::only_log_is_gone).await, Some(Ok(true)))
     }
 
     /// Whether it is the first time that this is asked.
@@ -194,8 +212,9 @@ impl Bond {
     }
 
     /// Whether the database was removed, or another one is in its place.
-    pub(super) fn file_is_gone(&self) -> bool {
-        self.files.as_ref().is_some_and(|files| id_of(&files.paths[0]).is_ok_and(|now| now != files.ids[0]))
+    pub(super) async fn file_is_gone(&self) -> bool {
+        let gone = |files: &Files| id_of(&files.paths[0]).is_ok_and(|now| now != files.ids[0]);
+        matches!(self.look_at(gone).await, Some(Ok(true)))
     }
 
     /// Says that this daemon is there. What makes it a write is that it is counted.
@@ -245,13 +264,27 @@ impl Bond {
         Ok(found.beat)
     }
 
-    /// A write is durable.
-    pub(super) fn durable(&self, beat: i64) {
-        self.beat.fetch_max(beat, Ordering::SeqCst);
-        if let Some(marker) = &self.marker {
-            marker.note(beat);
+    /// What was committed is durable, if the files are those that were opened; the count of a write among it.
+    pub(super) async fn durable(&self, beat: Option<i64>) -> Result<(), sqlx::Error> {
+        let (files, marker) = (self.files.clone(), self.marker.clone());
+        let look = move || {
+            files.map_or(Ok(()), |files| files.check())?;
+            if let (Some(marker), Some(beat)) = (marker, beat) {
+                marker.note(beat);
+            }
+            Ok::<(), sqlx::Error>(())
+        };
+        self.disk.call(look).await.map_err(sqlx::Error::Io)??;
+        if let Some(beat) = beat {
+            self.beat.fetch_max(beat, Ordering::SeqCst);
         }
+        Ok(())
     }
+}
+
+fn put_marker(path: &Path, known: Known) -> Option<Marker> {
+    let put = Marker::put(path, known);
+    put.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "which store is used can't be noted: one that is replaced while firedrill is stopped won't be noticed")).ok()
 }
 
 /// Why a store isn't the one that was known, if it isn't.

@@ -9,13 +9,15 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use super::Store;
-use super::bond::Bond;
 use super::error::Doing;
 use crate::domain::store::Trouble;
 use crate::engine::ports::StoreError;
 
 /// A check that takes longer is given up.
 const LONGEST_CHECK: Duration = Duration::from_secs(120);
+
+/// A small write that takes longer is one that others wait for in vain: a frozen file system, a server that went away.
+const LONGEST_PROBE: Duration = Duration::from_secs(7);
 
 /// SQLite asks whether it is to go on after so many of its steps.
 const STEPS: i32 = 10_000;
@@ -25,9 +27,9 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl Store {
     /// Whether it is still what was opened, as far as its files say.
-    pub(super) fn still_there(&self) -> Result<(), StoreError> {
-        let check = self.bond.as_ref().map_or(Ok(()), |bond| bond.check_files());
-        check.map_err(|error| self.fault(Doing::Read, &error))
+    pub(super) async fn still_there(&self) -> Result<(), StoreError> {
+        let Some(bond) = &self.bond else { return Ok(()) };
+        bond.check_files().await.map_err(|error| self.fault(Doing::Read, &error))
     }
 
     /// Writes something small.
@@ -39,7 +41,17 @@ impl Store {
             }
             writing.commit().await
         };
-        self.bounded(Doing::Write, work).await
+        let late = async {
+            tokio::time::sleep(LONGEST_PROBE).await;
+            let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "what is written isn't confirmed");
+            // Said, and waited for all the same: to give up a write that hangs frees nothing.
+            self.fault(Doing::Write, &sqlx::Error::Io(error));
+            std::future::pending().await
+        };
+        tokio::select! {
+            done = self.bounded(Doing::Write, work) => done,
+            never = late => never,
+        }
     }
 
     /// Has SQLite look at every page. Other databases look after themselves.
@@ -101,8 +113,8 @@ impl Store {
     /// The log was removed under us, and nobody began another one: what it held is known to this process still, and goes
     /// into the file.
     pub(super) async fn rescue(&self) {
-        let log_is_gone = |bond: &Bond| bond.check_files().is_err() && bond.only_log_is_gone() && bond.first_rescue();
-        if self.bond.as_deref().is_some_and(log_is_gone) {
+        let Some(bond) = self.bond.as_deref() else { return };
+        if bond.check_files().await.is_err() && bond.only_log_is_gone().await && bond.first_rescue() {
             match self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await {
                 Ok(()) => tracing::warn!("what the store's log held was saved into its file before it was lost"),
                 Err(error) => tracing::error!("what the store's log held could not be saved: {error}"),
@@ -111,20 +123,23 @@ impl Store {
     }
 
     /// Whether closing it can't take away what belongs to another process: a log that somebody began beside the same file.
-    pub(super) fn may_be_closed(&self) -> bool {
-        self.still_there().is_ok()
-            || self.bond.as_ref().is_some_and(|bond| bond.file_is_gone() || bond.only_log_is_gone())
+    pub(super) async fn may_be_closed(&self) -> bool {
+        if self.still_there().await.is_ok() {
+            return true;
+        }
+        let Some(bond) = &self.bond else { return false };
+        bond.file_is_gone().await || bond.only_log_is_gone().await
     }
 
     /// Closes all connections; the log is folded into the file before, and removed with the last of them. Whether all are
     /// closed.
     pub(super) async fn close(self) -> bool {
-        if !self.may_be_closed() {
+        if !self.may_be_closed().await {
             // SQLite removes the log by its name. What the system closes at the end of the process removes nothing.
             std::mem::forget(self.anchor);
             return false;
         }
-        if self.still_there().is_ok() {
+        if self.still_there().await.is_ok() {
             let _ = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await;
         }
         let pools = async { tokio::join!(self.pool.close(), self.writer.close()) };
@@ -134,5 +149,31 @@ impl Store {
             Some(Some(anchor)) => anchor.into_inner().close().await.is_ok() && closed,
             Some(None) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::store::Place;
+
+    #[tokio::test]
+    async fn a_write_that_hangs_is_said_while_it_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/firedrill.db", directory.path().display());
+        let store = Store::open(Place::new(url)).await.unwrap();
+        store.probe(Timestamp::UNIX_EPOCH).await.unwrap();
+        assert!(store.pulse.now().up());
+        let hangs = store.line.clone().lock_owned().await;
+        let mut standing = store.pulse.watch();
+        let probe = tokio::spawn({
+            let store = store.clone();
+            async move { store.probe(Timestamp::UNIX_EPOCH).await }
+        });
+        let down = standing.wait_for(|standing| !standing.up());
+        assert!(tokio::time::timeout(4 * LONGEST_PROBE, down).await.is_ok_and(|down| down.is_ok()));
+        assert!(!probe.is_finished());
+        drop(hangs);
+        probe.await.unwrap().unwrap();
     }
 }

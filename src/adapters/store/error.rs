@@ -96,6 +96,7 @@ impl Place {
         let text = match error {
             sqlx::Error::Database(error) => error.message().to_owned(),
             sqlx::Error::Configuration(error) if error.is::<NotTheStore>() => error.to_string(),
+            sqlx::Error::Io(error) if self.is_sqlite() => error.to_string(),
             other => other.to_string(),
         };
         let advice = match (self.primary(&code), code.as_str()) {
@@ -113,6 +114,7 @@ impl Place {
             (None, "3D000") => "Create the database, or correct store.url",
             (None, "42501") => "The user needs to own the database, to make its tables",
             (None, "57P03" | "53300") => "The server takes no connection now; it is tried again",
+            _ if self.is_sqlite() && matches!(error, sqlx::Error::Io(_)) => "Look at its disk; it is tried again",
             _ if matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => {
                 "Is the server running, and reachable from here? It is tried again"
             }

@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::Place;
+
 /// Longer ones are none of ours.
 const MOST_BYTES: u64 = 16 << 10;
 
@@ -17,7 +19,7 @@ const MOST_BYTES: u64 = 16 << 10;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Known {
     about: String,
-    /// Where the store is, without a password: at another place another store is no wonder.
+    /// Where the store is, without a password: at another place another store is no wonder, but a new one is.
     pub(super) place: String,
     /// Its id.
     pub(super) store: String,
@@ -31,6 +33,13 @@ impl Known {
     pub(super) fn new(place: String, store: String, writer: String, beat: i64) -> Self {
         let about = "Which store firedrill uses here, and how far it was. Don't remove it: docs/store.md".to_owned();
         Self { about, place, store, writer, beat: format!("{beat:020}") }
+    }
+
+    /// Whether it is about what is at this place: by its name, or because it lies beside that file, whatever directories
+    /// are called now.
+    pub(super) fn is_about(&self, place: &Place, marker: &Path) -> bool {
+        let beside = |file: PathBuf| format!("{}.id", file.display()) == marker.display().to_string();
+        self.place == place.shown() || place.path().is_some_and(beside)
     }
 
     pub(super) fn beat(&self) -> i64 {

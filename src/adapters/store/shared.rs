@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 pub use self::accepting::Requests;
 use super::bond::{Tie, not_the_store};
+use super::disk::Disk;
 use super::error::Doing;
 use super::memory::Memory;
 use super::pulse::Pulse;
@@ -59,13 +60,15 @@ pub struct Shared {
     state: Arc<Mutex<State>>,
     pulse: Arc<Pulse>,
     memory: Arc<Memory>,
+    disk: Disk,
 }
 
 impl Shared {
     /// The store at this place. Opens nothing yet.
     pub fn new(place: Place) -> Self {
         let state = Arc::new(Mutex::new(State::Closed));
-        Self { place, marker: None, clock: None, state, pulse: Arc::default(), memory: Arc::default() }
+        let (pulse, memory, disk) = (Arc::default(), Arc::default(), Disk::default());
+        Self { place, marker: None, clock: None, state, pulse, memory, disk }
     }
 
     /// With the file beside it that says which store it is. One that isn't the same isn't opened.
@@ -82,7 +85,7 @@ impl Shared {
     pub async fn get(&self) -> Result<Store, StoreError> {
         let mut state = self.state.lock().await;
         match &*state {
-            State::Open(store) => match self.still_good(store) {
+            State::Open(store) => match self.still_good(store).await {
                 Ok(()) => return Ok(store.clone()),
                 Err(error) => {
                     if self.pulse.now().is_lost() {
@@ -110,11 +113,11 @@ impl Shared {
     }
 
     /// Whether it is still what was opened; a commit may have found that it isn't.
-    fn still_good(&self, store: &Store) -> Result<(), StoreError> {
+    async fn still_good(&self, store: &Store) -> Result<(), StoreError> {
         let standing = self.pulse.now();
         match standing.problem.filter(|it| it.kind == Trouble::Lost) {
             Some(problem) => Err(StoreError { message: problem.message.to_string() }),
-            None => store.still_there(),
+            None => store.still_there().await,
         }
     }
 
@@ -125,15 +128,15 @@ impl Shared {
         };
         let now = clock.now();
         // Asked for before it began: a person has looked at what is there.
-        let requested = marker.is_some_and(|marker| Requests::of(marker).take(now));
-        let tie = Tie { marker, accepted: requested, memory: self.memory.clone(), now };
+        let accepted = self.requested(now).await;
+        let tie = Tie { marker, accepted, memory: self.memory.clone(), disk: &self.disk, now };
         Store::open_tied(self.place.clone(), self.pulse.clone(), tie).await
     }
 
     /// For commands: nothing is made, and another store than the daemon's isn't taken for it.
     async fn open_known(&self) -> Result<Store, StoreError> {
         let known = self.marker.as_deref().and_then(|path| marker::read(path).ok().flatten());
-        let known = known.filter(|known| known.place == self.place.shown());
+        let known = known.filter(|known| self.marker.as_deref().is_some_and(|path| known.is_about(&self.place, path)));
         let other = |why: &str| self.place.failed(Doing::Open, &not_the_store(why));
         if known.is_some() && self.place.path().is_some_and(|path| !path.exists()) {
             return Err(other("it is gone, and was used here before"));
@@ -179,7 +182,7 @@ impl Custody for Shared {
             match before {
                 State::Open(store) => {
                     // It may have been lost a moment ago.
-                    let _ = store.still_there();
+                    let _ = store.still_there().await;
                     store.rescue().await;
                     store.close().await;
                 }

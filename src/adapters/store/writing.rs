@@ -57,8 +57,7 @@ impl Writing {
         }
         self.execute("COMMIT").await?;
         if let Some(bond) = &bond {
-            bond.check_files()?;
-            beat.inspect(|beat| bond.durable(*beat));
+            bond.durable(beat).await?;
             bond.memory.take(rows);
         }
         if self.changed {

@@ -240,6 +240,28 @@ async fn a_database_that_was_made_anew_is_not_taken_for_the_store() {
 }
 
 #[tokio::test]
+async fn an_empty_database_under_another_name_is_never_silently_a_first_start() {
+    let (server, world) = Server::prepared(&[]);
+    let daemon = world.settled().await;
+    assert!(daemon.process.stop().success());
+    assert!(server.run("postgres", "CREATE DATABASE other OWNER fire"));
+    let text = fs::read_to_string(&world.config).unwrap();
+    fs::write(&world.config, text.replace("/drill\"", "/other\"")).unwrap();
+    let daemon = world.daemon().await;
+    shows(&daemon, &["firedrill_store_up 1", "firedrill_store_replaced 1", "firedrill_automation_paused 1"]).await;
+    assert_eq!(deliver(&daemon, 1).await, 200);
+    assert!(world.command(&["store", "accept-new"]).status.success());
+    shows(&daemon, &["firedrill_store_replaced 0", "firedrill_automation_paused 1"]).await;
+    assert_eq!(world.lines(), ["1"]);
+    // The same one under another name is no wonder.
+    assert!(daemon.process.stop().success());
+    assert!(server.run("postgres", "ALTER DATABASE other RENAME TO third"));
+    fs::write(&world.config, text.replace("/drill\"", "/third\"")).unwrap();
+    let daemon = world.daemon().await;
+    shows(&daemon, &["firedrill_store_up 1", "firedrill_store_replaced 0"]).await;
+}
+
+#[tokio::test]
 async fn a_server_without_a_free_connection_is_said_and_passes() {
     let (server, world) = Server::prepared(&["max_connections=14", "superuser_reserved_connections=2"]);
     let daemon = world.settled().await;

@@ -183,6 +183,39 @@ async fn a_file_without_what_its_log_held_is_never_silently_a_first_start() {
 }
 
 #[tokio::test]
+async fn a_marker_beside_an_empty_file_tells_of_the_one_before_whatever_its_directory_is_called_now() {
+    let world = World::new();
+    let daemon = world.settled().await;
+    assert!(daemon.process.stop().success());
+    // The whole directory was moved; of the store only its marker came along.
+    let moved = world.place.path().join("moved");
+    fs::rename(world.store(), &moved).unwrap();
+    fs::remove_file(moved.join("firedrill.db")).unwrap();
+    let text = fs::read_to_string(&world.config).unwrap();
+    let url = |directory: &Path| format!("sqlite://{}", directory.display());
+    fs::write(&world.config, text.replace(&url(&world.store()), &url(&moved))).unwrap();
+    let list = world.command(&["automation", "list"]);
+    assert!(stderr(&list).contains("was used here before"), "{}", stderr(&list));
+    let daemon = world.daemon().await;
+    shows(&daemon, &["firedrill_store_replaced 1", "firedrill_automation_paused 1"]).await;
+    assert_eq!(deliver(&daemon, 1).await, 200);
+    shows(&daemon, &[PASSED]).await;
+    assert_eq!(world.lines().len(), 1, "it isn't known that it ran already: a person decides");
+}
+
+#[tokio::test]
+async fn a_path_with_a_percent_sign_is_meant_as_it_stands() {
+    let world = World::new();
+    let odd = world.store().join("a%20b%2Fc%25.db");
+    let text = fs::read_to_string(&world.config).unwrap();
+    fs::write(&world.config, text.replace(world.file().to_str().unwrap(), odd.to_str().unwrap())).unwrap();
+    let daemon = world.settled().await;
+    assert!(odd.exists() && !world.store().join("a b").exists());
+    fs::remove_file(&odd).unwrap();
+    shows(&daemon, &["firedrill_store_up 0", "firedrill_store_replaced 1"]).await;
+}
+
+#[tokio::test]
 async fn a_store_that_was_put_back_in_time_is_noticed() {
     let world = World::new();
     let daemon = world.settled().await;

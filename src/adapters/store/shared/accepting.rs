@@ -52,7 +52,7 @@ impl Requests {
     }
 
     /// Whether somebody asked; the request is gone then.
-    pub(super) fn take(&self, now: Timestamp) -> bool {
+    fn take(&self, now: Timestamp) -> bool {
         let Ok(text) = read(&self.request) else { return false };
         if let Err(error) = remove(&self.request) {
             tracing::error!(path = %self.request.display(), "a request to accept the store can't be removed, and isn't heard: {error}");
@@ -99,8 +99,7 @@ impl Shared {
     /// Saves what can be saved of a store that is lost, and takes another one if a person asked for it.
     pub(super) async fn hear_requests(&self, now: Timestamp) {
         self.save_what_is_lost().await;
-        let Some(requests) = self.marker.as_deref().map(Requests::of) else { return };
-        if !requests.take(now) {
+        if !self.requested(now).await {
             return;
         }
         let answer = match self.accept(now).await {
@@ -108,7 +107,15 @@ impl Shared {
             Err(error) => format!("{}: {error}", Requests::REFUSED),
         };
         tracing::warn!("a person asked to accept the store: {answer}");
-        requests.answer(&answer);
+        if let Some(requests) = self.marker.as_deref().map(Requests::of) {
+            let _ = self.disk.call(move || requests.answer(&answer)).await;
+        }
+    }
+
+    /// Whether a person asked for it; only once.
+    pub(super) async fn requested(&self, now: Timestamp) -> bool {
+        let Some(requests) = self.marker.as_deref().map(Requests::of) else { return false };
+        self.disk.call(move || requests.take(now)).await.unwrap_or(false)
     }
 
     async fn save_what_is_lost(&self) {
@@ -126,7 +133,7 @@ impl Shared {
             State::Lost(store, error) => {
                 *state = State::Lost(None, error.clone());
                 if let Some(store) = store {
-                    if !store.may_be_closed() {
+                    if !store.may_be_closed().await {
                         *state = State::Lost(Some(store), error);
                         let message = "another process uses the same file with a log of its own: end it, then start firedrill again";
                         return Err(StoreError { message: message.to_owned() });
