@@ -1,8 +1,8 @@
 //! Serves connections within limits: how many, how long a header, a handshake or a whole connection may take.
 //!
-//! Every connection is accepted at once; [`hall`] says who gives way when there are too many. Before it asks something
+//! Every connection is accepted at once; `hall` says who gives way when there are too many. Before it asks something
 //! a connection costs a descriptor and a small task; what it asks waits for its turn among what its neighbours ask
-//! ([`answer`]).
+//! (`answer`).
 
 mod answer;
 mod hall;
