@@ -403,7 +403,7 @@ async fn two_daemons_on_one_postgresql_run_each_hook_once() {
 async fn a_hook_that_fails_is_a_warning_in_the_log() {
     let place = tempfile::tempdir().unwrap();
     let (program, _) = hook(place.path(), false);
-    std::fs::write(&program, "#!/bin/sh\necho one\nprintf 'no \\033[31mspace left\\n' >&2\nexit 7\n").unwrap();
+    std::fs::write(&program, "#!/bin/sh\necho one >&2\nprintf 'no \\033[31mspace left\\n' >&2\nexit 7\n").unwrap();
     let config = configuration(place.path(), &sqlite(place.path()), &hook_rule(&program, 1));
     let daemon = daemon(&config).await;
     assert_eq!(deliver(&daemon, &payload(&numbered(1))).await.status(), 200);
