@@ -46,7 +46,8 @@ enum Command {
     Serve(serve::Serve),
     /// Look once and print what is there; exit 0: all ok, 1: something late, failed, missing, or nothing found, 2: could not look
     Scan(scan::Scan),
-    /// Read archives from beginning to end; exit 0: all intact, 1: something is damaged, 2: something could not be checked
+    /// Read archives from beginning to end; exit 0: all intact, 1: something is damaged, 2: something could not be checked, or
+    /// less far than asked
     Verify(verify::Verify),
     /// What is done about alerts: list, approve, deny, pause, resume, explain
     Automation(automation::Automation),
