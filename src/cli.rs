@@ -1,20 +1,15 @@
 //! The command line: what can be asked, and with which exit code it ends.
 
 mod automation;
-mod automation_explain;
 mod check_config;
 mod logging;
 mod looking;
 mod notify;
 mod scan;
-mod scan_report;
 mod serve;
 mod store;
 mod token;
 mod verify;
-mod verify_html;
-mod verify_report;
-mod verify_run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use firedrill::adapters::clock::SystemClock;
+use firedrill::adapters::machine::clock::SystemClock;
 use firedrill::app;
 use firedrill::config::{self, Config};
 use firedrill::domain::inventory::SourceView;

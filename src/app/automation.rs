@@ -7,7 +7,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::adapters::alertmanager::Alertmanager;
 use crate::adapters::hook::Hook;
-use crate::adapters::process::Here;
+use crate::adapters::machine::process::Here;
 use crate::adapters::store::Shared;
 use crate::config::Config;
 use crate::domain::automation::action::Kind;

@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::adapters::slack::Slack;
-use crate::adapters::smtp::{self, Smtp, Tls};
+use crate::adapters::messengers::slack::Slack;
+use crate::adapters::messengers::smtp::{self, Smtp, Tls};
+use crate::adapters::messengers::syslog::{Syslog, Transport};
+use crate::adapters::messengers::telegram::approvals::Approvals;
+use crate::adapters::messengers::telegram::{self, Telegram};
+use crate::adapters::messengers::webhook_out::Webhook;
 use crate::adapters::store::Shared;
-use crate::adapters::syslog::{Syslog, Transport};
-use crate::adapters::telegram::approvals::Approvals;
-use crate::adapters::telegram::{self, Telegram};
-use crate::adapters::webhook_out::Webhook;
 use crate::config::Config;
 use crate::config::notify::{Encryption, Outlet, Protocol, Receiver};
 use crate::domain::inventory::Inventory;
@@ -74,8 +74,10 @@ fn built(it: &Receiver) -> anyhow::Result<Built> {
                 .map(|made| Arc::new(made) as Arc<dyn Messenger>)
         }
         Outlet::Slack { url } => Slack::new(url).map(|made| Arc::new(made) as Arc<dyn Messenger>),
-        Outlet::Webhook { url, secret } => Webhook::new(url, secret, Arc::new(crate::adapters::clock::SystemClock))
-            .map(|made| Arc::new(made) as Arc<dyn Messenger>),
+        Outlet::Webhook { url, secret } => {
+            Webhook::new(url, secret, Arc::new(crate::adapters::machine::clock::SystemClock))
+                .map(|made| Arc::new(made) as Arc<dyn Messenger>)
+        }
         Outlet::Syslog { protocol, address, facility } => {
             let transport = match protocol {
                 Protocol::Udp => Transport::Udp(address),

@@ -1,5 +1,7 @@
 //! `firedrill automation`: what waits for a person, the switch that stops everything, and what would follow from an alert.
 
+mod explain;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,8 +10,8 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
-use super::{ConfigFile, automation_explain, say};
-use crate::adapters::clock::SystemClock;
+use super::{ConfigFile, say};
+use crate::adapters::machine::clock::SystemClock;
 use crate::adapters::store::Shared;
 use crate::app;
 use crate::domain::age;
@@ -66,7 +68,7 @@ impl Automation {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config.load()?;
         if let Command::Explain { payload } = &self.command {
-            return automation_explain::run(&config, payload);
+            return explain::run(&config, payload);
         }
         if let Some(path) = config.store.url()?.strip_prefix("sqlite://") {
             // Of one that was there and is gone more can be said.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::adapters::clock::SystemClock;
+use crate::adapters::machine::clock::SystemClock;
 use crate::app::WatchedSource;
 use crate::domain::age;
 use crate::domain::inventory::{Inventory, SourceView};

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 use super::{ConfigFile, say};
-use crate::adapters::clock::SystemClock;
+use crate::adapters::machine::clock::SystemClock;
 use crate::app;
 use crate::domain::notice::dedup::Why;
 use crate::domain::notice::{Message, Notice, Phase, Severity, Topic};

@@ -1,5 +1,7 @@
 //! `firedrill scan`: one look, without a daemon.
 
+mod report;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 
-use super::{ConfigFile, looking, say, scan_report};
-use crate::adapters::clock::SystemClock;
+use super::{ConfigFile, looking, say};
+use crate::adapters::machine::clock::SystemClock;
 use crate::app;
 use crate::config::{Config, dump, root, vzdump};
 use crate::domain::inventory::{Inventory, SourceView};
@@ -55,7 +57,7 @@ impl Scan {
         ensure!(!sources.is_empty(), "nothing to look at: name a directory, or configure a source (see --help)");
         let inventory = looking::at_all(sources, &config.policy());
         let now = SystemClock.now();
-        let text = if self.json { scan_report::json(&inventory, now)? } else { scan_report::table(&inventory, now) };
+        let text = if self.json { report::json(&inventory, now)? } else { report::table(&inventory, now) };
         say(&text)?;
         Ok(ExitCode::from(exit_code(&inventory, !self.paths.is_empty(), now)))
     }

@@ -10,7 +10,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, logging, say};
-use crate::adapters::clock::SystemClock;
+use crate::adapters::machine::clock::SystemClock;
 use crate::app::{self, App};
 use crate::config::Config;
 use crate::config::logging::{LogFormat, LogLevel};

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 use super::{ConfigFile, say};
-use crate::adapters::clock::SystemClock;
+use crate::adapters::machine::clock::SystemClock;
 use crate::adapters::store::Requests;
 use crate::engine::ports::Clock as _;
 

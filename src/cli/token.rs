@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::{ConfigFile, say};
-use crate::adapters::clock::SystemClock;
+use crate::adapters::machine::clock::SystemClock;
 use crate::adapters::store::Store;
 use crate::app;
 use crate::domain::access::Role;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 
-use super::{ConfigFile, looking, say, say_error, verify_report, verify_run};
-use crate::adapters::clock::SystemClock;
+use super::{ConfigFile, looking, say, say_error};
+use crate::adapters::machine::clock::SystemClock;
 use crate::app;
 use crate::config::{Config, verify, vzdump};
 use crate::domain::ids::{ItemId, SourceName};
@@ -24,6 +24,9 @@ pub(super) use self::found::Passed;
 use self::found::in_paths;
 
 mod found;
+mod html;
+mod report;
+mod run;
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
@@ -112,7 +115,7 @@ impl Verify {
         // Better now than after hours of reading.
         let report = self.report.as_deref().map(create).transpose()?;
         let started = SystemClock.now();
-        let how = verify_run::How {
+        let how = run::How {
             workers: self.jobs.into(),
             fail_fast: self.fail_fast,
             lines: !self.json,
@@ -120,12 +123,12 @@ impl Verify {
             unpack_limit,
             enough: &enough,
         };
-        let outcome = verify_run::run(work.jobs, how, memory.as_ref())?;
-        let summary = verify_report::Summary::of(&outcome, work.problems, work.passed, (started, &enough));
-        say(&if self.json { verify_report::json(&summary)? } else { verify_report::table(&summary) })?;
+        let outcome = run::run(work.jobs, how, memory.as_ref())?;
+        let summary = report::Summary::of(&outcome, work.problems, work.passed, (started, &enough));
+        say(&if self.json { report::json(&summary)? } else { report::table(&summary) })?;
         if let Some((mut file, path)) = report {
             use std::io::Write as _;
-            let html = super::verify_html::page(&summary);
+            let html = html::page(&summary);
             file.write_all(html.as_bytes()).with_context(|| format!("writing the report {}", path.display()))?;
         }
         Ok(ExitCode::from(summary.exit_code()))

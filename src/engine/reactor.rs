@@ -9,7 +9,7 @@
 //! lease; what an owner that is gone left behind is decided again, but for hooks, of which nobody can know what they did.
 
 mod batch;
-mod hands;
+mod running;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use self::hands::{Ended, Hands};
+use self::running::{Ended, Running};
 use super::intake::Intake;
 use super::keeper::News;
 use super::ports::ledger::{Effect, LEASE, Ledger, Processes};
@@ -33,7 +33,7 @@ use crate::domain::inventory::Inventory;
 /// Without anything else happening a turn is taken so often: time passes, and people decide elsewhere.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What runs is said to be in good hands so often.
+/// What runs is said to be alive so often.
 const RENEW: Duration = Duration::from_secs(10);
 
 /// What is old is forgotten so often.
@@ -84,7 +84,7 @@ struct Reactor {
     outside: Outside,
     inventories: watch::Receiver<Arc<Inventory>>,
     me: Arc<str>,
-    hands: Hands,
+    running: Running,
     /// Results that the store didn't take yet.
     unsaved: Vec<Ended>,
     tally: Tally,
@@ -133,7 +133,7 @@ impl Reactor {
             settings,
             outside,
             inventories,
-            hands: Hands::default(),
+            running: Running::default(),
             unsaved: Vec::new(),
             tally: Tally::default(),
             open: Vec::new(),
@@ -161,7 +161,7 @@ impl Reactor {
                 // First: what ends because everything does isn't a failure.
                 biased;
                 () = told(&mut stop) => break,
-                ended = self.hands.next() => self.unsaved.push(ended),
+                ended = self.running.next() => self.unsaved.push(ended),
                 () = wake.notified() => {}
                 _ = tick.tick() => ticked = true,
             }
@@ -209,7 +209,7 @@ impl Reactor {
 
     async fn keep_house(&mut self) -> Result<(), StoreError> {
         let now = self.outside.clock.now();
-        if !self.hands.is_empty() && is_due(self.renewed, RENEW, now) {
+        if !self.running.is_empty() && is_due(self.renewed, RENEW, now) {
             self.outside.ledger.renew(&self.me, after(now, LEASE)).await?;
             self.renewed = now;
         }

@@ -9,9 +9,9 @@
 //! meanwhile, so that a full disk loses nothing. What was interrupted is simply unproven still, and is read again.
 
 mod books;
-mod desk;
 mod hung;
 mod orders;
+mod proof_log;
 mod threads;
 
 use std::collections::{BTreeMap, HashSet};
@@ -24,10 +24,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::books::Books;
-use self::desk::Desk;
 use self::hung::Hung;
 use self::orders::Orders;
 pub use self::orders::{Order, Unfulfilled};
+use self::proof_log::ProofLog;
 use self::threads::Threads;
 use super::examiner::{Allowance, Control, Examined, Job, examine};
 use super::keeper::News;
@@ -110,7 +110,7 @@ struct State {
     outside: Outside,
     inventories: watch::Receiver<Arc<Inventory>>,
     books: Books,
-    desk: Desk,
+    proof_log: ProofLog,
     orders: Orders,
     readings: Vec<Reading>,
     threads: Threads,
@@ -157,18 +157,18 @@ pub async fn run(
             _ = tick.tick() => {
                 state.give_up_unwanted();
                 state.give_up_hanging();
-                state.desk.keep_open(&mut state.books).await;
+                state.proof_log.keep_open(&mut state.books).await;
                 if !state.publish(&news).await {
                     break;
                 }
             }
         }
-        state.desk.save(&mut state.books).await;
+        state.proof_log.save(&mut state.books).await;
         state.begin(&ended).await;
     }
     state.readings.iter().for_each(|reading| reading.control.stop());
     // What was read to its end is worth a moment.
-    if timeout(LAST_SAVE, state.desk.save(&mut state.books)).await.is_err() {
+    if timeout(LAST_SAVE, state.proof_log.save(&mut state.books)).await.is_err() {
         tracing::warn!("the store took no result in time at the end; what it misses is read again");
     }
 }
@@ -184,10 +184,11 @@ type Ended = (Arc<Control>, Examined);
 
 impl State {
     fn new(settings: Settings, outside: Outside, inventories: watch::Receiver<Arc<Inventory>>) -> Self {
-        let desk = Desk::new(outside.clone(), settings.sources.clone(), settings.retention, inventories.clone());
+        let proof_log =
+            ProofLog::new(outside.clone(), settings.sources.clone(), settings.retention, inventories.clone());
         Self {
             books: Books::new(&settings.sources, |source| settings.enough(source)),
-            desk,
+            proof_log,
             orders: Orders::default(),
             outside,
             inventories,
@@ -234,7 +235,7 @@ impl State {
                 if verification.conclusion == Conclusion::Damaged {
                     self.books.add(&verification);
                 }
-                self.desk.hand_in(*verification);
+                self.proof_log.hand_in(*verification);
             }
         }
     }
@@ -251,7 +252,7 @@ impl State {
     async fn begin(&mut self, ended: &mpsc::Sender<Ended>) {
         self.begin_ordered(ended);
         let open = self.is_open();
-        while open && self.desk.is_ready() && self.readings.len() < self.settings.workers {
+        while open && self.proof_log.is_ready() && self.readings.len() < self.settings.workers {
             if self.stale || self.planned.is_empty() && self.waiting > 0 {
                 self.plan().await;
             }
@@ -300,7 +301,7 @@ impl State {
         };
         let busy = |it: &Candidate| {
             self.readings.iter().any(|reading| reading.job.archive == it.archive)
-                || self.desk.holds(&it.archive)
+                || self.proof_log.holds(&it.archive)
                 || self.gone.contains(&it.archive)
                 || self.is_held(&it.archive)
         };
@@ -340,7 +341,7 @@ impl State {
         if self.stale || self.replan.due() {
             self.plan().await;
         }
-        for (source, proofs) in self.books.changes(self.desk.trouble()) {
+        for (source, proofs) in self.books.changes(self.proof_log.trouble()) {
             if news.send(News::Proofs(source, proofs)).await.is_err() {
                 return false;
             }
@@ -362,9 +363,9 @@ impl State {
             running: self.readings.len(),
             hanging: self.hung.count(),
             waiting: self.waiting,
-            unsaved: self.desk.unsaved(),
+            unsaved: self.proof_log.unsaved(),
             open,
-            store_problem: self.desk.problem(),
+            store_problem: self.proof_log.problem(),
             counts: self.counts,
             read,
             progress: self.progress.1,

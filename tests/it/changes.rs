@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use firedrill::adapters::clock::SystemClock;
+use firedrill::adapters::machine::clock::SystemClock;
 use firedrill::app::{App, WatchedSource};
 use firedrill::config::Config;
 use firedrill::domain::attempt::{Attempt, Outcome};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use firedrill::adapters::clock::SystemClock;
+use firedrill::adapters::machine::clock::SystemClock;
 use firedrill::app::{self, App, WatchedSource};
 use firedrill::config::Config;
 use firedrill::domain::look::{Look, RootSpec, SourceKind, SourceSpec};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firedrill::adapters::clock::SystemClock;
+use firedrill::adapters::machine::clock::SystemClock;
 use firedrill::adapters::store::{Place, Store};
 use firedrill::domain::automation::occurrence::{Bounds, Tidings};
 use firedrill::engine::intake::{self, Outlet};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::Work;
-use crate::adapters::directory;
-use crate::adapters::tree::{self, Tree};
+use crate::adapters::directories::directory;
+use crate::adapters::directories::tree::{self, Tree};
 use crate::cli::looking;
 use crate::domain::attempt::Sidecar;
 use crate::domain::ids::ItemId;

@@ -10,7 +10,7 @@ use super::record::State;
 
 /// What can come of an alert and a rule, for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Result {
+pub enum Ending {
     /// Waits for a person.
     AwaitingApproval,
     /// The alert was over before it began.
@@ -33,7 +33,7 @@ pub enum Result {
     Refused,
 }
 
-impl Result {
+impl Ending {
     /// All of them, in label order.
     pub const ALL: [Self; 10] = [
         Self::AwaitingApproval,
@@ -80,24 +80,24 @@ impl Result {
     }
 }
 
-/// Results of actions, by [`Kind::ALL`] and [`Result::ALL`].
+/// Results of actions, by [`Kind::ALL`] and [`Ending::ALL`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally([[u64; Result::ALL.len()]; Kind::ALL.len()]);
+pub struct Tally([[u64; Ending::ALL.len()]; Kind::ALL.len()]);
 
 impl Tally {
     /// Counts one.
-    pub fn count(&mut self, kind: Kind, result: Result) {
+    pub fn count(&mut self, kind: Kind, result: Ending) {
         let kind = Kind::ALL.iter().position(|it| *it == kind);
-        let result = Result::ALL.iter().position(|it| *it == result);
+        let result = Ending::ALL.iter().position(|it| *it == result);
         if let (Some(kind), Some(result)) = (kind, result) {
             self.0[kind][result] += 1;
         }
     }
 
     /// All counts.
-    pub fn all(&self) -> impl Iterator<Item = (Kind, Result, u64)> + '_ {
+    pub fn all(&self) -> impl Iterator<Item = (Kind, Ending, u64)> + '_ {
         Kind::ALL.into_iter().zip(&self.0).flat_map(|(kind, results)| {
-            Result::ALL.into_iter().zip(results).map(move |(result, count)| (kind, result, *count))
+            Ending::ALL.into_iter().zip(results).map(move |(result, count)| (kind, result, *count))
         })
     }
 }

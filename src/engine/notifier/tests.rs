@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::adapters::clock::SystemClock;
+use crate::adapters::machine::clock::SystemClock;
 use crate::adapters::store::{Place, Shared};
 use crate::domain::notice::dedup::Why;
 use crate::domain::notice::routes::{Recipient, Routes};

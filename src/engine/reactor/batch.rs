@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::turn::{Done, Said};
 use crate::domain::automation::alert::KeptAlert;
 use crate::domain::automation::decide::{Asked, Plan, Recent};
-use crate::domain::automation::status::Result as Counted;
+use crate::domain::automation::status::Ending;
 use crate::domain::automation::telling;
 use crate::domain::notice::Notice;
 use crate::engine::ports::StoreError;
@@ -36,12 +36,12 @@ impl<'a> Batch<'a> {
         for ((alert, New { plan, .. }), id) in self.alerts.iter().zip(&self.new).zip(ids) {
             let kind = plan.action.kind();
             let Some(id) = id else {
-                done.counted.push((kind, Counted::Duplicate));
+                done.counted.push((kind, Ending::Duplicate));
                 continue;
             };
             done.recount |= plan.state.is_open();
             done.said.push(Said::Decided(id, plan.rule.clone(), plan.state, plan.reason.as_str().into()));
-            done.counted.extend(Counted::of(plan.state).map(|it| (kind, it)));
+            done.counted.extend(Ending::of(plan.state).map(|it| (kind, it)));
             self.notices.extend(telling::of_plan(id, plan, alert, now));
         }
         turn.tell(&self.notices).await

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::batch::Batch;
-use super::hands::Ended;
+use super::running::Ended;
 use super::{Reactor, after, is_due};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
@@ -14,7 +14,7 @@ use crate::domain::automation::decide::{Asked, Standing, Step, Wish, allowed, in
 use crate::domain::automation::occurrence::Tidings;
 use crate::domain::automation::record::{Record, State};
 use crate::domain::automation::rule::OnResolve;
-use crate::domain::automation::status::{OpenActions, Result as Counted};
+use crate::domain::automation::status::{Ending, OpenActions};
 use crate::domain::automation::telling;
 use crate::domain::inventory::Inventory;
 use crate::engine::intake::heard;
@@ -34,7 +34,7 @@ const AHEAD: u32 = 16;
 #[derive(Default)]
 pub(super) struct Done {
     begun: Vec<Record>,
-    pub(super) counted: Vec<(Kind, Counted)>,
+    pub(super) counted: Vec<(Kind, Ending)>,
     killed: Vec<(i64, String)>,
     /// What is said of it in the log.
     pub(super) said: Vec<Said>,
@@ -93,7 +93,7 @@ impl Reactor {
         let denied = turn.denied().await?;
         for record in denied {
             self.tell_change(&mut *turn, &record, State::Denied, &record.reason.clone(), now).await?;
-            done.counted.push((record.action.kind(), Counted::Denied));
+            done.counted.push((record.action.kind(), Ending::Denied));
         }
         if open.iter().any(|it| it.state == State::Proposed) {
             self.expire(&mut *turn, &mut done, now).await?;
@@ -129,12 +129,12 @@ impl Reactor {
             self.tally.count(kind, result);
         }
         for (action, why) in done.killed {
-            self.hands.kill(action, &why);
+            self.running.kill(action, &why);
         }
         for record in done.begun {
             tracing::info!(action = record.id, rule = &*record.rule, "{}", record.action);
             let effect = self.outside.effects.get(&record.action.kind()).cloned();
-            self.hands.begin(record, effect);
+            self.running.begin(record, effect);
         }
     }
 
@@ -149,7 +149,7 @@ impl Reactor {
         for held in turn.held().await? {
             let mine = held.owner == self.me;
             let alive = if mine {
-                self.hands.hold(held.record.id) || self.unsaved.iter().any(|ended| ended.record.id == held.record.id)
+                self.running.hold(held.record.id) || self.unsaved.iter().any(|ended| ended.record.id == held.record.id)
             } else {
                 (held.lease >= now || Instant::now() < self.trusts_leases)
                     && !self.outside.processes.is_gone(&held.owner)
@@ -169,7 +169,7 @@ impl Reactor {
                 done.recount = true;
                 done.said.push(Said::Interrupted(held.record.id, format!("{}: {reason}", held.record.action)));
                 self.tell_change(turn, &held.record, state, &reason, now).await?;
-                done.counted.extend(Counted::of(state).map(|it| (held.record.action.kind(), it)));
+                done.counted.extend(Ending::of(state).map(|it| (held.record.action.kind(), it)));
             }
         }
         Ok(running)
@@ -188,7 +188,7 @@ impl Reactor {
             if turn.change(&change, &[State::Proposed], None, now).await? {
                 done.recount = true;
                 self.tell_change(turn, &record, State::Expired, reason, now).await?;
-                done.counted.push((record.action.kind(), Counted::Expired));
+                done.counted.push((record.action.kind(), Ending::Expired));
             }
         }
         Ok(())
@@ -216,7 +216,7 @@ impl Reactor {
         for (((alert, wish), asked), past) in wished.into_iter().zip(asked).zip(past) {
             let past = batch.recent.added_to(past, &asked);
             if past.intended {
-                done.counted.push((asked.kind, Counted::Duplicate));
+                done.counted.push((asked.kind, Ending::Duplicate));
                 continue;
             }
             match wish.decide(alert, past, rules, now) {
@@ -227,7 +227,7 @@ impl Reactor {
                     let actor = format!("rule:{}", asked.rule);
                     turn.note(&actor, None, "refused", &refusal.to_string(), now).await?;
                     batch.notices.push(telling::of_refusal(&asked.rule, alert, &refusal, now));
-                    done.counted.push((asked.kind, Counted::Refused));
+                    done.counted.push((asked.kind, Ending::Refused));
                 }
             }
         }
@@ -263,7 +263,7 @@ impl Reactor {
                     let change = Change::to(record.id, State::Cancelled, reason, "cancelled");
                     if turn.change(&change, &[State::Proposed, State::Scheduled], None, now).await? {
                         done.recount = true;
-                        done.counted.push((record.action.kind(), Counted::Cancelled));
+                        done.counted.push((record.action.kind(), Ending::Cancelled));
                         if record.state == State::Proposed {
                             self.tell_change(turn, &record, State::Cancelled, reason, now).await?;
                         }
@@ -351,7 +351,7 @@ impl Reactor {
         }
         done.recount = true;
         self.tell_change(turn, record, change.state, &change.reason, now).await?;
-        done.counted.extend(Counted::of(change.state).map(|it| (record.action.kind(), it)));
+        done.counted.extend(Ending::of(change.state).map(|it| (record.action.kind(), it)));
         let begins = change.state == State::Running;
         if begins {
             done.begun.push(Record { state: State::Running, started: Some(now), ..record.clone() });
@@ -399,7 +399,7 @@ impl Reactor {
             let record = &ended.record;
             if kept {
                 ended.log(state, &change.reason);
-                if let Some(counted) = Counted::of(state) {
+                if let Some(counted) = Ending::of(state) {
                     self.tally.count(record.action.kind(), counted);
                 }
             } else {
@@ -411,7 +411,7 @@ impl Reactor {
 
     /// The end of the process: what runs is ended, and left to be decided again.
     pub(super) async fn stop(&mut self) {
-        for record in self.hands.drop_all().await {
+        for record in self.running.drop_all().await {
             let failed = Failure::new("ended: firedrill was stopped while it ran");
             if !record.action.kind().is_idempotent() {
                 self.unsaved.push(Ended { record, result: Err(failed), cancelled: false });

@@ -100,7 +100,7 @@ impl State {
         let mut waiting = std::mem::take(&mut self.orders.0);
         for order in waiting.iter_mut().filter(|order| order.control.is_none()) {
             let busy = self.readings.iter().any(|reading| reading.job.archive == order.job.archive);
-            if busy || !self.desk.is_ready() || self.readings.len() >= self.settings.workers + PLACES {
+            if busy || !self.proof_log.is_ready() || self.readings.len() >= self.settings.workers + PLACES {
                 continue;
             }
             order.control = self.start(order.job.clone(), ended);

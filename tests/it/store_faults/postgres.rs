@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use std::sync::Arc;
 
-use firedrill::adapters::clock::SystemClock;
+use firedrill::adapters::machine::clock::SystemClock;
 use firedrill::adapters::store::{Place, Shared};
 use firedrill::domain::automation::occurrence::Bounds;
 use firedrill::engine::ports::custody::Custody as _;

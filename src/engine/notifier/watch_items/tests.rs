@@ -38,7 +38,7 @@ impl Place {
     }
 }
 
-fn source(path: &std::path::Path) -> crate::adapters::dump_dir::DumpDir {
+fn source(path: &std::path::Path) -> crate::adapters::directories::dump_dir::DumpDir {
     let text = format!(
         "[[dump]]\nname = \"db\"\ntime_zone = \"UTC\"\nexpected = [\"shop\"]\nroots = [{{ path = \"{}\" }}]\npatterns = [{{ pattern = \"{{db}}_{{time}}.sql\" }}]\n",
         path.display()
@@ -47,10 +47,17 @@ fn source(path: &std::path::Path) -> crate::adapters::dump_dir::DumpDir {
     std::fs::write(file.path(), text).unwrap();
     let config = crate::config::load(Some(file.path())).unwrap();
     let it = &config.dump[0];
-    let roots =
-        it.roots.iter().map(|root| crate::adapters::directory::Root { path: root.path.clone(), require_mount: None });
+    let roots = it
+        .roots
+        .iter()
+        .map(|root| crate::adapters::directories::directory::Root { path: root.path.clone(), require_mount: None });
     let patterns = it.patterns.iter().map(|pattern| pattern.compiled().unwrap()).collect();
-    crate::adapters::dump_dir::DumpDir::new(it.spec().into(), roots.collect(), it.time_zone.clone(), patterns)
+    crate::adapters::directories::dump_dir::DumpDir::new(
+        it.spec().into(),
+        roots.collect(),
+        it.time_zone.clone(),
+        patterns,
+    )
 }
 
 fn step(watcher: &mut Watcher, inventory: &Inventory, now: Timestamp) -> Vec<(String, Phase, Severity)> {

@@ -49,12 +49,12 @@ fn last_lines(output: &str) -> String {
 
 /// Effects that run, each a task of its own.
 #[derive(Default)]
-pub(super) struct Hands {
+pub(super) struct Running {
     tasks: JoinSet<Result<Outcome, Failure>>,
     records: HashMap<Id, (Record, AbortHandle, Option<Arc<str>>)>,
 }
 
-impl Hands {
+impl Running {
     /// Begins an effect. Its time is limited, and a defect in it is a failure of the action.
     pub(super) fn begin(&mut self, record: Record, effect: Option<Arc<dyn Effect>>) {
         let work = record.clone();

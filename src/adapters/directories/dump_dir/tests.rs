@@ -98,7 +98,7 @@ fn a_missing_directory_is_no_empty_one() {
 
 #[test]
 fn a_database_and_its_log_are_one_backup() {
-    use crate::adapters::archive_files::ArchiveFiles;
+    use crate::adapters::directories::archive_files::ArchiveFiles;
     use crate::domain::proof::ArchiveId;
     use crate::engine::ports::Archives as _;
 
@@ -200,7 +200,7 @@ fn what_lies_in_a_backup_is_none_of_its_own() {
 
 #[test]
 fn no_link_is_followed_out_of_a_backup() {
-    use crate::adapters::archive_files::ArchiveFiles;
+    use crate::adapters::directories::archive_files::ArchiveFiles;
     use crate::domain::proof::ArchiveId;
     use crate::engine::ports::Archives as _;
 

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
-use super::verify::{Enough, Memory};
-use super::{say, say_error};
-use crate::adapters::archive_files::ArchiveFiles;
-use crate::adapters::clock::SystemClock;
+use super::{Enough, Memory};
+use crate::adapters::directories::archive_files::ArchiveFiles;
+use crate::adapters::machine::clock::SystemClock;
+use crate::cli::{say, say_error};
 use crate::domain::proof::{Conclusion, Verification};
 use crate::engine::examiner::{Allowance, Control, Examined, Job, examine, unchecked};
 use crate::engine::ports::Clock as _;
@@ -188,7 +188,7 @@ impl Run<'_> {
         }
         self.halted |= self.how.fail_fast && verification.conclusion == Conclusion::Damaged;
         if self.how.lines {
-            let line = super::verify_report::line(&verification, self.how.enough.of(&verification));
+            let line = super::report::line(&verification, self.how.enough.of(&verification));
             self.bars.above(|| drop(say(&line)));
         }
         self.outcome.verifications.push(verification);

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::verify_report::{Row, Summary, Verdict};
+use super::report::{Row, Summary, Verdict};
 use crate::domain::age;
 use crate::domain::html::escaped;
 
-const HEAD: &str = include_str!("verify_html.head.html");
+const HEAD: &str = include_str!("head.html");
 
 /// The page. Refers to nothing outside of itself.
 pub(super) fn page(summary: &Summary) -> String {

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::adapters::directory::{facts, look_error, read_capped};
+use crate::adapters::directories::directory::{facts, look_error, read_capped};
 use crate::domain::guest::{Guest, GuestBook};
 use crate::domain::ids::{GuestKind, VMID_RANGE};
 use crate::domain::look::{ErrorKind, LookError};

@@ -7,8 +7,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::verify::{Enough, Passed};
-use super::verify_run::Outcome;
+use super::run::Outcome;
+use super::{Enough, Passed};
 use crate::domain::age;
 use crate::domain::finding::Severity;
 use crate::domain::printable::printable;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 
-use super::{looking, say};
-use crate::adapters::clock::SystemClock;
+use crate::adapters::machine::clock::SystemClock;
 use crate::adapters::store::Shared;
 use crate::app;
+use crate::cli::{looking, say};
 use crate::config::Config;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{Alert, KeptAlert};

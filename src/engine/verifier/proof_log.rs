@@ -26,7 +26,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 /// Several writers may commit in another order than that of their ids: what is a little older is read again.
 const OVERLAP: i64 = 100;
 
-pub(super) struct Desk {
+pub(super) struct ProofLog {
     outside: Outside,
     sources: Vec<SourceName>,
     retention: Duration,
@@ -47,7 +47,7 @@ pub(super) struct Desk {
     housekeeping: Pace,
 }
 
-impl Desk {
+impl ProofLog {
     pub(super) fn new(
         outside: Outside,
         sources: Vec<SourceName>,

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use walkdir::DirEntry;
 
-use crate::adapters::directory::{self, Root, facts, look_error, read_capped, special};
+use crate::adapters::directories::directory::{self, Root, facts, look_error, read_capped, special};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::local_time::When;
 use crate::domain::look::{LookError, RootListing};

@@ -1,0 +1,6 @@
+//! This machine: its clock, what runs on it, and what a process may take of it.
+
+pub mod background;
+pub mod clock;
+pub mod open_files;
+pub mod process;
