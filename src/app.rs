@@ -211,7 +211,7 @@ impl App {
         let (publish_exposition, expositions) = watch::channel(Arc::new(first));
         let (stop, stopped) = watch::channel(false);
         let custody: Arc<dyn Custody> = Arc::new(self.store.clone());
-        let state = http::State {
+        let state = http::AppState {
             inventory: inventories.clone(),
             exposition: expositions,
             actions: Some(Arc::new(self.store)),

@@ -17,4 +17,4 @@ mod state;
 pub mod web_config;
 pub mod webhook;
 
-pub use self::state::State;
+pub use self::state::AppState;

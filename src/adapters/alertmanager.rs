@@ -15,7 +15,7 @@ use crate::domain::automation::alert::Labels;
 use crate::domain::automation::record::Record;
 use crate::domain::printable;
 use crate::domain::secret::Secret;
-use crate::engine::ports::ledger::{Effect, Failure, Outcome};
+use crate::engine::ports::ledger::{Effect, EffectFailure, Outcome};
 
 /// For a connection, and for a whole call.
 const LIMITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
@@ -156,10 +156,10 @@ fn plain(error: reqwest::Error) -> String {
 }
 
 impl Effect for Alertmanager {
-    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, Failure>> {
+    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
         Box::pin(async move {
             let Action::Silence { matchers, duration } = &record.action else {
-                return Err(Failure::new("a defect in firedrill: an action of another sort; please report it"));
+                return Err(EffectFailure::new("a defect in firedrill: an action of another sort; please report it"));
             };
             let from = record.started.unwrap_or(record.created);
             let length = SignedDuration::from_secs(i64::try_from(*duration).unwrap_or(i64::MAX));
@@ -176,7 +176,7 @@ impl Effect for Alertmanager {
                     Err(problem) => problems.push(format!("{}: {}", shown(member), self.clean(member, &problem))),
                 }
             }
-            Err(Failure::new(format!("no Alertmanager took the silence: {}", problems.join("; "))))
+            Err(EffectFailure::new(format!("no Alertmanager took the silence: {}", problems.join("; "))))
         })
     }
 }

@@ -20,7 +20,7 @@ pub use self::place::{Place, inspect};
 use crate::domain::age;
 use crate::domain::automation::action::Action;
 use crate::domain::automation::record::Record;
-use crate::engine::ports::ledger::{Effect, Failure, Outcome};
+use crate::engine::ports::ledger::{Effect, EffectFailure, Outcome};
 
 /// So much of what a program writes is kept; the rest is read and thrown away.
 const MOST_OUTPUT: usize = 64 << 10;
@@ -51,10 +51,10 @@ const SWEEPS: usize = 10;
 pub struct Hook;
 
 impl Effect for Hook {
-    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, Failure>> {
+    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
         Box::pin(async move {
             let Action::Hook { program, arguments, timeout, labels, annotations } = &record.action else {
-                return Err(Failure::new("a defect in firedrill: an action of another sort; please report it"));
+                return Err(EffectFailure::new("a defect in firedrill: an action of another sort; please report it"));
             };
             check(program)?;
             let mut environment = BTreeMap::from([
@@ -72,8 +72,8 @@ impl Effect for Hook {
 }
 
 /// Others must not be able to change what is run in our name.
-fn check(program: &str) -> Result<(), Failure> {
-    place::inspect(program).refused.map_or(Ok(()), |reason| Err(Failure::new(reason)))
+fn check(program: &str) -> Result<(), EffectFailure> {
+    place::inspect(program).refused.map_or(Ok(()), |reason| Err(EffectFailure::new(reason)))
 }
 
 /// A program that is to be run.
@@ -85,21 +85,21 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn start(&self) -> Result<(Child, Group), Failure> {
+    fn start(&self) -> Result<(Child, Group), EffectFailure> {
         let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce).map_err(|error| Failure::new(format!("no random number: {error}")))?;
+        getrandom::fill(&mut nonce).map_err(|error| EffectFailure::new(format!("no random number: {error}")))?;
         let mark: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut command = Command::new(self.program);
         command.args(self.arguments.iter().map(|argument| &**argument));
         command.env_clear().envs(&self.environment).env(MARK, &mark);
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let failed = |error| Failure::new(format!("{} could not be started: {error}", self.program));
+        let failed = |error| EffectFailure::new(format!("{} could not be started: {error}", self.program));
         let child = command.spawn().map_err(failed)?;
         let group = Group { leader: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)), mark };
         Ok((child, group))
     }
 
-    async fn wait(self, action: i64, rule: &str) -> Result<Outcome, Failure> {
+    async fn wait(self, action: i64, rule: &str) -> Result<Outcome, EffectFailure> {
         let (program, limit) = (self.program, self.limit);
         let until = Instant::now() + limit;
         let (mut child, group) = self.start()?;
@@ -138,7 +138,7 @@ impl Run<'_> {
         let text = output.text();
         match failure {
             None => Ok(Outcome { result: format!("{program} ended well"), output: text, notices: Vec::new() }),
-            Some(reason) => Err(Failure { reason, output: text }),
+            Some(reason) => Err(EffectFailure { reason, output: text }),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::inventory::Inventory;
 use crate::engine::keeper::News;
 use crate::engine::notifier::{self, Outside, Settings};
 use crate::engine::ports::Clock;
-use crate::engine::ports::notices::{Messenger, Plan};
+use crate::engine::ports::notices::{Messenger, Routing};
 
 /// A message that takes longer has failed: some parts of 30 seconds each.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -112,7 +112,8 @@ pub(super) fn notifying(config: &Config, store: &Shared, clock: &Arc<dyn Clock>)
     if it.receivers.is_empty() {
         return Ok(None);
     }
-    let plan = Plan { routes: it.plan(), repeat: it.repeat_interval, wait: it.digest_wait, too_old: it.give_up_after };
+    let plan =
+        Routing { routes: it.plan(), repeat: it.repeat_interval, wait: it.digest_wait, too_old: it.give_up_after };
     let settings = Settings {
         owner: format!("{:032x}", u128::from_le_bytes(random()?)).into(),
         plan,

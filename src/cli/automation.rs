@@ -15,7 +15,7 @@ use crate::adapters::machine::clock::SystemClock;
 use crate::adapters::store::Shared;
 use crate::app;
 use crate::domain::age;
-use crate::domain::automation::record::{Record, Ruled, Ruling, State};
+use crate::domain::automation::record::{ActionState, Record, Ruled, Ruling};
 use crate::domain::printable::shown;
 use crate::domain::verdict::elapsed;
 use crate::engine::ports::Clock as _;
@@ -99,7 +99,7 @@ fn who() -> Arc<str> {
 }
 
 async fn list(store: &Shared, proposed: bool) -> anyhow::Result<ExitCode> {
-    let states = if proposed { vec![State::Proposed] } else { Vec::new() };
+    let states = if proposed { vec![ActionState::Proposed] } else { Vec::new() };
     let filter = ActionFilter { states, ..ActionFilter::default() };
     let found = store.actions(&filter, Page { before: None, limit: LISTED }).await?;
     let mut text = match store.paused().await? {
@@ -139,7 +139,7 @@ async fn rule(store: &Shared, id: i64, approve: bool) -> anyhow::Result<ExitCode
     let action = store.action(id).await?.with_context(|| format!("there is no action {id}"))?;
     let what = shown(&action.action.to_string());
     match store.rule(&ruling).await? {
-        Ruled::Taken(State::Denied) => say(&format!("Denied: {what}\n"))?,
+        Ruled::Taken(ActionState::Denied) => say(&format!("Denied: {what}\n"))?,
         Ruled::Taken(_) => {
             let paused = store.paused().await?.is_some();
             let when = if paused { "when the automation is resumed" } else { "in a moment, while a daemon runs" };

@@ -11,7 +11,7 @@ use super::{ConfigFile, say};
 use crate::adapters::machine::clock::SystemClock;
 use crate::app;
 use crate::domain::notice::dedup::Why;
-use crate::domain::notice::{Message, Notice, Phase, Severity, Topic};
+use crate::domain::notice::{Message, Notice, Phase, Topic, Urgency};
 use crate::domain::printable::{printable, shown};
 use crate::engine::ports::Clock as _;
 use crate::engine::ports::notices::{Line, NoticeStores as _, Sent};
@@ -85,7 +85,7 @@ fn message() -> Message {
     let notice = Notice {
         key: "test".into(),
         phase: Phase::Event,
-        severity: Severity::Info,
+        severity: Urgency::Info,
         topic: Topic::Daemon,
         source: None,
         item: None,

@@ -16,7 +16,7 @@ use crate::config::{Config, dump, root, vzdump};
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
 use crate::domain::look::Medium;
-use crate::domain::verdict::{State, by_age, judge};
+use crate::domain::verdict::{BackupState, by_age, judge};
 use crate::engine::ports::Clock as _;
 
 #[derive(Debug, Args)]
@@ -117,21 +117,21 @@ fn dump_directories(path: &Path) -> Vec<PathBuf> {
 }
 
 fn exit_code(inventory: &Inventory, ad_hoc: bool, now: jiff::Timestamp) -> u8 {
-    let states = |view: &SourceView| -> Vec<State> {
+    let states = |view: &SourceView| -> Vec<BackupState> {
         let state = |item: &Item| {
             let state = judge(item, &view.health, &view.spec, now)?.state;
             // A backup that is being written makes up for nothing before it has ended.
-            Some(if state == State::Running { by_age(item, now).state } else { state })
+            Some(if state == BackupState::Running { by_age(item, now).state } else { state })
         };
         view.items.iter().filter_map(state).collect()
     };
-    let all: Vec<Vec<State>> = inventory.sources.iter().map(|view| states(view)).collect();
+    let all: Vec<Vec<BackupState>> = inventory.sources.iter().map(|view| states(view)).collect();
     let unread = |view: &SourceView| view.listings.iter().flatten().any(|listing| listing.unreadable > 0);
     let blind = inventory.sources.iter().any(|view| !view.health.up() || unread(view));
-    if blind || all.iter().flatten().any(|state| *state == State::Unknown) {
+    if blind || all.iter().flatten().any(|state| *state == BackupState::Unknown) {
         return 2;
     }
     // Nothing found where backups should be is nothing to be glad of. A path on the command line may hold either sort.
     let nothing = if ad_hoc { all.iter().all(Vec::is_empty) } else { all.iter().any(Vec::is_empty) };
-    u8::from(nothing || all.iter().flatten().any(|state| *state != State::Ok))
+    u8::from(nothing || all.iter().flatten().any(|state| *state != BackupState::Ok))
 }

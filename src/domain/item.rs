@@ -65,7 +65,7 @@ impl Newest {
 
 /// An attempt after the newest complete backup that came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedAttempt {
     /// Start of its run. One in the future counts: which attempt is the newest can't be told then.
     pub at: When,
     /// Why, as a sentence.
@@ -174,7 +174,7 @@ pub struct Item {
     /// Start of the newest attempt, however it ended.
     pub last_attempt: Option<Timestamp>,
     /// The newest failed attempt, if nothing complete came after it.
-    pub failure: Option<Failure>,
+    pub failure: Option<FailedAttempt>,
     /// The attempt that is being written.
     pub running: Option<Running>,
     /// Complete backups that are kept.
@@ -389,12 +389,12 @@ impl Item {
                 continue;
             }
             match &attempt.outcome {
-                Outcome::Failed { reason } => failure = Some(Failure { at, reason: reason.clone(), root: *root }),
+                Outcome::Failed { reason } => failure = Some(FailedAttempt { at, reason: reason.clone(), root: *root }),
                 // Dated in the future it is no proof of anything, good or bad.
                 Outcome::Complete { .. } if at == When::Future => {}
                 Outcome::Complete { .. } => {
                     let reason = self.too_small(attempt.size);
-                    failure = Some(Failure { at, reason, root: *root });
+                    failure = Some(FailedAttempt { at, reason, root: *root });
                 }
                 Outcome::Running { last_write } => {
                     let since = at.known().unwrap_or(*last_write);

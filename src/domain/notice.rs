@@ -20,7 +20,7 @@ use super::printable::{is_plain, shown, shown_lines};
 /// How urgent a notice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub enum Urgency {
     /// Good to know.
     Info,
     /// Somebody should look.
@@ -29,7 +29,7 @@ pub enum Severity {
     Critical,
 }
 
-impl Severity {
+impl Urgency {
     /// All of them, mildest first.
     pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
 
@@ -118,7 +118,7 @@ pub struct Notice {
     /// Where in the story.
     pub phase: Phase,
     /// How urgent.
-    pub severity: Severity,
+    pub severity: Urgency,
     /// What it is about.
     pub topic: Topic,
     /// Source, where it is about one.
@@ -145,9 +145,9 @@ pub struct Notice {
 fn mark(notice: &Notice, why: Why) -> String {
     let mark = match (notice.phase, notice.severity) {
         (Phase::Recovered, _) => "RECOVERED",
-        (_, Severity::Critical) => "CRITICAL",
-        (_, Severity::Warning) => "WARNING",
-        (_, Severity::Info) => "INFO",
+        (_, Urgency::Critical) => "CRITICAL",
+        (_, Urgency::Warning) => "WARNING",
+        (_, Urgency::Info) => "INFO",
     };
     let still = if why == Why::RepeatDue { ", still" } else { "" };
     format!("{mark}{still}")
@@ -223,7 +223,7 @@ pub(crate) mod tests {
         Notice {
             key: key.into(),
             phase: Phase::Problem,
-            severity: Severity::Warning,
+            severity: Urgency::Warning,
             topic: Topic::Backup,
             source: Some("cluster".parse().unwrap()),
             item: Some("qemu/100".parse().unwrap()),
@@ -241,7 +241,7 @@ pub(crate) mod tests {
     fn headlines_say_how_urgent_it_is() {
         assert_eq!(headline(&notice("a"), Why::First), "WARNING: a is late");
         assert_eq!(headline(&notice("a"), Why::RepeatDue), "WARNING, still: a is late");
-        let over = Notice { phase: Phase::Recovered, severity: Severity::Critical, ..notice("a") };
+        let over = Notice { phase: Phase::Recovered, severity: Urgency::Critical, ..notice("a") };
         assert_eq!(headline(&over, Why::Recovered), "RECOVERED: a is late");
     }
 

@@ -25,7 +25,7 @@ use super::proof::book::{ItemProof, ProofState};
 /// State of an item; exactly one applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum BackupState {
     /// Fresh and complete.
     Ok,
     /// Older than its interval and grace.
@@ -42,7 +42,7 @@ pub enum State {
     Unknown,
 }
 
-impl State {
+impl BackupState {
     /// All of them, in label order.
     pub const ALL: [Self; 7] =
         [Self::Corrupt, Self::Failed, Self::Late, Self::Missing, Self::Ok, Self::Running, Self::Unknown];
@@ -94,7 +94,7 @@ pub enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     /// The state.
-    pub state: State,
+    pub state: BackupState,
     /// Why.
     pub cause: Cause,
 }
@@ -106,32 +106,32 @@ pub fn judge(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) ->
         return None;
     }
     let Some(last_scan) = health.last_scan else {
-        return verdict(State::Unknown, Cause::NotScanned);
+        return verdict(BackupState::Unknown, Cause::NotScanned);
     };
     if elapsed(last_scan, now) > spec.stale_after() {
-        return verdict(State::Unknown, Cause::ScanStale);
+        return verdict(BackupState::Unknown, Cause::ScanStale);
     }
     if health.guests_never_seen && item.id.vmid().is_some() {
-        return verdict(State::Unknown, Cause::GuestsUnknown);
+        return verdict(BackupState::Unknown, Cause::GuestsUnknown);
     }
     if is_damaged(item, health) {
-        return verdict(State::Corrupt, Cause::Damaged);
+        return verdict(BackupState::Corrupt, Cause::Damaged);
     }
     if item.running.is_some_and(|running| !health.is_blind(running.root)) {
-        return verdict(State::Running, Cause::BeingWritten);
+        return verdict(BackupState::Running, Cause::BeingWritten);
     }
     if item.failure.as_ref().is_some_and(|failure| !health.is_blind(failure.root)) {
-        return verdict(State::Failed, Cause::AttemptFailed);
+        return verdict(BackupState::Failed, Cause::AttemptFailed);
     }
     let by_age = by_age(item, now);
     // What is known to be damaged doesn't become fresh because its place can't be seen.
     let damaged = matches!(&item.proof, ItemProof::Known(proven) if proven.state() == ProofState::Failed);
     if health.any_blind() && !(!damaged && item.failure.is_none() && is_fresh_where_seen(item, health, now)) {
-        return verdict(State::Unknown, Cause::CannotLook);
+        return verdict(BackupState::Unknown, Cause::CannotLook);
     }
     // An earlier reading may have found it damaged.
-    if by_age.state == State::Ok && matches!(item.proof, ItemProof::Unknown(_)) {
-        return verdict(State::Unknown, Cause::ProofsUnknown);
+    if by_age.state == BackupState::Ok && matches!(item.proof, ItemProof::Unknown(_)) {
+        return verdict(BackupState::Unknown, Cause::ProofsUnknown);
     }
     Some(by_age)
 }
@@ -150,18 +150,18 @@ fn is_fresh_where_seen(item: &Item, health: &Health, now: Timestamp) -> bool {
 /// How the newest complete backup stands by its age alone.
 pub fn by_age(item: &Item, now: Timestamp) -> Verdict {
     let (state, cause) = match &item.newest {
-        None if item.future > 0 => (State::Unknown, Cause::FutureOnly),
-        None => (State::Missing, Cause::NoBackup),
+        None if item.future > 0 => (BackupState::Unknown, Cause::FutureOnly),
+        None => (BackupState::Missing, Cause::NoBackup),
         // The clock was set back since the scan: how old it is can't be told.
-        Some(newest) if newest.started > now => (State::Unknown, Cause::FutureOnly),
+        Some(newest) if newest.started > now => (BackupState::Unknown, Cause::FutureOnly),
         Some(newest) => {
             let age = elapsed(newest.started, now);
             if age > item.expectation.missing_after() {
-                (State::Missing, Cause::Overdue)
+                (BackupState::Missing, Cause::Overdue)
             } else if age > item.expectation.late_after() {
-                (State::Late, Cause::Overdue)
+                (BackupState::Late, Cause::Overdue)
             } else {
-                (State::Ok, Cause::Fresh)
+                (BackupState::Ok, Cause::Fresh)
             }
         }
     };

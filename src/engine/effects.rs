@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ports::Clock;
-use super::ports::ledger::{Effect, Failure, Outcome};
+use super::ports::ledger::{Effect, EffectFailure, Outcome};
 use super::verifier::Order;
 use crate::domain::age;
 use crate::domain::automation::action::Action;
@@ -39,15 +39,15 @@ pub struct Tell {
     pub clock: Arc<dyn Clock>,
 }
 
-fn wrong_kind() -> Failure {
-    Failure::new("a defect in firedrill: an action of another sort; please report it")
+fn wrong_kind() -> EffectFailure {
+    EffectFailure::new("a defect in firedrill: an action of another sort; please report it")
 }
 
 impl Effect for Rescan {
-    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, Failure>> {
+    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
         Box::pin(async move {
             let Action::Rescan { source } = &record.action else { return Err(wrong_kind()) };
-            let gone = || Failure::new(format!("there is no source {source} any more"));
+            let gone = || EffectFailure::new(format!("there is no source {source} any more"));
             let (_, nudge) = self.nudges.iter().find(|(name, _)| name == source).ok_or_else(gone)?;
             let begun = self.clock.now();
             // A nudge that waits already does as well.
@@ -63,10 +63,12 @@ impl Effect for Rescan {
                 if let Some(view) = scanned(&inventories.borrow_and_update()) {
                     break view;
                 }
-                inventories.changed().await.map_err(|_| Failure::new("firedrill stops"))?;
+                inventories.changed().await.map_err(|_| EffectFailure::new("firedrill stops"))?;
             };
             if let Some(problem) = view.health.problems.first() {
-                return Err(Failure::new(format!("scanned {source}, but could not look at all of it: {problem}")));
+                return Err(EffectFailure::new(format!(
+                    "scanned {source}, but could not look at all of it: {problem}"
+                )));
             }
             let (items, took) = (view.items.len(), age::words(view.health.duration.max(Duration::from_secs(1))));
             Ok(Outcome { result: format!("scanned {source} within {took}: {items} items"), ..Outcome::default() })
@@ -75,21 +77,21 @@ impl Effect for Rescan {
 }
 
 impl Effect for Reverify {
-    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, Failure>> {
+    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
         Box::pin(async move {
             let Action::Reverify { source, item, level } = &record.action else { return Err(wrong_kind()) };
             let (reply, answer) = oneshot::channel();
             let order = Order { source: source.clone(), item: item.clone(), level: *level, reply };
-            let stopped = || Failure::new("the verifier was stopped");
+            let stopped = || EffectFailure::new("the verifier was stopped");
             self.orders.send(order).await.map_err(|_| stopped())?;
             let read = answer.await.map_err(|_| stopped())?;
-            told(&read.map_err(|error| Failure::new(error.to_string()))?)
+            told(&read.map_err(|error| EffectFailure::new(error.to_string()))?)
         })
     }
 }
 
 /// The result of a reading in a sentence. That a backup is damaged is a result, not a failure of the action.
-fn told(it: &Verification) -> Result<Outcome, Failure> {
+fn told(it: &Verification) -> Result<Outcome, EffectFailure> {
     let (file, took) = (&it.archive.file, age::words(it.took.max(Duration::from_secs(1))));
     let headline = it.headline().unwrap_or_default();
     let result = match it.conclusion {
@@ -98,13 +100,13 @@ fn told(it: &Verification) -> Result<Outcome, Failure> {
             format!("read {file} within {took}: {}", shortfall.as_deref().unwrap_or("intact"))
         }
         Conclusion::Damaged => format!("read {file} within {took}: damaged: {headline}"),
-        Conclusion::Unchecked => return Err(Failure::new(format!("{file} could not be checked: {headline}"))),
+        Conclusion::Unchecked => return Err(EffectFailure::new(format!("{file} could not be checked: {headline}"))),
     };
     Ok(Outcome { result, ..Outcome::default() })
 }
 
 impl Effect for Tell {
-    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, Failure>> {
+    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
         Box::pin(async move {
             // Kept together with the result: it is told once, however often firedrill is stopped in between.
             let notice = telling::of_action(&record.action, self.clock.now()).ok_or_else(wrong_kind)?;

@@ -9,7 +9,7 @@ use crate::domain::ids::ItemId;
 use crate::domain::inventory::SourceView;
 use crate::domain::item::Item;
 use crate::domain::look::{ErrorKind, LookError};
-use crate::domain::verdict::{Cause, State, Verdict, explain, judge};
+use crate::domain::verdict::{BackupState, Cause, Verdict, explain, judge};
 
 /// No more lines than this about items in one scan; a thousand guests that turn bad at once are one event.
 const MAX_LINES: usize = 50;
@@ -105,7 +105,14 @@ fn is_news(was: Option<Verdict>, is: Verdict) -> bool {
     match was.filter(|was| known(*was)) {
         _ if !known(is) => false,
         Some(was) => was.state != is.state,
-        None => matches!(is.state, State::Corrupt | State::Failed | State::Missing | State::Late | State::Unknown),
+        None => matches!(
+            is.state,
+            BackupState::Corrupt
+                | BackupState::Failed
+                | BackupState::Missing
+                | BackupState::Late
+                | BackupState::Unknown
+        ),
     }
 }
 
@@ -117,7 +124,9 @@ fn transition(source: &str, item: &Item, was: Option<Verdict>, is: Verdict, why:
     let (before, state) = (was.map(|was| was.state.as_str()), is.state.as_str());
     let interval = age::words(item.expectation.interval);
     match is.state {
-        State::Ok | State::Running => tracing::info!(source, item = id, name, before, state, "{id} is {state}: {why}"),
+        BackupState::Ok | BackupState::Running => {
+            tracing::info!(source, item = id, name, before, state, "{id} is {state}: {why}")
+        }
         _ => tracing::warn!(source, item = id, name, before, state, interval, "{id} is {state}: {why}"),
     }
     left - 1

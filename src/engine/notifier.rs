@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use super::keeper::News;
 use super::ports::Clock;
-use super::ports::notices::{Messenger, NoticeStore, NoticeStores, Plan};
+use super::ports::notices::{Messenger, NoticeStore, NoticeStores, Routing};
 use crate::domain::inventory::Inventory;
 use crate::domain::notice::status::NotifierStatus;
 
@@ -41,7 +41,7 @@ pub struct Settings {
     /// Names this process among those that use the store.
     pub owner: Arc<str>,
     /// Who is told of what.
-    pub plan: Plan,
+    pub plan: Routing,
     /// More waiting notices than this go into one message.
     pub above: usize,
     /// What could not be delivered for so long is dropped.

@@ -20,13 +20,13 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::auth::{self, Gate, Viewer};
 use super::error::ApiError;
-use super::state::State;
+use super::state::AppState;
 use crate::engine::ports::automation::ActionStore;
 
 /// A route of the API. Each path has one method.
 struct Route {
     path: &'static str,
-    handler: MethodRouter<State>,
+    handler: MethodRouter<AppState>,
 }
 
 /// All of them; a test compares them with the document.
@@ -49,7 +49,7 @@ fn routes() -> Vec<Route> {
 }
 
 /// The API behind the gate, and beside it what describes the API to everybody.
-pub(super) fn router(gate: Arc<Gate>) -> Router<State> {
+pub(super) fn router(gate: Arc<Gate>) -> Router<AppState> {
     let all = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
     let guarded = all
         .route("/api/v1/{*rest}", axum::routing::any(unknown))
@@ -76,7 +76,7 @@ pub(super) fn nothing_there() -> ApiError {
 }
 
 /// Where actions are kept, if they are.
-fn kept(state: &State) -> Result<&dyn ActionStore, ApiError> {
+fn kept(state: &AppState) -> Result<&dyn ActionStore, ApiError> {
     state.actions.as_deref().ok_or_else(|| ApiError::unavailable("this daemon keeps no actions"))
 }
 

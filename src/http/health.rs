@@ -1,11 +1,11 @@
 //! Whether the daemon lives, whether it knows anything yet, and how the sources are.
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::state::State;
+use super::state::AppState;
 use crate::domain::age;
 use crate::domain::inventory::SourceView;
 use crate::domain::verdict::elapsed;
@@ -15,7 +15,7 @@ pub(super) async fn healthy() -> &'static str {
 }
 
 /// Ready once every source was looked at, well or not.
-pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
+pub(super) async fn ready(State(state): State<AppState>) -> Response {
     if state.inventory.borrow().is_complete() {
         return "firedrill is ready.\n".into_response();
     }
@@ -61,7 +61,7 @@ struct Source {
 ///
 /// Degraded is when a source can't be looked at, a reading hangs, or the store can't be used or isn't the one of before. Always 200: the daemon itself is well enough
 /// to answer.
-pub(super) async fn report(Extract(state): Extract<State>) -> Response {
+pub(super) async fn report(State(state): State<AppState>) -> Response {
     let inventory = state.inventory.borrow().clone();
     let now = state.clock.now();
     let sources: Vec<Source> = inventory.sources.iter().map(|view| source(view, now)).collect();

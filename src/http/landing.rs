@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::response::Html;
 
-use super::state::State;
+use super::state::AppState;
 use super::{landing_automation, landing_proofs};
 use crate::domain::age;
 use crate::domain::html::escaped;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::{Item, Standing};
-use crate::domain::verdict::{State as ItemState, by_age, elapsed, explain, judge};
+use crate::domain::verdict::{BackupState, by_age, elapsed, explain, judge};
 
 /// More troubled items than this are counted, not listed: the page is for a glance.
 const LISTED: usize = 100;
@@ -30,32 +30,32 @@ fn store_lines(html: &mut String, inventory: &Inventory) {
     }
 }
 
-pub(super) async fn page(Extract(state): Extract<State>) -> Html<String> {
+pub(super) async fn page(State(state): State<AppState>) -> Html<String> {
     let inventory = state.inventory.borrow().clone();
     let now = state.clock.now();
     let mut html = HEAD.replace("{version}", env!("CARGO_PKG_VERSION"));
     let mut troubles = Vec::new();
     store_lines(&mut html, &inventory);
     html.push_str("<h2>Sources</h2>\n<table><tr><th>source<th>kind<th>last scan");
-    for state in ItemState::ALL {
+    for state in BackupState::ALL {
         put(&mut html, format_args!("<th class=\"n\">{}", state.as_str()));
     }
     html.push_str("<th class=\"n\">not judged</tr>\n");
     for view in &inventory.sources {
-        let mut counts = [0u32; ItemState::ALL.len() + 1];
+        let mut counts = [0u32; BackupState::ALL.len() + 1];
         for item in view.items.iter() {
             let verdict = judge(item, &view.health, &view.spec, now);
             let state = verdict.map(|verdict| verdict.state);
-            let slot = ItemState::ALL.iter().position(|it| Some(*it) == state).unwrap_or(ItemState::ALL.len());
+            let slot = BackupState::ALL.iter().position(|it| Some(*it) == state).unwrap_or(BackupState::ALL.len());
             counts[slot] += 1;
             if let Some(verdict) = verdict {
                 let why = explain(verdict, item, &view.health, now);
                 // A backup that is being written makes up for nothing before it has ended.
                 let aged = by_age(item, now);
                 match verdict.state {
-                    ItemState::Ok => {}
-                    ItemState::Running if aged.state == ItemState::Ok => {}
-                    ItemState::Running => {
+                    BackupState::Ok => {}
+                    BackupState::Running if aged.state == BackupState::Ok => {}
+                    BackupState::Running => {
                         let why = format!("{why}; {}", explain(aged, item, &view.health, now));
                         troubles.push((view, item, aged.state, why));
                     }
@@ -84,7 +84,7 @@ fn source_row(html: &mut String, view: &SourceView, counts: &[u32], now: jiff::T
     };
     put(html, format_args!("<tr><td>{}<td>{}<td>{last}", view.spec.name, view.spec.kind.as_str()));
     for (index, count) in counts.iter().enumerate() {
-        let state = ItemState::ALL.get(index).map_or("", |state| state.as_str());
+        let state = BackupState::ALL.get(index).map_or("", |state| state.as_str());
         let class = if *count > 0 { state } else { "none" };
         put(html, format_args!("<td class=\"n {class}\">{count}"));
     }
@@ -95,7 +95,7 @@ fn source_row(html: &mut String, view: &SourceView, counts: &[u32], now: jiff::T
     }
 }
 
-fn trouble_table(html: &mut String, troubles: &[(&std::sync::Arc<SourceView>, &Item, ItemState, String)]) {
+fn trouble_table(html: &mut String, troubles: &[(&std::sync::Arc<SourceView>, &Item, BackupState, String)]) {
     if troubles.is_empty() {
         return;
     }

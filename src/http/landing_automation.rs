@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::domain::age;
-use crate::domain::automation::record::State;
+use crate::domain::automation::record::ActionState;
 use crate::domain::automation::status::Automation;
 use crate::domain::html::escaped;
 use crate::domain::inventory::Inventory;
@@ -34,7 +34,8 @@ fn automation_lines(html: &mut String, automation: &Automation) {
         put(html, format_args!("<p class=\"failed\">{}</p>\n", escaped(problem)));
     }
     let count = |state| -> i64 { automation.open.iter().filter(|it| it.state == state).map(|it| it.count).sum() };
-    let (proposed, running, scheduled) = (count(State::Proposed), count(State::Running), count(State::Scheduled));
+    let (proposed, running, scheduled) =
+        (count(ActionState::Proposed), count(ActionState::Running), count(ActionState::Scheduled));
     if proposed > 0 {
         put(html, format_args!("<p class=\"late\"><a href=\"/actions\">{proposed} waiting for approval</a></p>\n"));
     }
@@ -74,7 +75,7 @@ mod tests {
         let mut html = String::new();
         write(&mut html, &inventory, now);
         assert_eq!(html, "");
-        let open = OpenActions { kind: Kind::Hook, state: State::Proposed, count: 3, oldest: before };
+        let open = OpenActions { kind: Kind::Hook, state: ActionState::Proposed, count: 3, oldest: before };
         inventory.automation = Some(Arc::new(Automation {
             intake: Intake::default(),
             tally: Tally::default(),

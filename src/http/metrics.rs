@@ -1,16 +1,16 @@
 //! `GET /metrics`.
 
 use axum::body::{Body, Bytes};
-use axum::extract::State as Extract;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 
-use super::state::State;
+use super::state::AppState;
 use crate::metrics::exposition::CONTENT_TYPE;
 
-pub(super) async fn metrics(Extract(state): Extract<State>, headers: HeaderMap) -> Response {
+pub(super) async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
     let mut exposition = state.exposition.borrow().clone();
     let now = state.clock.now();
     if exposition.is_overdue(now) {

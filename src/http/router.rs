@@ -11,7 +11,7 @@ use axum::routing::{any, get};
 
 use super::auth::{self, Gate};
 use super::error::ApiError;
-use super::state::State;
+use super::state::AppState;
 use super::{actions_page, api, health, landing, metrics};
 
 /// Nothing here takes a body; what is announced as larger is refused unread.
@@ -19,7 +19,7 @@ const MAX_BODY: u64 = 64 << 10;
 
 /// All routes. `webhook` is whatever receives alerts: it is reached only by who may deliver them, finds who that is among
 /// the extensions of the request, and bounds its bodies by itself.
-pub fn router(state: State, gate: Arc<Gate>, webhook: Router) -> Router {
+pub fn router(state: AppState, gate: Arc<Gate>, webhook: Router) -> Router {
     let pages = Router::new()
         .route("/", get(landing::page))
         .route("/metrics", get(metrics::metrics))

@@ -11,7 +11,7 @@ use crate::metrics::exposition::Exposition;
 
 /// What the handlers read.
 #[derive(Clone)]
-pub struct State {
+pub struct AppState {
     /// The snapshot of all sources.
     pub inventory: watch::Receiver<Arc<Inventory>>,
     /// The rendered metrics.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State as Extract};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -65,7 +65,7 @@ async fn no_rules() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "No rule is configured: see [[automation.rules]] in config/firedrill.example.toml.\n")
 }
 
-async fn receive(Extract(hook): Extract<Hook>, request: Request) -> Response {
+async fn receive(State(hook): State<Hook>, request: Request) -> Response {
     let begun = Instant::now();
     let answer = take(&hook, request).await;
     let put_off = answer.status() == StatusCode::SERVICE_UNAVAILABLE;

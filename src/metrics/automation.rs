@@ -6,7 +6,7 @@ use super::family::{Description, Family, seconds};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::Status;
 use crate::domain::automation::occurrence::Heard;
-use crate::domain::automation::record::State;
+use crate::domain::automation::record::ActionState;
 use crate::domain::automation::status::{Automation, BUCKETS};
 use crate::domain::inventory::Inventory;
 
@@ -78,7 +78,7 @@ pub const DESCRIPTIONS: [&Description; 12] = [
 ];
 
 /// States that are open, in label order.
-const OPEN: [State; 3] = [State::Proposed, State::Running, State::Scheduled];
+const OPEN: [ActionState; 3] = [ActionState::Proposed, ActionState::Running, ActionState::Scheduled];
 
 /// Fills the families of this file.
 pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {

@@ -6,7 +6,7 @@ use super::family::{Description, Family, seconds};
 use super::items::{each, each_judged};
 use crate::domain::inventory::Inventory;
 use crate::domain::item::{Item, Newest};
-use crate::domain::verdict::{State, judge};
+use crate::domain::verdict::{BackupState, judge};
 
 const ITEM: &[&str] = &["source", "item"];
 
@@ -117,7 +117,7 @@ fn states(inventory: &Inventory, now: Timestamp) -> Family {
     let mut family = STATE.family();
     each_judged(inventory, |view, item, id| {
         let Some(verdict) = judge(item, &view.health, &view.spec, now) else { return };
-        for state in State::ALL {
+        for state in BackupState::ALL {
             let value = f64::from(u8::from(state == verdict.state));
             family.add(&[view.spec.name.as_str(), id, state.as_str()], value);
         }

@@ -5,7 +5,7 @@ mod fakes;
 mod tokens;
 
 use firedrill::domain::access::Role;
-use firedrill::domain::automation::record::State;
+use firedrill::domain::automation::record::ActionState;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
@@ -112,7 +112,7 @@ async fn lists_come_in_parts_and_filtered() {
             None => break,
         }
     }
-    assert_eq!(seen, (1..=State::ALL.len() as i64 + 2).rev().collect::<Vec<_>>());
+    assert_eq!(seen, (1..=ActionState::ALL.len() as i64 + 2).rev().collect::<Vec<_>>());
     let count = async |path: &str| served.get(&viewer, path).await.1["items"].as_array().unwrap().len();
     assert_eq!(count("actions?state=proposed").await, 3);
     assert_eq!(count("actions?state=proposed&state=done").await, 4);
@@ -182,7 +182,7 @@ async fn other_sites_can_not_act_with_a_browsers_password() {
     assert_eq!(answer(json(post("alice")).header("origin", "https://evil.example")).await.0, 403);
     assert_eq!(answer(json(post("alice")).header("sec-fetch-site", "cross-site")).await.0, 403);
     assert_eq!(answer(json(post("bob"))).await.0, 403, "a viewer");
-    assert_eq!(served.memory.actions.lock().unwrap()[0].state, State::Proposed);
+    assert_eq!(served.memory.actions.lock().unwrap()[0].state, ActionState::Proposed);
     let own = format!("http://{}", served.address);
     assert_eq!(answer(json(post("alice")).header("origin", own).header("sec-fetch-site", "same-origin")).await.0, 200);
     assert_eq!(served.memory.actions.lock().unwrap()[0].decided_by.as_deref(), Some("api:alice"));

@@ -40,7 +40,7 @@ impl ActionStore for Actions {
             alert: None,
             rule: "look".into(),
             action: Action::Rescan { source: "pve".parse().unwrap() },
-            state: record::State::Proposed,
+            state: record::ActionState::Proposed,
             reason: "".into(),
             created: Timestamp::UNIX_EPOCH,
             not_before: Timestamp::UNIX_EPOCH,
@@ -66,8 +66,8 @@ impl ActionStore for Actions {
     fn rule<'a>(&'a self, ruling: &'a Ruling) -> BoxFuture<'a, Result<Ruled, StoreError>> {
         let mut known = self.0.lock().unwrap();
         let ruled = match known.iter().find(|it| it.action == ruling.action) {
-            Some(_) => Ruled::TooLate(record::State::Scheduled),
-            None => Ruled::Taken(record::State::Scheduled),
+            Some(_) => Ruled::TooLate(record::ActionState::Scheduled),
+            None => Ruled::Taken(record::ActionState::Scheduled),
         };
         known.push(ruling.clone());
         Box::pin(async move { Ok(ruled) })

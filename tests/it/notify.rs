@@ -15,11 +15,11 @@ use firedrill::adapters::machine::clock::SystemClock;
 use firedrill::adapters::messengers::telegram::{Settings, Telegram};
 use firedrill::domain::notice::dedup::Why;
 use firedrill::domain::notice::routes::{Recipient, Routes};
-use firedrill::domain::notice::{Message, Notice, Part, Phase, Severity, Topic};
+use firedrill::domain::notice::{Message, Notice, Part, Phase, Topic, Urgency};
 use firedrill::domain::secret::Secret;
 use firedrill::engine::ports::Clock as _;
 use firedrill::engine::ports::notices::{
-    Claim, Claimed, Failure, Messenger as _, NoticeStore, Plan, Sent, Taken, Tried,
+    Claim, Claimed, FailedTry, Messenger as _, NoticeStore, Routing, Sent, Taken, Tried,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn notice(key: &str) -> Notice {
     Notice {
         key: key.into(),
         phase: Phase::Problem,
-        severity: Severity::Warning,
+        severity: Urgency::Warning,
         topic: Topic::Backup,
         source: Some("cluster".parse().unwrap()),
         item: Some("qemu/100".parse().unwrap()),
@@ -601,7 +601,7 @@ async fn failures_are_kept(place: Where) {
     let store = place.open().await;
     let recipient = Recipient { name: "a".into(), quiet: None };
     let hour = Duration::from_secs(3600);
-    let plan = Plan {
+    let plan = Routing {
         routes: Routes { recipients: vec![recipient], routes: Vec::new() },
         repeat: hour,
         wait: Duration::ZERO,
@@ -616,7 +616,7 @@ async fn failures_are_kept(place: Where) {
             Claimed::Nothing(_) => Vec::new(),
         }
     };
-    let failure = |after: u64, again: Option<u64>| Failure {
+    let failure = |after: u64, again: Option<u64>| FailedTry {
         again: again.map(|again| now() + Duration::from_secs(again)),
         why: "no".into(),
         unsure: false,
@@ -628,7 +628,7 @@ async fn failures_are_kept(place: Where) {
     NoticeStore::post(&store, std::slice::from_ref(&alert)).await.unwrap();
     let some = next(0).await;
     let part = Part { to: "x@y.org".into(), taken: true, said: "é".into() };
-    let partly = Failure { parts: vec![part.clone()], unfit: 1, unsure: true, ..failure(1, Some(10)) };
+    let partly = FailedTry { parts: vec![part.clone()], unfit: 1, unsure: true, ..failure(1, Some(10)) };
     store.failed(&some, "me", &partly).await.unwrap();
     assert!(next(9).await.is_empty());
     let again = next(10).await;
@@ -675,7 +675,7 @@ async fn nothing_is_sent_twice(place: Where) {
     let all: Vec<Notice> = (0..60).map(|index| notice(&format!("item {index}"))).collect();
     NoticeStore::post(&stores[0], &all).await.unwrap();
     let recipient = |name: &str| Recipient { name: name.into(), quiet: None };
-    let plan = Plan {
+    let plan = Routing {
         routes: Routes { recipients: vec![recipient("a"), recipient("b")], routes: Vec::new() },
         repeat: Duration::from_secs(3600),
         wait: Duration::ZERO,

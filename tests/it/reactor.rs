@@ -16,7 +16,7 @@ use firedrill::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
 use firedrill::domain::automation::decide::{Asked, Past};
 use firedrill::domain::automation::matcher::Matcher;
 use firedrill::domain::automation::occurrence::{Bounds, Occurrence, Tidings};
-use firedrill::domain::automation::record::{Record, Ruled, Ruling, State};
+use firedrill::domain::automation::record::{ActionState, Record, Ruled, Ruling};
 use firedrill::domain::automation::rule::{Cap, Mode, OnResolve, Rule, Rules, Template};
 use firedrill::domain::automation::status::OpenActions;
 use firedrill::domain::inventory::{Inventory, SourceView};
@@ -27,7 +27,7 @@ use firedrill::engine::effects::Tell;
 use firedrill::engine::intake::{self, Outlet};
 use firedrill::engine::ports::automation::{ActionFilter, ActionStore as _, Page};
 use firedrill::engine::ports::ledger::{
-    Change, Due, Effect, Failure, Held, Ledger, New, Outcome, Processes, Received, Turn,
+    Change, Due, Effect, EffectFailure, Held, Ledger, New, Outcome, Processes, Received, Turn,
 };
 use firedrill::engine::ports::{Clock, StoreError};
 use firedrill::engine::reactor::{self, Outside, Settings};
@@ -173,7 +173,11 @@ impl Turn for CutTurn {
         Box::pin(self.1.around(self.0.handled(alerts)))
     }
 
-    fn of_alert<'a>(&'a mut self, alert: i64, states: &'a [State]) -> BoxFuture<'a, Result<Vec<Record>, StoreError>> {
+    fn of_alert<'a>(
+        &'a mut self,
+        alert: i64,
+        states: &'a [ActionState],
+    ) -> BoxFuture<'a, Result<Vec<Record>, StoreError>> {
         self.0.of_alert(alert, states)
     }
 
@@ -204,7 +208,7 @@ impl Turn for CutTurn {
     fn change<'a>(
         &'a mut self,
         change: &'a Change,
-        from: &'a [State],
+        from: &'a [ActionState],
         owner: Option<&'a str>,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
@@ -248,7 +252,7 @@ struct Counted {
 }
 
 impl Effect for Counted {
-    fn perform<'a>(&'a self, _record: &'a Record) -> BoxFuture<'a, Result<Outcome, Failure>> {
+    fn perform<'a>(&'a self, _record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
         Box::pin(async move {
             if let Some(cut) = &self.cut {
                 cut.step().await;
@@ -264,7 +268,7 @@ impl Effect for Counted {
                 cut.step().await;
             }
             if self.fails {
-                Err(Failure::new("in vain"))
+                Err(EffectFailure::new("in vain"))
             } else {
                 Ok(Outcome { result: "done".into(), ..Outcome::default() })
             }
@@ -404,7 +408,7 @@ impl World {
     }
 
     /// Waits until every action is in one of these states, and there are so many.
-    async fn settled(&self, count: usize, states: &[State]) -> Vec<Record> {
+    async fn settled(&self, count: usize, states: &[ActionState]) -> Vec<Record> {
         let store = self.store();
         until(&format!("{count} actions are {states:?}"), || async {
             let found = store.actions(&ActionFilter::default(), ALL).await.unwrap();
@@ -436,7 +440,7 @@ async fn cut_everywhere(kind: Kind) {
         if sent {
             let life = world.live(rules(vec![rule(kind, Mode::Execute)]), effect.clone(), cut.clone(), true);
             tokio::select! {
-                _ = world.settled(1, &[State::Done]) => {}
+                _ = world.settled(1, &[ActionState::Done]) => {}
                 () = cut.died.notified() => died = true,
             }
             life.task.abort();
@@ -447,7 +451,7 @@ async fn cut_everywhere(kind: Kind) {
         world.receive(&received).await;
         let again = Counted { cut: None, ..effect.clone() };
         let life = world.live(rules(vec![rule(kind, Mode::Execute)]), again, Cut::never(), true);
-        let found = world.settled(1, &[State::Done, State::Failed]).await;
+        let found = world.settled(1, &[ActionState::Done, ActionState::Failed]).await;
         life.stop.send_replace(true);
         life.task.await.unwrap();
         let done = effect.done.load(Ordering::SeqCst);
@@ -456,14 +460,14 @@ async fn cut_everywhere(kind: Kind) {
             // Never twice; and where nobody can know, that is what is said.
             Kind::Hook => {
                 assert!(done <= 1, "step {steps}: run {done} times");
-                if state == State::Failed {
+                if state == ActionState::Failed {
                     assert!(found[0].reason.contains("isn't known"), "step {steps}: {}", found[0].reason);
                 } else {
                     assert_eq!(done, 1, "step {steps}");
                 }
             }
             _ => {
-                assert_eq!(state, State::Done, "step {steps}: {}", found[0].reason);
+                assert_eq!(state, ActionState::Done, "step {steps}: {}", found[0].reason);
                 assert!((1..=before + 1).contains(&done), "step {steps}: done {done} times, {before} before the cut");
             }
         }
@@ -495,7 +499,7 @@ async fn repetitions_other_receivers_and_late_firings_lead_to_one_action() {
     let other = Received { receiver: "other".into(), ..alert(1, Status::Firing) };
     world.receive(&[alert(1, Status::Firing), alert(1, Status::Firing), other]).await;
     let life = world.live(rules(vec![rule(Kind::Rescan, Mode::Execute)]), effect.clone(), Cut::never(), true);
-    world.settled(1, &[State::Done]).await;
+    world.settled(1, &[ActionState::Done]).await;
     for status in [Status::Firing, Status::Resolved, Status::Firing] {
         world.receive(&[alert(1, status)]).await;
         life.wake.notify_one();
@@ -505,7 +509,7 @@ async fn repetitions_other_receivers_and_late_firings_lead_to_one_action() {
     world.receive(&[alert(2, Status::Firing)]).await;
     world.receive(&[alert(3, Status::Firing)]).await;
     life.wake.notify_one();
-    world.settled(2, &[State::Done]).await;
+    world.settled(2, &[ActionState::Done]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 2);
     let alerts = world.store().alerts(None, ALL).await.unwrap();
     let first = alerts.iter().find(|it| it.fingerprint.ends_with('1') && &*it.receiver == "firedrill").unwrap();
@@ -527,20 +531,20 @@ async fn so_many_at_a_time_and_so_many_in_an_hour() {
     until("three are done", || async {
         hold.notify_one();
         let found = world.records().await;
-        (found.iter().filter(|it| it.state == State::Done).count() == 3).then_some(())
+        (found.iter().filter(|it| it.state == ActionState::Done).count() == 3).then_some(())
     })
     .await;
-    let found = world.settled(6, &[State::Done, State::Proposed]).await;
-    assert_eq!(found.iter().filter(|it| it.state == State::Proposed).count(), 3, "the rest waits for a person");
+    let found = world.settled(6, &[ActionState::Done, ActionState::Proposed]).await;
+    assert_eq!(found.iter().filter(|it| it.state == ActionState::Proposed).count(), 3, "the rest waits for a person");
     assert_eq!((effect.most_running.load(Ordering::SeqCst), effect.done.load(Ordering::SeqCst)), (1, 3));
     // A person may let one more pass.
-    let id = found.iter().find(|it| it.state == State::Proposed).unwrap().id;
+    let id = found.iter().find(|it| it.state == ActionState::Proposed).unwrap().id;
     let ruling = Ruling { action: id, approve: true, by: "api:anna".into(), at: world.clock.now() };
-    assert_eq!(world.store().rule(&ruling).await.unwrap(), Ruled::Taken(State::Scheduled));
+    assert_eq!(world.store().rule(&ruling).await.unwrap(), Ruled::Taken(ActionState::Scheduled));
     until("it is done", || async {
         hold.notify_one();
         let found = world.store().action(id).await.unwrap().unwrap();
-        (found.state == State::Done).then_some(())
+        (found.state == ActionState::Done).then_some(())
     })
     .await;
     life.stop.send_replace(true);
@@ -552,7 +556,7 @@ async fn a_proposal_is_taken_once_denied_or_expires() {
     let effect = Counted::default();
     world.receive(&[1, 2, 3, 4].map(|number| alert(number, Status::Firing))).await;
     let life = world.live(rules(vec![rule(Kind::Rescan, Mode::Propose)]), effect.clone(), Cut::never(), true);
-    let found = world.settled(4, &[State::Proposed]).await;
+    let found = world.settled(4, &[ActionState::Proposed]).await;
     let ids: Vec<i64> = found.iter().rev().map(|it| it.id).collect();
     let rule = |id, approve, by: &str| {
         let (store, by) = (world.store(), Arc::from(by));
@@ -563,8 +567,8 @@ async fn a_proposal_is_taken_once_denied_or_expires() {
     let both = futures_util::future::join(rule(ids[0], true, "api:anna"), rule(ids[0], true, "telegram:7")).await;
     let taken = [both.0, both.1].iter().filter(|it| matches!(it, Ruled::Taken(_))).count();
     assert_eq!(taken, 1, "{both:?}");
-    assert_eq!(rule(ids[1], false, "api:anna").await, Ruled::Taken(State::Denied));
-    assert_eq!(rule(ids[1], true, "api:bert").await, Ruled::TooLate(State::Denied));
+    assert_eq!(rule(ids[1], false, "api:anna").await, Ruled::Taken(ActionState::Denied));
+    assert_eq!(rule(ids[1], true, "api:bert").await, Ruled::TooLate(ActionState::Denied));
     assert_eq!(rule(999, true, "api:bert").await, Ruled::Unknown);
     // One alert is over, the last proposal is never answered.
     world.receive(&[alert(3, Status::Resolved)]).await;
@@ -572,13 +576,13 @@ async fn a_proposal_is_taken_once_denied_or_expires() {
     until("the first is done and the third cancelled", || async {
         let found = world.records().await;
         let state = |id| found.iter().find(|it| it.id == id).unwrap().state;
-        (state(ids[0]) == State::Done && state(ids[2]) == State::Cancelled).then_some(())
+        (state(ids[0]) == ActionState::Done && state(ids[2]) == ActionState::Cancelled).then_some(())
     })
     .await;
     world.clock.forward(Duration::from_secs(3601));
-    assert_eq!(rule(ids[3], true, "api:anna").await, Ruled::TooLate(State::Expired), "it is too late at once");
+    assert_eq!(rule(ids[3], true, "api:anna").await, Ruled::TooLate(ActionState::Expired), "it is too late at once");
     life.wake.notify_one();
-    world.settled(4, &[State::Done, State::Denied, State::Cancelled, State::Expired]).await;
+    world.settled(4, &[ActionState::Done, ActionState::Denied, ActionState::Cancelled, ActionState::Expired]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 1);
     let audit = world.store().audit(Some(ids[0]), ALL).await.unwrap();
     let told: Vec<&str> = audit.iter().rev().map(|line| &*line.event).collect();
@@ -602,7 +606,7 @@ async fn paused_nothing_begins_and_what_is_over_by_then_never_does() {
     assert!(world.records().await.is_empty());
     assert!(world.store().set_paused(false, &by, world.clock.now()).await.unwrap());
     life.wake.notify_one();
-    world.settled(2, &[State::Done]).await;
+    world.settled(2, &[ActionState::Done]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 2);
 }
 
@@ -613,10 +617,10 @@ async fn what_runs_is_ended_with_its_alert_if_the_rule_says_so() {
     world.receive(&[alert(1, Status::Firing)]).await;
     let kill = Rule { on_resolve: OnResolve::Kill, ..rule(Kind::Hook, Mode::Execute) };
     let life = world.live(rules(vec![kill]), effect.clone(), Cut::never(), true);
-    world.settled(1, &[State::Running]).await;
+    world.settled(1, &[ActionState::Running]).await;
     world.receive(&[alert(1, Status::Resolved)]).await;
     life.wake.notify_one();
-    let found = world.settled(1, &[State::Cancelled]).await;
+    let found = world.settled(1, &[ActionState::Cancelled]).await;
     assert_eq!(&*found[0].reason, "ended while it ran: the alert is over");
 }
 
@@ -626,7 +630,7 @@ async fn another_daemon_takes_over_only_when_the_lease_is_over() {
     let hangs = Counted { hold: Some(Arc::default()), ..Counted::default() };
     world.receive(&[alert(1, Status::Firing)]).await;
     let first = world.live(rules(vec![rule(Kind::Rescan, Mode::Execute)]), hangs, Cut::never(), false);
-    world.settled(1, &[State::Running]).await;
+    world.settled(1, &[ActionState::Running]).await;
     // It dies where nobody can see it: another machine.
     first.task.abort();
     let effect = Counted::default();
@@ -638,7 +642,7 @@ async fn another_daemon_takes_over_only_when_the_lease_is_over() {
     assert_eq!(effect.done.load(Ordering::SeqCst), 0, "the lease holds");
     world.clock.forward(Duration::from_secs(31));
     second.wake.notify_one();
-    world.settled(1, &[State::Done]).await;
+    world.settled(1, &[ActionState::Done]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 1);
 }
 
@@ -648,7 +652,7 @@ async fn failures_are_kept_with_their_reason() {
     world.receive(&[alert(1, Status::Firing)]).await;
     let effect = Counted { fails: true, ..Counted::default() };
     let life = world.live(rules(vec![rule(Kind::Rescan, Mode::Execute)]), effect, Cut::never(), true);
-    let found = world.settled(1, &[State::Failed]).await;
+    let found = world.settled(1, &[ActionState::Failed]).await;
     assert_eq!(found[0].result.as_deref(), Some("in vain"));
     life.stop.send_replace(true);
     tokio::time::timeout(PATIENCE, life.task).await.unwrap().unwrap();

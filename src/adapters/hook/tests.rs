@@ -12,7 +12,7 @@ fn script(directory: &Path, text: &str) -> PathBuf {
     path
 }
 
-async fn hook(text: &str, arguments: &[&str], labels: &[(&str, &str)], limit: u64) -> Result<Outcome, Failure> {
+async fn hook(text: &str, arguments: &[&str], labels: &[(&str, &str)], limit: u64) -> Result<Outcome, EffectFailure> {
     let place = tempfile::tempdir().unwrap();
     let program = script(place.path(), text);
     let action = Action::Hook {

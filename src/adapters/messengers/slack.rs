@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::web_client;
 use crate::domain::html::escaped_for_chat as escaped;
 use crate::domain::notice::digest::cut;
-use crate::domain::notice::{Message, Phase, Severity};
+use crate::domain::notice::{Message, Phase, Urgency};
 use crate::domain::secret::Secret;
 use crate::engine::ports::notices::{Messenger, Sent};
 
@@ -44,9 +44,9 @@ fn payload(message: &Message) -> Value {
     let notice = &message.notice;
     let color = match (notice.phase, notice.severity) {
         (Phase::Recovered, _) => "good",
-        (_, Severity::Critical) => "danger",
-        (_, Severity::Warning) => "warning",
-        (_, Severity::Info) => "#439fe0",
+        (_, Urgency::Critical) => "danger",
+        (_, Urgency::Warning) => "warning",
+        (_, Urgency::Info) => "#439fe0",
     };
     let body = cut(&message.body(), LONGEST_TEXT);
     let mut attachment = json!({

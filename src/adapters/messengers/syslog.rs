@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, lookup_host};
 
-use crate::domain::notice::{Message, Phase, Severity};
+use crate::domain::notice::{Message, Phase, Urgency};
 use crate::domain::printable::shown;
 use crate::engine::ports::notices::{Messenger, Sent};
 
@@ -90,9 +90,9 @@ impl Syslog {
         let notice = &message.notice;
         let severity = match (notice.phase, notice.severity) {
             (Phase::Recovered, _) => 5,
-            (_, Severity::Critical) => 2,
-            (_, Severity::Warning) => 4,
-            (_, Severity::Info) => 6,
+            (_, Urgency::Critical) => 2,
+            (_, Urgency::Warning) => 4,
+            (_, Urgency::Info) => 6,
         };
         let priority = u16::from(self.facility) * 8 + severity;
         let time = notice.at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ");

@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use super::web_client;
 use crate::domain::notice::digest::cut;
-use crate::domain::notice::{Message, Phase, Severity};
+use crate::domain::notice::{Message, Phase, Urgency};
 use crate::domain::secret::Secret;
 use crate::engine::ports::Clock;
 use crate::engine::ports::notices::{Messenger, Sent};
@@ -72,9 +72,9 @@ fn payload(message: &Message) -> Value {
     let (headline, text) = (message.headline(), cut(&message.body(), LONGEST_TEXT));
     let color = match (notice.phase, notice.severity) {
         (Phase::Recovered, _) => "good",
-        (_, Severity::Critical) => "attention",
-        (_, Severity::Warning) => "warning",
-        (_, Severity::Info) => "default",
+        (_, Urgency::Critical) => "attention",
+        (_, Urgency::Warning) => "warning",
+        (_, Urgency::Info) => "default",
     };
     let mut card = json!({
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",

@@ -11,7 +11,7 @@ use super::Store;
 use super::error::Doing;
 use super::rows::{chunks, clean, micros, stamp, values};
 use crate::domain::automation::alert::{KeptAlert, Status};
-use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling, State};
+use crate::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
 use crate::engine::ports::StoreError;
 use crate::engine::ports::automation::{ActionFilter, ActionStore, Page};
 
@@ -84,7 +84,8 @@ impl Store {
 
     async fn take_ruling(&self, ruling: &Ruling) -> Result<Ruled, sqlx::Error> {
         let mut transaction = self.begin().await?;
-        let (state, event) = if ruling.approve { (State::Scheduled, "approved") } else { (State::Denied, "denied") };
+        let (state, event) =
+            if ruling.approve { (ActionState::Scheduled, "approved") } else { (ActionState::Denied, "denied") };
         let reason = format!("{event} by {}", ruling.by);
         // Whoever comes first finds it proposed; the second one changes nothing.
         let changed = sqlx::query(
@@ -112,9 +113,9 @@ impl Store {
             .await?;
         transaction.roll_back().await?;
         let Some(row) = found else { return Ok(Ruled::Unknown) };
-        let state = State::parse(&row.try_get::<String, _>(0)?).unwrap_or(State::Failed);
+        let state = ActionState::parse(&row.try_get::<String, _>(0)?).unwrap_or(ActionState::Failed);
         // Expired a moment ago, and not noticed yet.
-        Ok(Ruled::TooLate(if state == State::Proposed { State::Expired } else { state }))
+        Ok(Ruled::TooLate(if state == ActionState::Proposed { ActionState::Expired } else { state }))
     }
 
     async fn read_pause(&self) -> Result<Option<Pause>, sqlx::Error> {
@@ -210,7 +211,7 @@ pub(super) async fn write_down(connection: &mut AnyConnection, lines: &[Line]) -
 }
 
 /// States for an `IN` list: words of our own.
-pub(super) fn states(states: &[State]) -> String {
+pub(super) fn states(states: &[ActionState]) -> String {
     let quoted: Vec<String> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
     quoted.join(", ")
 }
@@ -221,7 +222,9 @@ pub(super) fn of_row(row: &AnyRow) -> Result<Option<Record>, sqlx::Error> {
     let some_text = |at: usize| row.try_get::<Option<String>, _>(at).map(|text| text.map(Arc::from));
     let time = |at: usize| row.try_get::<i64, _>(at).map(|micros| stamp(micros).unwrap_or_default());
     let some_time = |at: usize| row.try_get::<Option<i64>, _>(at).map(|micros| micros.and_then(stamp));
-    let (Ok(action), Some(state)) = (serde_json::from_str(&text(3)?), State::parse(&text(4)?)) else { return Ok(None) };
+    let (Ok(action), Some(state)) = (serde_json::from_str(&text(3)?), ActionState::parse(&text(4)?)) else {
+        return Ok(None);
+    };
     Ok(Some(Record {
         id: row.try_get(0)?,
         alert: row.try_get(1)?,

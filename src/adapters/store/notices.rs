@@ -18,11 +18,11 @@ use super::rows::{chunks, clean, micros, stamp, values};
 use super::{Store, Writing};
 use crate::domain::notice::dedup::{Open, Told, Why, decide};
 use crate::domain::notice::routes::Target;
-use crate::domain::notice::{Notice, Phase, Severity, Topic};
+use crate::domain::notice::{Notice, Phase, Topic, Urgency};
 use crate::domain::verdict::elapsed;
 use crate::engine::ports::StoreError;
 use crate::engine::ports::notices::{
-    Claim, Claimed, Delivery, Failure, Line, NoticeStore, Plan, Queue, Routed, Story, Taken, Tried,
+    Claim, Claimed, Delivery, FailedTry, Line, NoticeStore, Queue, Routed, Routing, Story, Taken, Tried,
 };
 
 /// Notices per step of routing: a transaction stays short.
@@ -73,7 +73,7 @@ fn notice_of(row: &AnyRow) -> Result<Option<Notice>, sqlx::Error> {
         Some(Notice {
             key: key.into(),
             phase: Phase::parse(&phase)?,
-            severity: Severity::parse(&severity)?,
+            severity: Urgency::parse(&severity)?,
             topic: Topic::parse(&topic)?,
             source: source.and_then(|source| source.parse().ok()),
             item: item.and_then(|item| item.parse().ok()),
@@ -93,7 +93,7 @@ fn told_of(row: &AnyRow) -> Result<Option<Told>, sqlx::Error> {
     let (phase, severity): (String, String) = (row.try_get("phase")?, row.try_get("severity")?);
     let at: i64 = row.try_get("at")?;
     let understand =
-        || Some(Told { phase: Phase::parse(&phase)?, severity: Severity::parse(&severity)?, at: stamp(at)? });
+        || Some(Told { phase: Phase::parse(&phase)?, severity: Urgency::parse(&severity)?, at: stamp(at)? });
     Ok(understand())
 }
 
@@ -121,7 +121,7 @@ impl Store {
         transaction.commit().await
     }
 
-    async fn route_some(&self, plan: &Plan, now: Timestamp) -> Result<Routed, sqlx::Error> {
+    async fn route_some(&self, plan: &Routing, now: Timestamp) -> Result<Routed, sqlx::Error> {
         // Mostly there is nothing, and then no lock is needed.
         let waiting: Option<i64> =
             sqlx::query_scalar("SELECT id FROM notices WHERE routed = 0 LIMIT 1").fetch_optional(&self.pool).await?;
@@ -161,7 +161,7 @@ struct Job<'a> {
     id: i64,
     notice: &'a Notice,
     target: Target,
-    plan: &'a Plan,
+    plan: &'a Routing,
     now: Timestamp,
 }
 
@@ -268,7 +268,7 @@ impl NoticeStore for Store {
         Box::pin(self.bounded(Doing::Write, self.post_all(notices)))
     }
 
-    fn route<'a>(&'a self, plan: &'a Plan, now: Timestamp) -> BoxFuture<'a, Result<Routed, StoreError>> {
+    fn route<'a>(&'a self, plan: &'a Routing, now: Timestamp) -> BoxFuture<'a, Result<Routed, StoreError>> {
         Box::pin(self.bounded(Doing::Write, self.route_some(plan, now)))
     }
 
@@ -289,7 +289,7 @@ impl NoticeStore for Store {
         &'a self,
         deliveries: &'a [Delivery],
         owner: &'a str,
-        failure: &'a Failure,
+        failure: &'a FailedTry,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.bounded(Doing::Write, self.mark_failed(deliveries, owner, failure)))
     }

@@ -30,7 +30,7 @@ use crate::engine::ports::automation::{ActionFilter, ActionStore, Page};
 use crate::engine::ports::custody::Custody;
 use crate::engine::ports::ledger::{Ledger, Received, Turn};
 use crate::engine::ports::notices::{
-    Claim, Claimed, Delivery, Failure, Line, NoticeStore, NoticeStores, Plan, Queue, Routed, Story, Taken, Tried,
+    Claim, Claimed, Delivery, FailedTry, Line, NoticeStore, NoticeStores, Queue, Routed, Routing, Story, Taken, Tried,
 };
 use crate::engine::ports::tokens::{NewToken, Token, TokenStore};
 use crate::engine::ports::{Clock, Kept, LevelReached, ProofStore, StoreError, Stores};
@@ -325,7 +325,7 @@ impl NoticeStore for Shared {
         Box::pin(async move { self.get().await?.post(notices).await })
     }
 
-    fn route<'a>(&'a self, plan: &'a Plan, now: Timestamp) -> BoxFuture<'a, Result<Routed, StoreError>> {
+    fn route<'a>(&'a self, plan: &'a Routing, now: Timestamp) -> BoxFuture<'a, Result<Routed, StoreError>> {
         Box::pin(async move { self.get().await?.route(plan, now).await })
     }
 
@@ -346,7 +346,7 @@ impl NoticeStore for Shared {
         &'a self,
         deliveries: &'a [Delivery],
         owner: &'a str,
-        failure: &'a Failure,
+        failure: &'a FailedTry,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move { self.get().await?.failed(deliveries, owner, failure).await })
     }

@@ -19,7 +19,7 @@ use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past};
 use crate::domain::automation::occurrence::{Bounds, Occurrence, Tidings};
-use crate::domain::automation::record::{Record, State};
+use crate::domain::automation::record::{ActionState, Record};
 use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
 use crate::engine::ports::StoreError;
@@ -53,7 +53,7 @@ impl Store {
 
     async fn forget_ended(&self, before: i64) -> Result<u64, sqlx::Error> {
         let mut transaction = self.begin_hearing().await?;
-        let open = states(&State::ALL.into_iter().filter(|state| state.is_open()).collect::<Vec<_>>());
+        let open = states(&ActionState::ALL.into_iter().filter(|state| state.is_open()).collect::<Vec<_>>());
         // While its alert is told the intent is kept: the same alert would be acted on again.
         let text = format!(
             "DELETE FROM actions WHERE created < $1 AND state NOT IN ({open}) \
@@ -182,7 +182,7 @@ impl Open {
         Ok(())
     }
 
-    async fn read_of_alert(&mut self, alert: i64, wanted: &[State]) -> Result<Vec<Record>, sqlx::Error> {
+    async fn read_of_alert(&mut self, alert: i64, wanted: &[ActionState]) -> Result<Vec<Record>, sqlx::Error> {
         let text = format!(
             "SELECT {} FROM actions a WHERE a.alert = $1 AND a.state IN ({}) ORDER BY a.id",
             actions::COLUMNS,
@@ -251,7 +251,7 @@ impl Open {
     async fn write_change(
         &mut self,
         change: &Change,
-        from: &[State],
+        from: &[ActionState],
         owner: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, sqlx::Error> {
@@ -264,7 +264,7 @@ impl Open {
             if owner.is_some() { 13 } else { 12 },
             states(from)
         );
-        let begins = change.state == State::Running;
+        let begins = change.state == ActionState::Running;
         let (result, output) = change.result.clone().map_or((None, None), |(result, output)| (Some(result), output));
         let mut query = sqlx::query(sqlx::AssertSqlSafe(text))
             .bind(change.state.as_str())
@@ -296,7 +296,7 @@ impl Open {
         for row in rows {
             let (kind, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             let (count, oldest): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
-            if let (Some(kind), Some(state)) = (Kind::parse(&kind), State::parse(&state)) {
+            if let (Some(kind), Some(state)) = (Kind::parse(&kind), ActionState::parse(&state)) {
                 found.push(OpenActions { kind, state, count, oldest: stamp(oldest).unwrap_or_default() });
             }
         }
@@ -403,7 +403,11 @@ impl Turn for Open {
         Box::pin(async move { self.note_handled(alerts).await.map_err(failed) })
     }
 
-    fn of_alert<'a>(&'a mut self, alert: i64, wanted: &'a [State]) -> BoxFuture<'a, Result<Vec<Record>, StoreError>> {
+    fn of_alert<'a>(
+        &'a mut self,
+        alert: i64,
+        wanted: &'a [ActionState],
+    ) -> BoxFuture<'a, Result<Vec<Record>, StoreError>> {
         let failed = self.failed(Doing::Read);
         Box::pin(async move { self.read_of_alert(alert, wanted).await.map_err(failed) })
     }
@@ -448,7 +452,7 @@ impl Turn for Open {
     fn change<'a>(
         &'a mut self,
         change: &'a Change,
-        from: &'a [State],
+        from: &'a [ActionState],
         owner: Option<&'a str>,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {

@@ -17,7 +17,7 @@ use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{Alert, KeptAlert};
 use crate::domain::automation::decide::{Asked, Past, Plan, Recent, Standing, Step, Wish, proceed, wishes};
 use crate::domain::automation::occurrence::{Heard, Occurrence, TELLINGS, order, step};
-use crate::domain::automation::record::{Record, State};
+use crate::domain::automation::record::{ActionState, Record};
 use crate::domain::automation::rule::Rules;
 use crate::domain::inventory::Inventory;
 use crate::domain::printable::shown;
@@ -212,7 +212,7 @@ impl Explained<'_> {
         match wish.decide(alert, past, self.rules, now) {
             Ok(plan) => {
                 self.recent.add(asked, plan.state, now);
-                let more = if plan.state == State::Scheduled { self.begins(&plan, now) } else { String::new() };
+                let more = if plan.state == ActionState::Scheduled { self.begins(&plan, now) } else { String::new() };
                 plan.reason + &more
             }
             Err(refusal) => format!("refused: {refusal}"),

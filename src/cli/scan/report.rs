@@ -11,7 +11,7 @@ use crate::domain::attempt::{Partial, Sidecar};
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::{Item, Newest, Standing};
 use crate::domain::look::Medium;
-use crate::domain::verdict::{State, elapsed, explain, judge, unprotected};
+use crate::domain::verdict::{BackupState, elapsed, explain, judge, unprotected};
 
 /// The table, with what could not be looked at below it.
 pub(super) fn table(inventory: &Inventory, now: Timestamp) -> String {
@@ -53,7 +53,7 @@ fn row(view: &SourceView, item: &Item, now: Timestamp) -> [String; 8] {
     let verdict = judge(item, &view.health, &view.spec, now);
     let state = verdict.map_or(standing(item.standing), |verdict| verdict.state.as_str());
     let mut why = match verdict {
-        Some(verdict) if verdict.state != State::Ok => explain(verdict, item, &view.health, now),
+        Some(verdict) if verdict.state != BackupState::Ok => explain(verdict, item, &view.health, now),
         _ => String::new(),
     };
     for note in &item.notes {
@@ -161,7 +161,7 @@ struct ItemReport<'a> {
     environment: Option<&'a str>,
     node: Option<&'a str>,
     /// Absent for what isn't judged.
-    state: Option<State>,
+    state: Option<BackupState>,
     reason: Option<String>,
     standing: &'a str,
     unprotected: Option<bool>,

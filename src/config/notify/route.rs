@@ -9,7 +9,7 @@ use crate::config::errors::Complaints;
 use crate::config::text;
 use crate::domain::ids::SourceName;
 use crate::domain::notice::routes::{self, Quiet};
-use crate::domain::notice::{Severity, Topic};
+use crate::domain::notice::{Topic, Urgency};
 use crate::domain::window::Window;
 
 /// A route. What isn't set is no criterion.
@@ -20,7 +20,7 @@ pub struct Route {
     pub receivers: Vec<Arc<str>>,
     /// The mildest severity that goes this way.
     #[serde(default = "mildest")]
-    pub severity: Severity,
+    pub severity: Urgency,
     /// Environments of the item.
     #[serde(default)]
     pub environments: Vec<Arc<str>>,
@@ -43,8 +43,8 @@ pub struct Route {
     pub go_on: bool,
 }
 
-fn mildest() -> Severity {
-    Severity::Info
+fn mildest() -> Urgency {
+    Urgency::Info
 }
 
 pub(super) fn quiet(hours: Option<&str>, zone: &TimeZone, critical_too: bool) -> Option<Quiet> {

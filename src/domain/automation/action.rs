@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::{KeptAlert, Labels};
 use crate::domain::ids::{ItemId, SourceName};
-use crate::domain::notice::Severity;
+use crate::domain::notice::Urgency;
 use crate::domain::proof::Level;
 
 /// The sorts of actions.
@@ -81,7 +81,7 @@ pub enum Action {
         /// Names of receivers; by the routes when empty.
         receivers: Vec<Arc<str>>,
         /// How urgent.
-        severity: Severity,
+        severity: Urgency,
         /// One line.
         title: Arc<str>,
         /// Further lines.

@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::action::{Action, Kind};
 use super::alert::{KeptAlert, Labels, Status};
-use super::record::{Record, State};
+use super::record::{ActionState, Record};
 use super::rule::{Cap, Mode, OnResolve, Rule, Rules, Template};
 use crate::domain::age;
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::inventory::Inventory;
-use crate::domain::notice::Severity;
+use crate::domain::notice::Urgency;
 use crate::domain::notice::digest::cut;
 use crate::domain::verdict::elapsed;
 
@@ -108,7 +108,7 @@ impl Recent {
     }
 
     /// Takes what was decided.
-    pub fn add(&mut self, asked: &Asked, state: State, now: Timestamp) {
+    pub fn add(&mut self, asked: &Asked, state: ActionState, now: Timestamp) {
         self.identities.insert(asked.identity.clone());
         if state.cools() {
             self.targets.insert((asked.kind, asked.target.clone()), now);
@@ -127,7 +127,7 @@ pub struct Plan {
     /// What a cooldown counts by.
     pub target: String,
     /// Where it begins.
-    pub state: State,
+    pub state: ActionState,
     /// Why, in one sentence.
     pub reason: String,
     /// It doesn't begin before.
@@ -214,7 +214,7 @@ fn notify(rule: &Rule, alert: &KeptAlert, inventory: &Inventory, receivers: &[Ar
     Action::Notify {
         over: alert.status() == Status::Resolved,
         receivers: receivers.to_vec(),
-        severity: Severity::parse(alert.label("severity")).unwrap_or(Severity::Warning),
+        severity: Urgency::parse(alert.label("severity")).unwrap_or(Urgency::Warning),
         title: title.into(),
         body: text("description").into(),
         link: alert.annotations.get("runbook_url").cloned().filter(|url| is_link(url)),
@@ -286,14 +286,14 @@ impl Wish<'_> {
         let action = self.action?;
         let what = action.to_string();
         if rule.mode == Mode::DryRun {
-            return Ok(plan(action, State::DryRun, format!("would {what}; the rule is a dry run")));
+            return Ok(plan(action, ActionState::DryRun, format!("would {what}; the rule is a dry run")));
         }
         let cooling = [(past.target, rule.cooldown, "to this target"), (past.rule, rule.rule_cooldown, "by this rule")];
         for (last, pause, which) in cooling {
             if let Some(last) = last.filter(|last| elapsed(*last, now) < pause) {
                 let (ago, pause) = (age::words(elapsed(last, now)), age::words(pause));
                 let reason = format!("did not {what}: the last one {which} was {ago} ago, and the cooldown is {pause}");
-                return Ok(plan(action, State::Cooldown, reason));
+                return Ok(plan(action, ActionState::Cooldown, reason));
             }
         }
         // How long it must last: that it fires, or that it is over.
@@ -305,16 +305,16 @@ impl Wish<'_> {
             let still = if rule.status == Status::Firing { "still fires" } else { "is still over" };
             return Ok(Plan {
                 not_before,
-                ..plan(action, State::Scheduled, format!("will {does}{what} if the alert {still} in {pause}"))
+                ..plan(action, ActionState::Scheduled, format!("will {does}{what} if the alert {still} in {pause}"))
             });
         }
         if rule.mode == Mode::Propose {
             let expires = later(not_before, rules.proposals_expire);
             let limit = age::words(rules.proposals_expire);
             let reason = format!("proposes to {what}; waits for approval, at most {limit}");
-            return Ok(Plan { not_before, expires: Some(expires), ..plan(action, State::Proposed, reason) });
+            return Ok(Plan { not_before, expires: Some(expires), ..plan(action, ActionState::Proposed, reason) });
         }
-        Ok(plan(action, State::Scheduled, format!("will {what}")))
+        Ok(plan(action, ActionState::Scheduled, format!("will {what}")))
     }
 }
 
@@ -416,15 +416,15 @@ fn gone(action: &Action, inventory: &Inventory) -> Option<String> {
 }
 
 /// What becomes of an action that was running when its process ended.
-pub fn interrupted(action: &Action, tries: u32) -> (State, String) {
+pub fn interrupted(action: &Action, tries: u32) -> (ActionState, String) {
     if !action.kind().is_idempotent() {
         let reason = "interrupted: firedrill ended while it ran; what it did isn't known, and it is not run again";
-        return (State::Failed, reason.to_owned());
+        return (ActionState::Failed, reason.to_owned());
     }
     if tries >= MOST_TRIES {
-        return (State::Failed, format!("interrupted {tries} times: not tried again"));
+        return (ActionState::Failed, format!("interrupted {tries} times: not tried again"));
     }
-    (State::Scheduled, "interrupted: firedrill ended while it ran; it is decided again".to_owned())
+    (ActionState::Scheduled, "interrupted: firedrill ended while it ran; it is decided again".to_owned())
 }
 
 /// An action during which the process ended so often is not begun again: it may be what ends it.

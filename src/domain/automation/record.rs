@@ -11,7 +11,7 @@ use super::decide::Plan;
 /// Where an action stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ActionState {
     /// Not needed any more: the alert was over before it began.
     Cancelled,
     /// Not done: the same was done to the same target too short a time ago.
@@ -34,7 +34,7 @@ pub enum State {
     Scheduled,
 }
 
-impl State {
+impl ActionState {
     /// All of them, in label order.
     pub const ALL: [Self; 10] = [
         Self::Cancelled,
@@ -96,7 +96,7 @@ pub struct Record {
     /// What is to be done.
     pub action: Action,
     /// Where it stands.
-    pub state: State,
+    pub state: ActionState,
     /// Why it stands there, in one sentence.
     pub reason: Arc<str>,
     /// When it was decided.
@@ -159,9 +159,9 @@ pub struct Ruling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ruled {
     /// It counts; the action is now scheduled or denied.
-    Taken(State),
+    Taken(ActionState),
     /// The action waits for nobody any more; it stands here.
-    TooLate(State),
+    TooLate(ActionState),
     /// There is no such action.
     Unknown,
 }
@@ -200,7 +200,7 @@ pub(crate) fn example(id: i64, action: Action) -> Record {
         alert: Some(1),
         rule: "r".into(),
         action,
-        state: State::Scheduled,
+        state: ActionState::Scheduled,
         reason: "".into(),
         created: now,
         not_before: now,

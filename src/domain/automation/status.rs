@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::action::Kind;
 use super::occurrence::Heard;
-use super::record::State;
+use super::record::ActionState;
 
 /// What can come of an alert and a rule, for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,17 +65,17 @@ impl Ending {
     }
 
     /// What counts when an action gets into a state; nothing for states on the way.
-    pub const fn of(state: State) -> Option<Self> {
+    pub const fn of(state: ActionState) -> Option<Self> {
         Some(match state {
-            State::Cancelled => Self::Cancelled,
-            State::Cooldown => Self::Cooldown,
-            State::Denied => Self::Denied,
-            State::Done => Self::Done,
-            State::DryRun => Self::DryRun,
-            State::Expired => Self::Expired,
-            State::Failed => Self::Failed,
-            State::Proposed => Self::AwaitingApproval,
-            State::Running | State::Scheduled => return None,
+            ActionState::Cancelled => Self::Cancelled,
+            ActionState::Cooldown => Self::Cooldown,
+            ActionState::Denied => Self::Denied,
+            ActionState::Done => Self::Done,
+            ActionState::DryRun => Self::DryRun,
+            ActionState::Expired => Self::Expired,
+            ActionState::Failed => Self::Failed,
+            ActionState::Proposed => Self::AwaitingApproval,
+            ActionState::Running | ActionState::Scheduled => return None,
         })
     }
 }
@@ -139,7 +139,7 @@ pub struct OpenActions {
     /// Their sort.
     pub kind: Kind,
     /// Their state.
-    pub state: State,
+    pub state: ActionState,
     /// How many there are.
     pub count: i64,
     /// When the oldest was made.

@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use super::action::Action;
 use super::alert::KeptAlert;
 use super::decide::{Plan, Refusal};
-use super::record::{Record, State};
+use super::record::{ActionState, Record};
 use crate::domain::notice::digest::cut;
-use crate::domain::notice::{Notice, Phase, Severity, Topic};
+use crate::domain::notice::{Notice, Phase, Topic, Urgency};
 
 /// So much of an alert's own words is repeated.
 const LONGEST_TRIGGER: usize = 200;
 
-fn notice(key: String, severity: Severity, title: String, body: String, at: Timestamp) -> Notice {
+fn notice(key: String, severity: Urgency, title: String, body: String, at: Timestamp) -> Notice {
     Notice {
         key: key.into(),
         phase: Phase::Event,
@@ -54,10 +54,10 @@ pub fn question(action: &Action) -> String {
 
 /// Of a plan that was kept under this number: only what waits for a person.
 pub fn of_plan(id: i64, plan: &Plan, alert: &KeptAlert, now: Timestamp) -> Option<Notice> {
-    if plan.state != State::Proposed {
+    if plan.state != ActionState::Proposed {
         return None;
     }
-    let severity = Severity::parse(alert.label("severity")).unwrap_or(Severity::Warning);
+    let severity = Urgency::parse(alert.label("severity")).unwrap_or(Urgency::Warning);
     let title = question(&plan.action);
     let body = format!("Action {id}, rule {}: {}\nBecause of {}", plan.rule, plan.reason, trigger(alert));
     let asked = notice(format!("action/{id}/proposed"), severity, title, body, now);
@@ -67,26 +67,26 @@ pub fn of_plan(id: i64, plan: &Plan, alert: &KeptAlert, now: Timestamp) -> Optio
 /// Of an alert that a rule is about and that names what isn't there.
 pub fn of_refusal(rule: &str, alert: &KeptAlert, refusal: &Refusal, now: Timestamp) -> Notice {
     let title = format!("Rule {rule} can't act: {refusal}");
-    notice(format!("refused/{rule}/{}", alert.fingerprint), Severity::Warning, title, trigger(alert), now)
+    notice(format!("refused/{rule}/{}", alert.fingerprint), Urgency::Warning, title, trigger(alert), now)
 }
 
 /// Of an action that is asked about although its rule would have done it, and of one that came to an end.
-pub fn of_change(record: &Record, state: State, reason: &str, now: Timestamp) -> Option<Notice> {
+pub fn of_change(record: &Record, state: ActionState, reason: &str, now: Timestamp) -> Option<Notice> {
     let (severity, title) = match state {
-        State::Proposed => (Severity::Critical, question(&record.action)),
+        ActionState::Proposed => (Urgency::Critical, question(&record.action)),
         // That somebody was told shows by itself.
-        State::Done if matches!(record.action, Action::Notify { .. }) => return None,
-        State::Done => (Severity::Info, format!("Done: {}", record.action)),
-        State::Failed => (Severity::Warning, format!("Failed: {}", record.action)),
-        State::Expired => (Severity::Warning, format!("Nobody answered: {}", record.action)),
-        State::Denied => (Severity::Info, format!("Not done: {}", record.action)),
-        State::Cancelled => (Severity::Info, format!("Cancelled: {}", record.action)),
-        State::Cooldown | State::DryRun | State::Running | State::Scheduled => return None,
+        ActionState::Done if matches!(record.action, Action::Notify { .. }) => return None,
+        ActionState::Done => (Urgency::Info, format!("Done: {}", record.action)),
+        ActionState::Failed => (Urgency::Warning, format!("Failed: {}", record.action)),
+        ActionState::Expired => (Urgency::Warning, format!("Nobody answered: {}", record.action)),
+        ActionState::Denied => (Urgency::Info, format!("Not done: {}", record.action)),
+        ActionState::Cancelled => (Urgency::Info, format!("Cancelled: {}", record.action)),
+        ActionState::Cooldown | ActionState::DryRun | ActionState::Running | ActionState::Scheduled => return None,
     };
     let key = format!("action/{}/{}", record.id, state.as_str());
     let body = format!("{reason}\nRule {}, action {}.", record.rule, record.id);
     let told = about(notice(key, severity, title, body, now), &record.action);
-    Some(Notice { proposal: (state == State::Proposed).then_some(record.id), ..told })
+    Some(Notice { proposal: (state == ActionState::Proposed).then_some(record.id), ..told })
 }
 
 /// Of an alert that is over, to those who were told that it fires. `None` for an action that told nobody.

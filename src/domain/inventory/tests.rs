@@ -4,7 +4,7 @@ use crate::domain::guest::Guest;
 use crate::domain::local_time::When;
 use crate::domain::look::{ErrorKind, LookError, Medium, RootLook, RootSpec, SourceKind};
 use crate::domain::policy::Matcher;
-use crate::domain::verdict::{State, judge, unprotected};
+use crate::domain::verdict::{BackupState, judge, unprotected};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_790_000_000).unwrap()
@@ -80,42 +80,42 @@ fn unseen(expected: &[&str]) -> SourceView {
     SourceView::unseen(spec(expected), &Policy::default())
 }
 
-fn states(view: &SourceView) -> Vec<(String, Option<State>)> {
+fn states(view: &SourceView) -> Vec<(String, Option<BackupState>)> {
     let state = |item: &Item| judge(item, &view.health, &view.spec, now()).map(|verdict| verdict.state);
     view.items.iter().map(|item| (item.id.to_string(), state(item))).collect()
 }
 
-fn state(view: &SourceView, id: &str) -> Option<State> {
+fn state(view: &SourceView, id: &str) -> Option<BackupState> {
     states(view).into_iter().find(|(it, _)| it == id).unwrap_or_else(|| panic!("{id} is gone")).1
 }
 
 #[test]
 fn before_the_first_scan_what_is_expected_is_unknown() {
     let view = unseen(&["qemu/100"]);
-    assert_eq!(state(&view, "qemu/100"), Some(State::Unknown));
+    assert_eq!(state(&view, "qemu/100"), Some(BackupState::Unknown));
     assert!(!view.health.up());
 }
 
 #[test]
 fn an_empty_directory_is_missing_and_an_unmounted_one_unknown() {
     let empty = after(&unseen(&["qemu/100"]), look([Ok(listing(&[])), Ok(listing(&[]))]));
-    assert_eq!(state(&empty, "qemu/100"), Some(State::Missing));
+    assert_eq!(state(&empty, "qemu/100"), Some(BackupState::Missing));
     assert!(empty.health.up());
     let blind = after(&unseen(&["qemu/100"]), look([Ok(listing(&[])), Err(not_mounted())]));
-    assert_eq!(state(&blind, "qemu/100"), Some(State::Unknown));
+    assert_eq!(state(&blind, "qemu/100"), Some(BackupState::Unknown));
     assert!(!blind.health.up());
 }
 
 #[test]
 fn a_directory_that_fails_keeps_its_rows_as_unknown() {
     let seen = after(&unseen(&[]), look([Ok(listing(&["qemu/100"])), Ok(listing(&["qemu/101"]))]));
-    assert_eq!(state(&seen, "qemu/101"), Some(State::Ok));
+    assert_eq!(state(&seen, "qemu/101"), Some(BackupState::Ok));
     let blind = after(&seen, look([Ok(listing(&["qemu/100"])), Err(not_mounted())]));
-    assert_eq!(state(&blind, "qemu/100"), Some(State::Ok));
-    assert_eq!(state(&blind, "qemu/101"), Some(State::Unknown));
+    assert_eq!(state(&blind, "qemu/100"), Some(BackupState::Ok));
+    assert_eq!(state(&blind, "qemu/101"), Some(BackupState::Unknown));
     assert_eq!(blind.health.errors.iter().sum::<u64>(), 1);
     let back = after(&blind, look([Ok(listing(&["qemu/100"])), Ok(listing(&["qemu/101"]))]));
-    assert_eq!(state(&back, "qemu/101"), Some(State::Ok));
+    assert_eq!(state(&back, "qemu/101"), Some(BackupState::Ok));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_scan_that_hangs_makes_everything_unknown() {
     let seen = after(&unseen(&[]), look([Ok(listing(&["qemu/100"])), Ok(listing(&[]))]));
     let hung = LookError::new(ErrorKind::Timeout, "hangs");
     let blind = after(&seen, Look::blind(&seen.spec, &hung));
-    assert_eq!(states(&blind), [("qemu/100".to_owned(), Some(State::Unknown))]);
+    assert_eq!(states(&blind), [("qemu/100".to_owned(), Some(BackupState::Unknown))]);
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn guests_decide_who_is_judged() {
     let look = look([Ok(listed), Ok(listing(&[]))]);
     let guests: &[(&str, bool)] = &[("qemu/100", false), ("qemu/108", false), ("qemu/300", false), ("qemu/900", true)];
     let view = after(&unseen(&[]), with_guests(look, Ok(guests)));
-    assert_eq!(state(&view, "qemu/100"), Some(State::Ok));
-    assert_eq!(state(&view, "qemu/108"), Some(State::Missing));
+    assert_eq!(state(&view, "qemu/100"), Some(BackupState::Ok));
+    assert_eq!(state(&view, "qemu/108"), Some(BackupState::Missing));
     for (id, standing) in
         [("qemu/150", Standing::Retired), ("qemu/300", Standing::Excluded), ("qemu/900", Standing::Template)]
     {
@@ -158,7 +158,7 @@ fn guests_that_can_not_be_read_stay_as_they_were() {
     let seen = after(&unseen(&[]), with_guests(first.clone(), Ok(guests)));
     let error = LookError::new(ErrorKind::Guests, "no node directories");
     let blind = after(&seen, with_guests(first, Err(error)));
-    assert_eq!(state(&blind, "qemu/108"), Some(State::Missing));
+    assert_eq!(state(&blind, "qemu/108"), Some(BackupState::Missing));
     assert!(!blind.health.up());
 }
 
@@ -180,6 +180,6 @@ fn two_sources_with_one_vmid_are_two_items() {
         after(inventory.source(&"t".parse().unwrap()).unwrap(), look([Ok(listing(&["qemu/100"])), Ok(listing(&[]))]));
     let inventory = inventory.with(view);
     assert!(!inventory.is_complete());
-    assert_eq!(state(&inventory.sources[0], "qemu/100"), Some(State::Unknown));
-    assert_eq!(state(&inventory.sources[1], "qemu/100"), Some(State::Ok));
+    assert_eq!(state(&inventory.sources[0], "qemu/100"), Some(BackupState::Unknown));
+    assert_eq!(state(&inventory.sources[1], "qemu/100"), Some(BackupState::Ok));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Notice, Phase, Severity};
+use super::{Notice, Phase, Urgency};
 use crate::domain::verdict::elapsed;
 
 /// Why a notice is sent.
@@ -60,7 +60,7 @@ pub struct Told {
     /// Whether it lasts, as far as the receiver knows.
     pub phase: Phase,
     /// How urgent it was.
-    pub severity: Severity,
+    pub severity: Urgency,
     /// When what was told happened.
     pub at: Timestamp,
 }
@@ -102,51 +102,51 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-    fn told(phase: Phase, severity: Severity) -> Told {
+    fn told(phase: Phase, severity: Urgency) -> Told {
         Told { phase, severity, at: "2026-11-21T08:00:00Z".parse().unwrap() }
     }
 
-    fn of(phase: Phase, severity: Severity) -> Notice {
+    fn of(phase: Phase, severity: Urgency) -> Notice {
         Notice { phase, severity, at: "2026-11-21T09:00:00Z".parse().unwrap(), ..notice("backup/a/qemu/100") }
     }
 
     #[test]
     fn a_problem_is_told_once_then_when_it_worsens_or_lasts() {
-        let warning = of(Phase::Problem, Severity::Warning);
-        let knows = Some(told(Phase::Problem, Severity::Warning));
+        let warning = of(Phase::Problem, Urgency::Warning);
+        let knows = Some(told(Phase::Problem, Urgency::Warning));
         assert_eq!(decide(&warning, None, &[], DAY), Ok(Why::First));
         assert_eq!(decide(&warning, knows, &[], DAY), Err(WhyNot::AlreadyTold));
-        assert_eq!(decide(&warning, Some(told(Phase::Recovered, Severity::Critical)), &[], DAY), Ok(Why::First));
-        assert_eq!(decide(&of(Phase::Problem, Severity::Critical), knows, &[], DAY), Ok(Why::Worse));
+        assert_eq!(decide(&warning, Some(told(Phase::Recovered, Urgency::Critical)), &[], DAY), Ok(Why::First));
+        assert_eq!(decide(&of(Phase::Problem, Urgency::Critical), knows, &[], DAY), Ok(Why::Worse));
         assert_eq!(decide(&warning, knows, &[], Duration::from_secs(3600)), Ok(Why::RepeatDue));
-        let milder = Some(told(Phase::Problem, Severity::Critical));
+        let milder = Some(told(Phase::Problem, Urgency::Critical));
         assert_eq!(decide(&warning, milder, &[], DAY), Err(WhyNot::AlreadyTold));
     }
 
     #[test]
     fn an_end_is_told_to_those_who_heard_of_the_beginning() {
-        let over = of(Phase::Recovered, Severity::Warning);
+        let over = of(Phase::Recovered, Urgency::Warning);
         assert_eq!(decide(&over, None, &[], DAY), Err(WhyNot::NeverTold));
-        assert_eq!(decide(&over, Some(told(Phase::Problem, Severity::Warning)), &[], DAY), Ok(Why::Recovered));
-        assert_eq!(decide(&over, Some(told(Phase::Recovered, Severity::Warning)), &[], DAY), Err(WhyNot::NeverTold));
-        assert_eq!(decide(&of(Phase::Event, Severity::Info), None, &[], DAY), Ok(Why::Event));
+        assert_eq!(decide(&over, Some(told(Phase::Problem, Urgency::Warning)), &[], DAY), Ok(Why::Recovered));
+        assert_eq!(decide(&over, Some(told(Phase::Recovered, Urgency::Warning)), &[], DAY), Err(WhyNot::NeverTold));
+        assert_eq!(decide(&of(Phase::Event, Urgency::Info), None, &[], DAY), Ok(Why::Event));
     }
 
     #[test]
     fn what_waits_was_not_heard_and_what_is_on_its_way_was() {
-        let over = of(Phase::Recovered, Severity::Warning);
-        let open = Open { says: told(Phase::Problem, Severity::Warning), sending: false, unsure: false };
+        let over = of(Phase::Recovered, Urgency::Warning);
+        let open = Open { says: told(Phase::Problem, Urgency::Warning), sending: false, unsure: false };
         assert_eq!(decide(&over, None, &[open], DAY), Err(WhyNot::NeverTold));
         assert_eq!(decide(&over, None, &[Open { sending: true, ..open }], DAY), Ok(Why::Recovered));
         let unsure = Open { unsure: true, ..open };
         assert_eq!(decide(&over, None, &[unsure], DAY), Ok(Why::Recovered));
         // An end that may have been heard makes the next beginning news.
-        let told_of = Some(told(Phase::Problem, Severity::Warning));
-        let end = Open { says: told(Phase::Recovered, Severity::Warning), ..unsure };
-        assert_eq!(decide(&of(Phase::Problem, Severity::Warning), told_of, &[end], DAY), Ok(Why::First));
+        let told_of = Some(told(Phase::Problem, Urgency::Warning));
+        let end = Open { says: told(Phase::Recovered, Urgency::Warning), ..unsure };
+        assert_eq!(decide(&of(Phase::Problem, Urgency::Warning), told_of, &[end], DAY), Ok(Why::First));
         let unheard = Open { unsure: false, ..end };
-        assert_eq!(decide(&of(Phase::Problem, Severity::Warning), told_of, &[unheard], DAY), Err(WhyNot::AlreadyTold));
+        assert_eq!(decide(&of(Phase::Problem, Urgency::Warning), told_of, &[unheard], DAY), Err(WhyNot::AlreadyTold));
         // A try that may have failed must not stop the next one.
-        assert_eq!(decide(&of(Phase::Problem, Severity::Warning), None, &[unsure], DAY), Ok(Why::First));
+        assert_eq!(decide(&of(Phase::Problem, Urgency::Warning), None, &[unsure], DAY), Ok(Why::First));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::dedup::Why;
-use super::{Notice, Phase, Severity, Topic, headline};
+use super::{Notice, Phase, Topic, Urgency, headline};
 
 /// More lines than this nobody reads; the rest is counted.
 const MOST_LINES: usize = 40;
@@ -38,7 +38,7 @@ pub fn batch(waiting: &[Waiting], above: usize) -> usize {
 /// One notice that says what many say.
 pub fn digest(notices: &[(Notice, Why)], now: Timestamp) -> Notice {
     let over = notices.iter().filter(|(it, _)| it.phase == Phase::Recovered).count();
-    let mut parts: Vec<String> = Severity::ALL
+    let mut parts: Vec<String> = Urgency::ALL
         .into_iter()
         .rev()
         .filter_map(|severity| {
@@ -66,7 +66,7 @@ pub fn digest(notices: &[(Notice, Why)], now: Timestamp) -> Notice {
     Notice {
         key: "digest".into(),
         phase: if all_over { Phase::Recovered } else { Phase::Event },
-        severity: lasting.map(|(it, _)| it.severity).max().unwrap_or(Severity::Info),
+        severity: lasting.map(|(it, _)| it.severity).max().unwrap_or(Urgency::Info),
         topic: notices.first().map_or(Topic::Daemon, |(it, _)| it.topic),
         source: None,
         item: None,
@@ -115,12 +115,12 @@ mod tests {
     #[test]
     fn a_digest_counts_and_puts_the_worst_first() {
         let over = Notice { phase: Phase::Recovered, title: "c is ok".into(), ..notice("c") };
-        let worst = Notice { severity: Severity::Critical, title: "b is missing".into(), ..notice("b") };
+        let worst = Notice { severity: Urgency::Critical, title: "b is missing".into(), ..notice("b") };
         let all = [(notice("a"), Why::First), (over.clone(), Why::Recovered), (worst, Why::RepeatDue)];
         let one = digest(&all, notice("a").at);
         assert_eq!(&*one.title, "3 notices: 1 critical, 1 warning, 1 recovered");
         assert_eq!(&*one.body, "CRITICAL, still: b is missing\nWARNING: a is late\nRECOVERED: c is ok");
-        assert_eq!((one.severity, one.phase), (Severity::Critical, Phase::Event));
+        assert_eq!((one.severity, one.phase), (Urgency::Critical, Phase::Event));
         let many: Vec<_> = (0..100).map(|_| (over.clone(), Why::Recovered)).collect();
         let one = digest(&many, notice("a").at);
         assert!(one.body.ends_with("… and 60 more") && one.phase == Phase::Recovered);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Notice, Phase, Severity, Topic};
+use super::{Notice, Phase, Topic, Urgency};
 use crate::domain::ids::SourceName;
 use crate::domain::window::Window;
 
@@ -19,8 +19,8 @@ pub struct Quiet {
 
 impl Quiet {
     /// Until when a notice has to wait; `None` when it may be sent.
-    fn holds(&self, severity: Severity, now: Timestamp) -> Option<Timestamp> {
-        let passes = severity == Severity::Critical && !self.critical_too;
+    fn holds(&self, severity: Urgency, now: Timestamp) -> Option<Timestamp> {
+        let passes = severity == Urgency::Critical && !self.critical_too;
         if passes || !self.hours.contains(now) { None } else { Some(self.hours.end_after(now)) }
     }
 }
@@ -40,7 +40,7 @@ pub struct Route {
     /// Names of receivers.
     pub receivers: Vec<Arc<str>>,
     /// The mildest severity that goes this way.
-    pub severity: Severity,
+    pub severity: Urgency,
     /// Environments of the item.
     pub environments: Vec<Arc<str>>,
     /// What it is about.
@@ -131,7 +131,7 @@ mod tests {
     fn route(receivers: &[&str]) -> Route {
         Route {
             receivers: receivers.iter().map(|name| Arc::from(*name)).collect(),
-            severity: Severity::Info,
+            severity: Urgency::Info,
             environments: Vec::new(),
             topics: Vec::new(),
             sources: Vec::new(),
@@ -157,10 +157,10 @@ mod tests {
     fn the_first_route_that_fits_unless_it_goes_on() {
         let warning = notice("k");
         assert_eq!(names(&routes(vec![]), &warning), ["phone", "mail"]);
-        let critical = Route { severity: Severity::Critical, ..route(&["phone"]) };
+        let critical = Route { severity: Urgency::Critical, ..route(&["phone"]) };
         let both = routes(vec![critical.clone(), route(&["mail"])]);
         assert_eq!(names(&both, &warning), ["mail"]);
-        let worst = Notice { severity: Severity::Critical, ..notice("k") };
+        let worst = Notice { severity: Urgency::Critical, ..notice("k") };
         assert_eq!(names(&both, &worst), ["phone"]);
         let further = routes(vec![Route { go_on: true, ..critical }, route(&["mail"])]);
         assert_eq!(names(&further, &worst), ["phone", "mail"]);
@@ -185,7 +185,7 @@ mod tests {
         let quiet = routes(vec![Route { quiet: Some(night()), ..route(&["phone"]) }]);
         let until = Some("2026-11-22T06:00:00Z".parse().unwrap());
         assert_eq!(quiet.targets(&notice("k"), now())[0].hold_until, until);
-        let critical = Notice { severity: Severity::Critical, ..notice("k") };
+        let critical = Notice { severity: Urgency::Critical, ..notice("k") };
         assert_eq!(quiet.targets(&critical, now())[0].hold_until, None);
         let strict = Quiet { critical_too: true, ..night() };
         let strict = routes(vec![Route { quiet: Some(strict), ..route(&["phone"]) }]);

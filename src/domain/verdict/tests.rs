@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::ids::GuestKind;
-use crate::domain::item::{Failure, Newest, Running};
+use crate::domain::item::{FailedAttempt, Newest, Running};
 use crate::domain::local_time::When;
 use crate::domain::look::{ErrorKind, LookError, RootSpec, SourceKind};
 use crate::domain::policy::{Expectation, Matcher};
@@ -79,7 +79,7 @@ fn item(age: Option<i64>) -> Item {
     }
 }
 
-fn state(item: &Item, health: &Health) -> State {
+fn state(item: &Item, health: &Health) -> BackupState {
     let verdict = judge(item, health, &spec(), now()).unwrap();
     assert!(!explain(verdict, item, health, now()).is_empty());
     verdict.state
@@ -88,24 +88,24 @@ fn state(item: &Item, health: &Health) -> State {
 #[test]
 fn by_age() {
     for (age, expected) in [
-        (0, State::Ok),
-        (27 * HOUR, State::Ok),
-        (27 * HOUR + 1, State::Late),
-        (48 * HOUR, State::Late),
-        (48 * HOUR + 1, State::Missing),
+        (0, BackupState::Ok),
+        (27 * HOUR, BackupState::Ok),
+        (27 * HOUR + 1, BackupState::Late),
+        (48 * HOUR, BackupState::Late),
+        (48 * HOUR + 1, BackupState::Missing),
     ] {
         assert_eq!(state(&item(Some(age)), &health()), expected, "{age}");
     }
-    assert_eq!(state(&item(None), &health()), State::Missing);
+    assert_eq!(state(&item(None), &health()), BackupState::Missing);
 }
 
 #[test]
 fn failed_and_running_come_before_age() {
     let mut it = item(Some(1));
-    it.failure = Some(Failure { at: When::At(now()), reason: "x".into(), root: 0 });
-    assert_eq!(state(&it, &health()), State::Failed);
+    it.failure = Some(FailedAttempt { at: When::At(now()), reason: "x".into(), root: 0 });
+    assert_eq!(state(&it, &health()), BackupState::Failed);
     it.running = Some(Running { since: now(), settles: None, root: 0 });
-    assert_eq!(state(&it, &health()), State::Running);
+    assert_eq!(state(&it, &health()), BackupState::Running);
 }
 
 #[test]
@@ -115,43 +115,43 @@ fn a_copy_of_an_old_backup_has_not_been_running_for_days() {
     it.running = Some(Running { since: ago(5 * 24 * HOUR), settles: Some(until), root: 0 });
     let verdict = judge(&it, &health(), &spec(), now()).unwrap();
     let text = explain(verdict, &it, &health(), now());
-    assert_eq!(verdict.state, State::Running);
+    assert_eq!(verdict.state, BackupState::Running);
     assert!(text.contains("written just now") && text.ends_with("judged in 15m"), "{text}");
     assert!(!text.contains("running for"), "{text}");
 }
 
 #[test]
 fn what_could_not_be_seen_is_unknown() {
-    assert_eq!(state(&item(Some(1)), &Health::default()), State::Unknown, "never scanned");
+    assert_eq!(state(&item(Some(1)), &Health::default()), BackupState::Unknown, "never scanned");
     let mut old = health();
     old.last_scan = Some(ago(421));
-    assert_eq!(state(&item(Some(1)), &old), State::Unknown, "not scanned lately");
+    assert_eq!(state(&item(Some(1)), &old), BackupState::Unknown, "not scanned lately");
     old.last_scan = Some(ago(420));
-    assert_eq!(state(&item(Some(1)), &old), State::Ok);
-    assert_eq!(state(&item(Some(1)), &blind(0)), State::Unknown, "its own directory");
-    assert_eq!(state(&item(Some(1)), &blind(1)), State::Ok, "fresh in the directory that can be read");
-    assert_eq!(state(&item(Some(30 * HOUR)), &blind(1)), State::Unknown, "a fresher one may lie in the other");
-    assert_eq!(state(&item(None), &blind(1)), State::Unknown);
+    assert_eq!(state(&item(Some(1)), &old), BackupState::Ok);
+    assert_eq!(state(&item(Some(1)), &blind(0)), BackupState::Unknown, "its own directory");
+    assert_eq!(state(&item(Some(1)), &blind(1)), BackupState::Ok, "fresh in the directory that can be read");
+    assert_eq!(state(&item(Some(30 * HOUR)), &blind(1)), BackupState::Unknown, "a fresher one may lie in the other");
+    assert_eq!(state(&item(None), &blind(1)), BackupState::Unknown);
 }
 
 #[test]
 fn what_was_seen_counts_as_long_as_it_can_be_seen() {
     let mut it = item(Some(1));
-    it.failure = Some(Failure { at: When::At(now()), reason: "x".into(), root: 1 });
-    assert_eq!(state(&it, &blind(0)), State::Failed);
-    assert_eq!(state(&it, &blind(1)), State::Unknown, "a remembered failure may be mended by now");
+    it.failure = Some(FailedAttempt { at: When::At(now()), reason: "x".into(), root: 1 });
+    assert_eq!(state(&it, &blind(0)), BackupState::Failed);
+    assert_eq!(state(&it, &blind(1)), BackupState::Unknown, "a remembered failure may be mended by now");
     let mut it = item(Some(1));
     it.running = Some(Running { since: now(), settles: None, root: 1 });
-    assert_eq!(state(&it, &blind(1)), State::Ok, "the run isn't seen any more, the fresh backup is");
+    assert_eq!(state(&it, &blind(1)), BackupState::Ok, "the run isn't seen any more, the fresh backup is");
 }
 
 #[test]
 fn an_older_copy_that_is_seen_is_evidence_too() {
     let mut it = item(Some(1));
     it.newest_by_root = vec![(0, ago(1)), (1, ago(20 * HOUR))];
-    assert_eq!(state(&it, &blind(0)), State::Ok);
+    assert_eq!(state(&it, &blind(0)), BackupState::Ok);
     it.newest_by_root[1].1 = ago(28 * HOUR);
-    assert_eq!(state(&it, &blind(0)), State::Unknown);
+    assert_eq!(state(&it, &blind(0)), BackupState::Unknown);
 }
 
 #[test]
@@ -162,13 +162,13 @@ fn the_older_copy_ceases_to_be_evidence_before_the_newest_is_late() {
     let until = next_change(&it, &blind(0), &slow, now()).unwrap();
     assert_eq!(until, ago(-7 * HOUR), "20 h old now, evidence until 27 h");
     let state = |time| judge(&it, &blind(0), &slow, time).unwrap().state;
-    assert_eq!((state(until), state(ago(-7 * HOUR - 1))), (State::Ok, State::Unknown));
+    assert_eq!((state(until), state(ago(-7 * HOUR - 1))), (BackupState::Ok, BackupState::Unknown));
 }
 
 #[test]
 fn whose_archives_they_are_must_be_known() {
     let never = Health { guests_never_seen: true, ..health() };
-    assert_eq!(state(&item(Some(1)), &never), State::Unknown);
+    assert_eq!(state(&item(Some(1)), &never), BackupState::Unknown);
     assert_eq!(unprotected(&item(None), &never), None);
 }
 
@@ -176,8 +176,8 @@ fn whose_archives_they_are_must_be_known() {
 fn the_future_is_unknown() {
     let mut it = item(None);
     it.future = 1;
-    assert_eq!(state(&it, &health()), State::Unknown);
-    assert_eq!(state(&item(Some(-10)), &health()), State::Unknown, "the clock was set back");
+    assert_eq!(state(&it, &health()), BackupState::Unknown);
+    assert_eq!(state(&item(Some(-10)), &health()), BackupState::Unknown, "the clock was set back");
 }
 
 #[test]
@@ -210,12 +210,12 @@ proptest! {
         future in 0u32..2,
     ) {
         let mut it = item(age);
-        it.failure = failure.map(|root| Failure { at: When::At(now()), reason: "x".into(), root });
+        it.failure = failure.map(|root| FailedAttempt { at: When::At(now()), reason: "x".into(), root });
         it.running = running.map(|root| Running { since: now(), settles: None, root });
         it.future = future;
         let seen = Health { last_scan: scan.map(ago), blind: blinds.to_vec(), ..health() };
         let verdict = judge(&it, &seen, &spec(), now()).unwrap();
-        if verdict.state == State::Ok {
+        if verdict.state == BackupState::Ok {
             let age = age.unwrap();
             prop_assert!((0..=27 * HOUR).contains(&age));
             prop_assert!(!blinds[0]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::notice::status::NotifierStatus;
-use crate::domain::notice::{Notice, Phase, Severity, Topic};
+use crate::domain::notice::{Notice, Phase, Topic, Urgency};
 
 /// What the keys of these stories begin with.
 pub(super) const PREFIX: &str = "receiver/";
@@ -28,7 +28,7 @@ pub(super) fn notice(receiver: &str, why: &str, told: Arc<str>, now: Timestamp) 
     Notice {
         key: key(receiver),
         phase: Phase::Problem,
-        severity: Severity::Warning,
+        severity: Urgency::Warning,
         topic: Topic::Daemon,
         source: None,
         item: None,

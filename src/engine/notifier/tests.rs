@@ -9,8 +9,8 @@ use crate::adapters::store::{Place, Shared};
 use crate::domain::notice::dedup::Why;
 use crate::domain::notice::routes::{Recipient, Routes};
 use crate::domain::notice::tests::notice;
-use crate::domain::notice::{Message, Notice, Part, Phase, Severity, Topic};
-use crate::engine::ports::notices::{Claim, Claimed, Delivery, Failure, Sent, Taken, Tried};
+use crate::domain::notice::{Message, Notice, Part, Phase, Topic, Urgency};
+use crate::engine::ports::notices::{Claim, Claimed, Delivery, FailedTry, Sent, Taken, Tried};
 
 /// A receiver that answers as it was told, then well.
 #[derive(Default)]
@@ -79,7 +79,7 @@ impl Bench {
         let place = tempfile::tempdir().unwrap();
         let opener = Shared::new(Place::new(format!("sqlite://{}/s.db", place.path().display())));
         let recipients = names.iter().map(|name| Recipient { name: (*name).into(), quiet: None }).collect();
-        let plan = Plan {
+        let plan = Routing {
             routes: Routes { recipients, routes: Vec::new() },
             repeat: Duration::from_secs(3600),
             wait: Duration::ZERO,
@@ -146,12 +146,12 @@ fn now() -> Timestamp {
     SystemClock.now()
 }
 
-fn told(key: &str, phase: Phase, severity: Severity) -> Notice {
+fn told(key: &str, phase: Phase, severity: Urgency) -> Notice {
     Notice { phase, severity, at: now(), ..notice(key) }
 }
 
 fn problem(key: &str) -> Notice {
-    told(key, Phase::Problem, Severity::Warning)
+    told(key, Phase::Problem, Urgency::Warning)
 }
 
 #[tokio::test]
@@ -185,15 +185,15 @@ async fn a_receiver_that_fails_is_tried_again_in_order_and_one_that_hangs_delays
 #[tokio::test]
 async fn what_is_over_before_it_was_told_is_told_to_nobody() {
     let bench = Bench::new(&["phone"]).await;
-    bench.store.post(&[problem("a"), told("a", Phase::Recovered, Severity::Warning), problem("b")]).await.unwrap();
+    bench.store.post(&[problem("a"), told("a", Phase::Recovered, Urgency::Warning), problem("b")]).await.unwrap();
     let phone = Scripted::answering([]);
     let started = bench.start(&[("phone", phone.clone())]);
     until("b is told", async || phone.heard() == ["WARNING: b is late"]).await;
     // Told once, whoever says it again; worse is news, and so is the end.
     bench.store.post(&[problem("b")]).await.unwrap();
-    bench.store.post(&[told("b", Phase::Problem, Severity::Critical)]).await.unwrap();
+    bench.store.post(&[told("b", Phase::Problem, Urgency::Critical)]).await.unwrap();
     until("worse", async || phone.heard().len() == 2).await;
-    bench.store.post(&[told("b", Phase::Recovered, Severity::Critical)]).await.unwrap();
+    bench.store.post(&[told("b", Phase::Recovered, Urgency::Critical)]).await.unwrap();
     until("over", async || phone.heard().len() == 3).await;
     assert_eq!(phone.heard()[1..], ["CRITICAL: b is late", "RECOVERED: b is late"]);
     // It is heard before it is marked.
@@ -278,7 +278,7 @@ async fn quiet_hours_hold_what_is_not_critical_and_end_in_one_message() {
     let (night, morning): (Timestamp, Timestamp) =
         ("2026-11-21T23:00:00Z".parse().unwrap(), "2026-11-22T06:00:00Z".parse().unwrap());
     let of = |key: &str, severity| Notice { severity, at: night, ..notice(key) };
-    let all = [of("a", Severity::Warning), of("b", Severity::Warning), of("c", Severity::Critical)];
+    let all = [of("a", Urgency::Warning), of("b", Urgency::Warning), of("c", Urgency::Critical)];
     bench.store.post(&all).await.unwrap();
     bench.store.route(&bench.settings.plan, night).await.unwrap();
     let claim =
@@ -384,13 +384,13 @@ impl Steps {
         self.bench.store.sent(deliveries, "a", &taken(self.now)).await.unwrap();
     }
 
-    async fn failed(&self, deliveries: &[Delivery], failure: Failure) {
+    async fn failed(&self, deliveries: &[Delivery], failure: FailedTry) {
         self.bench.store.failed(deliveries, "a", &failure).await.unwrap();
     }
 
-    fn failure(&self, again: Option<u64>) -> Failure {
+    fn failure(&self, again: Option<u64>) -> FailedTry {
         let again = again.map(|seconds| self.now + Duration::from_secs(seconds));
-        Failure { again, why: "no".into(), unsure: false, parts: Vec::new(), unfit: 0, at: self.now }
+        FailedTry { again, why: "no".into(), unsure: false, parts: Vec::new(), unfit: 0, at: self.now }
     }
 }
 
@@ -400,7 +400,7 @@ async fn an_end_that_was_dropped_makes_the_next_beginning_news() {
     it.post(problem("a")).await;
     let told = it.next().await;
     it.sent(&told).await;
-    it.post(self::told("a", Phase::Recovered, Severity::Warning)).await;
+    it.post(self::told("a", Phase::Recovered, Urgency::Warning)).await;
     let over = it.next().await;
     it.failed(&over, it.failure(None)).await;
     it.post(problem("a")).await;
@@ -408,7 +408,7 @@ async fn an_end_that_was_dropped_makes_the_next_beginning_news() {
     assert_eq!((again.len(), again[0].why), (1, Why::First));
     it.sent(&again).await;
     // One that is too old to be told at all as well.
-    let over = self::told("a", Phase::Recovered, Severity::Warning);
+    let over = self::told("a", Phase::Recovered, Urgency::Warning);
     it.post(over).await;
     it.now += it.bench.settings.plan.too_old + Duration::from_secs(9);
     assert!(it.next().await.is_empty());
@@ -447,7 +447,7 @@ async fn what_is_decided_of_addresses_is_kept_and_holds_up_nobody() {
     let some = it.next().await;
     let part = |to: &str, taken| Part { to: to.into(), taken, said: "".into() };
     let parts = vec![part("b@x.org", true), part("a@x.org", false)];
-    it.failed(&some, Failure { parts: parts.clone(), unsure: true, ..it.failure(Some(60)) }).await;
+    it.failed(&some, FailedTry { parts: parts.clone(), unsure: true, ..it.failure(Some(60)) }).await;
     it.post(problem("b")).await;
     let other = it.next().await;
     assert_eq!((other.len(), &*other[0].notice.key, other[0].parts.len()), (1, "b", 0));
@@ -458,7 +458,7 @@ async fn what_is_decided_of_addresses_is_kept_and_holds_up_nobody() {
     assert_eq!(rest[0].parts, [parts[1].clone(), parts[0].clone()]);
     // Somebody heard of it, so the end is told.
     it.failed(&rest, it.failure(Some(60))).await;
-    it.post(told("a", Phase::Recovered, Severity::Warning)).await;
+    it.post(told("a", Phase::Recovered, Urgency::Warning)).await;
     assert_eq!(it.next().await[0].why, Why::Recovered);
 }
 
@@ -468,12 +468,12 @@ async fn what_is_refused_for_itself_is_counted_while_others_are_taken() {
     it.post(problem("a")).await;
     let some = it.next().await;
     assert_eq!(worker::refusals(&some), 1);
-    it.failed(&some, Failure { unfit: 1, ..it.failure(Some(5)) }).await;
+    it.failed(&some, FailedTry { unfit: 1, ..it.failure(Some(5)) }).await;
     it.now += Duration::from_secs(5);
     let some = it.next().await;
     // Nothing else was taken: it may be the receiver.
     assert_eq!((some[0].unfit, worker::refusals(&some)), (1, 1));
-    it.failed(&some, Failure { unfit: 1, ..it.failure(Some(5)) }).await;
+    it.failed(&some, FailedTry { unfit: 1, ..it.failure(Some(5)) }).await;
     it.post(problem("b")).await;
     let other = it.next().await;
     assert_eq!(&*other[0].notice.key, "b");
@@ -481,7 +481,7 @@ async fn what_is_refused_for_itself_is_counted_while_others_are_taken() {
     it.now += Duration::from_secs(5);
     let some = it.next().await;
     assert_eq!((some[0].unfit, worker::refusals(&some)), (1, 2));
-    it.failed(&some, Failure { unfit: 2, ..it.failure(Some(0)) }).await;
+    it.failed(&some, FailedTry { unfit: 2, ..it.failure(Some(0)) }).await;
     // A restart knows it, and it says nothing of the receiver.
     assert_eq!(it.bench.store.last_tries().await.unwrap(), [Tried { receiver: "phone".into(), worked: true }]);
     // By now it goes alone.
@@ -494,7 +494,7 @@ async fn what_is_refused_for_itself_again_and_again_is_given_up() {
     let mut it = Steps::new().await;
     it.post(problem("poison")).await;
     let some = it.next().await;
-    it.failed(&some, Failure { unfit: 5, ..it.failure(Some(2)) }).await;
+    it.failed(&some, FailedTry { unfit: 5, ..it.failure(Some(2)) }).await;
     it.post(problem("b")).await;
     let other = it.next().await;
     it.sent(&other).await;

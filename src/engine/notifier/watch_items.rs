@@ -14,8 +14,8 @@ use crate::domain::age;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
-use crate::domain::notice::{Notice, Phase, Severity, Topic};
-use crate::domain::verdict::{State, Verdict, by_age, elapsed, explain, judge};
+use crate::domain::notice::{Notice, Phase, Topic, Urgency};
+use crate::domain::verdict::{BackupState, Verdict, by_age, elapsed, explain, judge};
 use crate::engine::ports::Clock;
 use crate::engine::ports::notices::{NoticeStore, Story};
 
@@ -69,7 +69,7 @@ pub async fn run(
 /// What stands as told, and since when sources can't be looked at.
 #[derive(Debug)]
 pub struct Watcher {
-    open: BTreeMap<Arc<str>, (Severity, Timestamp)>,
+    open: BTreeMap<Arc<str>, (Urgency, Timestamp)>,
     blind_since: BTreeMap<SourceName, Timestamp>,
     repeat: Duration,
 }
@@ -77,7 +77,7 @@ pub struct Watcher {
 /// How something stands, as far as telling goes.
 enum Stand {
     Well,
-    Bad(Severity),
+    Bad(Urgency),
     /// Can't be told now: it stays as it was told.
     Unclear,
 }
@@ -127,16 +127,16 @@ impl Watcher {
     fn item(&self, key: &Arc<str>, view: &SourceView, item: &Item, verdict: Verdict, now: Timestamp) -> Option<Notice> {
         let verdict = match verdict.state {
             // While the next one is written the last one counts.
-            State::Running => by_age(item, now),
+            BackupState::Running => by_age(item, now),
             _ => verdict,
         };
         let running = item.running.is_some();
         let stand = match verdict.state {
-            State::Ok if running && self.open.contains_key(key) => Stand::Unclear,
-            State::Ok => Stand::Well,
-            State::Late => Stand::Bad(Severity::Warning),
-            State::Missing | State::Failed | State::Corrupt => Stand::Bad(Severity::Critical),
-            State::Running | State::Unknown => Stand::Unclear,
+            BackupState::Ok if running && self.open.contains_key(key) => Stand::Unclear,
+            BackupState::Ok => Stand::Well,
+            BackupState::Late => Stand::Bad(Urgency::Warning),
+            BackupState::Missing | BackupState::Failed | BackupState::Corrupt => Stand::Bad(Urgency::Critical),
+            BackupState::Running | BackupState::Unknown => Stand::Unclear,
         };
         let (phase, severity) = self.turn(key, &stand, now)?;
         let id = match &item.name {
@@ -163,7 +163,7 @@ impl Watcher {
     }
 
     /// Whether this is news: where in its story, and how urgent.
-    fn turn(&self, key: &Arc<str>, stand: &Stand, now: Timestamp) -> Option<(Phase, Severity)> {
+    fn turn(&self, key: &Arc<str>, stand: &Stand, now: Timestamp) -> Option<(Phase, Urgency)> {
         match (stand, self.open.get(key)) {
             (Stand::Well, Some((severity, _))) => Some((Phase::Recovered, *severity)),
             (Stand::Bad(severity), None) => Some((Phase::Problem, *severity)),
@@ -183,7 +183,7 @@ impl Watcher {
             Stand::Well
         } else {
             let since = *self.blind_since.entry(name.clone()).or_insert(now);
-            if elapsed(since, now) >= BLIND_FOR { Stand::Bad(Severity::Warning) } else { Stand::Unclear }
+            if elapsed(since, now) >= BLIND_FOR { Stand::Bad(Urgency::Warning) } else { Stand::Unclear }
         };
         let key = source_key(view);
         let (phase, severity) = self.turn(&key, &stand, now)?;
@@ -222,10 +222,10 @@ fn is_known_to_be_gone(key: &str, inventory: &Inventory) -> bool {
 fn gone_notice(key: &Arc<str>, now: Timestamp) -> Notice {
     let what = key.split_once('/').map_or(&**key, |(_, what)| what);
     let title = format!("{what} is not watched any more");
-    daemon_notice(key.clone(), Phase::Recovered, Severity::Info, title, now)
+    daemon_notice(key.clone(), Phase::Recovered, Urgency::Info, title, now)
 }
 
-fn daemon_notice(key: Arc<str>, phase: Phase, severity: Severity, title: String, now: Timestamp) -> Notice {
+fn daemon_notice(key: Arc<str>, phase: Phase, severity: Urgency, title: String, now: Timestamp) -> Notice {
     Notice {
         key,
         phase,

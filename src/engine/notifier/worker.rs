@@ -12,7 +12,7 @@ use crate::domain::notice::status::ReceiverStatus;
 use crate::domain::notice::{Message, Notice, Part};
 use crate::domain::printable::shown;
 use crate::domain::verdict::elapsed;
-use crate::engine::ports::notices::{Claim, Claimed, Delivery, Failure, Sent, Taken};
+use crate::engine::ports::notices::{Claim, Claimed, Delivery, FailedTry, Sent, Taken};
 
 /// A worker that knows of nothing to come looks again after this.
 const IDLE: Duration = Duration::from_secs(30);
@@ -287,7 +287,7 @@ impl Worker {
         } else if !kept.is_empty() {
             let parts = if let Sort::Partly(parts) = sort { parts } else { Vec::new() };
             let again = Some(now + due.min(left));
-            self.note_failed(&kept, &Failure { again, why, unsure, parts, unfit, at: now }).await;
+            self.note_failed(&kept, &FailedTry { again, why, unsure, parts, unfit, at: now }).await;
         }
         pause.min(left)
     }
@@ -352,10 +352,10 @@ impl Worker {
         self.count(|it| it.dropped += deliveries.len() as u64);
         let at = self.shared.clock.now();
         let unfit = deliveries.iter().map(|it| it.unfit).max().unwrap_or(0);
-        self.note_failed(deliveries, &Failure { again: None, why, unsure, parts: Vec::new(), unfit, at }).await;
+        self.note_failed(deliveries, &FailedTry { again: None, why, unsure, parts: Vec::new(), unfit, at }).await;
     }
 
-    async fn note_failed(&mut self, deliveries: &[Delivery], failure: &Failure) {
+    async fn note_failed(&mut self, deliveries: &[Delivery], failure: &FailedTry) {
         let owner = self.shared.settings.owner.clone();
         while self.shared.store.failed(deliveries, &owner, failure).await.is_err() {
             // When it can't be noted the lease ends, and it is tried again.

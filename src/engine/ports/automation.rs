@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
-use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling, State};
+use crate::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
 use crate::domain::ids::{ItemId, SourceName};
 
 /// A part of a list that is ordered by falling id.
@@ -24,7 +24,7 @@ pub struct Page {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ActionFilter {
     /// In any of these states; in all when empty.
-    pub states: Vec<State>,
+    pub states: Vec<ActionState>,
     /// Of this sort.
     pub kind: Option<Kind>,
     /// About this source.

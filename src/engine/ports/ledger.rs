@@ -12,7 +12,7 @@ use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{Alert, KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past, Plan};
 use crate::domain::automation::occurrence::{Bounds, Occurrence, Tidings};
-use crate::domain::automation::record::{Record, State};
+use crate::domain::automation::record::{ActionState, Record};
 use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
 
@@ -91,7 +91,7 @@ pub struct Change {
     /// The action.
     pub action: i64,
     /// Its new state.
-    pub state: State,
+    pub state: ActionState,
     /// Why.
     pub reason: Arc<str>,
     /// Not before this, for what waits.
@@ -135,7 +135,11 @@ pub trait Turn: Send {
     fn handled<'a>(&'a mut self, alerts: &'a [KeptAlert]) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Actions of an alert in these states.
-    fn of_alert<'a>(&'a mut self, alert: i64, states: &'a [State]) -> BoxFuture<'a, Result<Vec<Record>, StoreError>>;
+    fn of_alert<'a>(
+        &'a mut self,
+        alert: i64,
+        states: &'a [ActionState],
+    ) -> BoxFuture<'a, Result<Vec<Record>, StoreError>>;
 
     /// Scheduled actions of a sort whose time has come, oldest first.
     fn due(&mut self, kind: Kind, now: Timestamp, most: u32) -> BoxFuture<'_, Result<Vec<Due>, StoreError>>;
@@ -159,7 +163,7 @@ pub trait Turn: Send {
     fn change<'a>(
         &'a mut self,
         change: &'a Change,
-        from: &'a [State],
+        from: &'a [ActionState],
         owner: Option<&'a str>,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<bool, StoreError>>;
@@ -198,14 +202,14 @@ pub struct Outcome {
 /// Why an action failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct Failure {
+pub struct EffectFailure {
     /// In one sentence.
     pub reason: String,
     /// What a program wrote, capped.
     pub output: Option<String>,
 }
 
-impl Failure {
+impl EffectFailure {
     /// A failure without output.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), output: None }
@@ -215,7 +219,7 @@ impl Failure {
 /// Does one sort of action. To drop the future ends what it does, with everything that it began.
 pub trait Effect: Send + Sync + 'static {
     /// Does it.
-    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, Failure>>;
+    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>>;
 }
 
 /// Tells processes apart, and whether one is gone.

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::notice::dedup::Why;
 use crate::domain::notice::routes::Routes;
-use crate::domain::notice::{Message, Notice, Part, Severity};
+use crate::domain::notice::{Message, Notice, Part, Urgency};
 
 /// What routing needs to know.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct Routing {
     /// Who is told of what.
     pub routes: Routes,
     /// A problem that lasts is told again after this.
@@ -95,7 +95,7 @@ pub struct Taken {
 
 /// A try that came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedTry {
     /// When to try again; never when `None`.
     pub again: Option<Timestamp>,
     /// Why it failed.
@@ -136,7 +136,7 @@ pub struct Story {
     /// Its key.
     pub key: Arc<str>,
     /// How urgent it was last.
-    pub severity: Severity,
+    pub severity: Urgency,
     /// When that was posted.
     pub at: Timestamp,
 }
@@ -166,7 +166,7 @@ pub trait NoticeStore: Send + Sync + 'static {
     fn post<'a>(&'a self, notices: &'a [Notice]) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Queues what was posted for those who are to be told. A bounded number per call: call it until nothing is left.
-    fn route<'a>(&'a self, plan: &'a Plan, now: Timestamp) -> BoxFuture<'a, Result<Routed, StoreError>>;
+    fn route<'a>(&'a self, plan: &'a Routing, now: Timestamp) -> BoxFuture<'a, Result<Routed, StoreError>>;
 
     /// Takes what is next for a receiver, oldest first; nothing while another process sends to it.
     fn claim<'a>(&'a self, receiver: &'a str, claim: &'a Claim) -> BoxFuture<'a, Result<Claimed, StoreError>>;
@@ -184,7 +184,7 @@ pub trait NoticeStore: Send + Sync + 'static {
         &'a self,
         deliveries: &'a [Delivery],
         owner: &'a str,
-        failure: &'a Failure,
+        failure: &'a FailedTry,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Posts once more what was dropped `repeat` ago and lasts, where nobody else does: of alerts. How many notices.

@@ -7,14 +7,14 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::timeout;
 
 use crate::domain::age;
-use crate::domain::automation::record::{Record, State};
+use crate::domain::automation::record::{ActionState, Record};
 use crate::domain::printable;
-use crate::engine::ports::ledger::{Effect, Failure, Outcome};
+use crate::engine::ports::ledger::{Effect, EffectFailure, Outcome};
 
 /// How an action ended.
 pub(super) struct Ended {
     pub(super) record: Record,
-    pub(super) result: Result<Outcome, Failure>,
+    pub(super) result: Result<Outcome, EffectFailure>,
     /// It was ended because that is what its rule says.
     pub(super) cancelled: bool,
 }
@@ -27,7 +27,7 @@ const LINE: usize = 200;
 
 impl Ended {
     /// Says in the log how it ended. Whoever reads only that must see what went wrong.
-    pub(super) fn log(&self, state: State, reason: &str) {
+    pub(super) fn log(&self, state: ActionState, reason: &str) {
         let Record { id: action, action: what, rule, .. } = &self.record;
         match &self.result {
             Ok(_) => tracing::info!(action, state = state.as_str(), "{what}: {reason}"),
@@ -50,7 +50,7 @@ fn last_lines(output: &str) -> String {
 /// Effects that run, each a task of its own.
 #[derive(Default)]
 pub(super) struct Running {
-    tasks: JoinSet<Result<Outcome, Failure>>,
+    tasks: JoinSet<Result<Outcome, EffectFailure>>,
     records: HashMap<Id, (Record, AbortHandle, Option<Arc<str>>)>,
 }
 
@@ -60,10 +60,10 @@ impl Running {
         let work = record.clone();
         let handle = self.tasks.spawn(async move {
             let Some(effect) = effect else {
-                return Err(Failure::new(format!("{} isn't possible in this configuration", work.action.kind())));
+                return Err(EffectFailure::new(format!("{} isn't possible in this configuration", work.action.kind())));
             };
             let limit = work.action.timeout();
-            let late = || Failure::new(format!("it took longer than {}", age::words(limit)));
+            let late = || EffectFailure::new(format!("it took longer than {}", age::words(limit)));
             // A hook has a limit of its own, and says more when it is over.
             let grace = std::time::Duration::from_secs(10);
             timeout(limit.saturating_add(grace), effect.perform(&work)).await.unwrap_or_else(|_| Err(late()))
@@ -79,12 +79,14 @@ impl Running {
             };
             let (id, result) = match ended {
                 Ok((id, result)) => (id, result),
-                Err(error) => (error.id(), Err(Failure::new("a defect in firedrill: please report it"))),
+                Err(error) => (error.id(), Err(EffectFailure::new("a defect in firedrill: please report it"))),
             };
             if let Some((record, _, killed)) = self.records.remove(&id) {
                 // One that had ended by itself before it could be ended did what it did.
                 return match killed {
-                    Some(why) if result.is_err() => Ended { record, result: Err(Failure::new(&*why)), cancelled: true },
+                    Some(why) if result.is_err() => {
+                        Ended { record, result: Err(EffectFailure::new(&*why)), cancelled: true }
+                    }
                     _ => Ended { record, result, cancelled: false },
                 };
             }

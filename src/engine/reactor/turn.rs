@@ -12,14 +12,14 @@ use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Standing, Step, Wish, allowed, interrupted, proceed, wishes};
 use crate::domain::automation::occurrence::Tidings;
-use crate::domain::automation::record::{Record, State};
+use crate::domain::automation::record::{ActionState, Record};
 use crate::domain::automation::rule::OnResolve;
 use crate::domain::automation::status::{Ending, OpenActions};
 use crate::domain::automation::telling;
 use crate::domain::inventory::Inventory;
 use crate::engine::intake::heard;
 use crate::engine::ports::StoreError;
-use crate::engine::ports::ledger::{Change, Due, Failure, Held, LEASE, Outcome, Turn};
+use crate::engine::ports::ledger::{Change, Due, EffectFailure, Held, LEASE, Outcome, Turn};
 
 /// Alerts that are decided on in one turn. While it lasts nobody else writes: the webhook's answers wait for it.
 const BATCH: u32 = 64;
@@ -45,7 +45,7 @@ pub(super) struct Done {
 /// What was decided in a turn. It is said once it is durable, and not of what a store refused.
 pub(super) enum Said {
     /// An action of a rule.
-    Decided(i64, Arc<str>, State, Arc<str>),
+    Decided(i64, Arc<str>, ActionState, Arc<str>),
     /// An action was interrupted: which, and what becomes of it.
     Interrupted(i64, String),
     /// A rule may not do what it asks for: its name, of which alert, and why.
@@ -67,7 +67,7 @@ impl Said {
 }
 
 impl Change {
-    fn to(action: i64, state: State, reason: impl Into<Arc<str>>, event: &'static str) -> Self {
+    fn to(action: i64, state: ActionState, reason: impl Into<Arc<str>>, event: &'static str) -> Self {
         Self { action, state, reason: reason.into(), not_before: None, expires: None, owner: None, result: None, event }
     }
 }
@@ -87,15 +87,15 @@ impl Reactor {
         };
         let mut open = turn.open().await?;
         let mut running = [0; Kind::ALL.len()];
-        if open.iter().any(|it| it.state == State::Running) {
+        if open.iter().any(|it| it.state == ActionState::Running) {
             running = self.reclaim(&mut *turn, &mut done, now).await?;
         }
         let denied = turn.denied().await?;
         for record in denied {
-            self.tell_change(&mut *turn, &record, State::Denied, &record.reason.clone(), now).await?;
+            self.tell_change(&mut *turn, &record, ActionState::Denied, &record.reason.clone(), now).await?;
             done.counted.push((record.action.kind(), Ending::Denied));
         }
-        if open.iter().any(|it| it.state == State::Proposed) {
+        if open.iter().any(|it| it.state == ActionState::Proposed) {
             self.expire(&mut *turn, &mut done, now).await?;
         }
         let paused = turn.is_paused().await?;
@@ -165,7 +165,7 @@ impl Reactor {
             }
             let (state, reason) = interrupted(&held.record.action, held.tries);
             let change = Change::to(held.record.id, state, reason.as_str(), "interrupted");
-            if turn.change(&change, &[State::Running], Some(&held.owner), now).await? {
+            if turn.change(&change, &[ActionState::Running], Some(&held.owner), now).await? {
                 done.recount = true;
                 done.said.push(Said::Interrupted(held.record.id, format!("{}: {reason}", held.record.action)));
                 self.tell_change(turn, &held.record, state, &reason, now).await?;
@@ -184,10 +184,10 @@ impl Reactor {
     async fn expire(&mut self, turn: &mut dyn Turn, done: &mut Done, now: Timestamp) -> Result<(), StoreError> {
         for record in turn.expired(now, EXPIRE).await? {
             let reason = "expired: nobody approved or denied it in time";
-            let change = Change::to(record.id, State::Expired, reason, "expired");
-            if turn.change(&change, &[State::Proposed], None, now).await? {
+            let change = Change::to(record.id, ActionState::Expired, reason, "expired");
+            if turn.change(&change, &[ActionState::Proposed], None, now).await? {
                 done.recount = true;
-                self.tell_change(turn, &record, State::Expired, reason, now).await?;
+                self.tell_change(turn, &record, ActionState::Expired, reason, now).await?;
                 done.counted.push((record.action.kind(), Ending::Expired));
             }
         }
@@ -244,28 +244,28 @@ impl Reactor {
         done: &mut Done,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let states = [State::Proposed, State::Scheduled, State::Running, State::Done];
+        let states = [ActionState::Proposed, ActionState::Scheduled, ActionState::Running, ActionState::Done];
         for record in turn.of_alert(alert.id, &states).await? {
             let rule = self.settings.rules.named(&record.rule);
             let asked_by_end = rule.is_some_and(|rule| rule.status == Status::Resolved);
             let on_resolve = rule.map_or(OnResolve::Cancel, |rule| rule.on_resolve);
             match record.state {
-                State::Done => {
+                ActionState::Done => {
                     if let Some(notice) = telling::of_recovery(&record, now) {
                         turn.tell(&[notice]).await?;
                     }
                 }
                 _ if asked_by_end || on_resolve == OnResolve::Ignore => {}
                 // Whoever runs it sees to that.
-                State::Running => {}
+                ActionState::Running => {}
                 _ => {
                     let reason = "cancelled: the alert is over";
-                    let change = Change::to(record.id, State::Cancelled, reason, "cancelled");
-                    if turn.change(&change, &[State::Proposed, State::Scheduled], None, now).await? {
+                    let change = Change::to(record.id, ActionState::Cancelled, reason, "cancelled");
+                    if turn.change(&change, &[ActionState::Proposed, ActionState::Scheduled], None, now).await? {
                         done.recount = true;
                         done.counted.push((record.action.kind(), Ending::Cancelled));
-                        if record.state == State::Proposed {
-                            self.tell_change(turn, &record, State::Cancelled, reason, now).await?;
+                        if record.state == ActionState::Proposed {
+                            self.tell_change(turn, &record, ActionState::Cancelled, reason, now).await?;
                         }
                     }
                 }
@@ -287,7 +287,7 @@ impl Reactor {
         let mut began_by_all: Option<u32> = None;
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             let free = allowed(&self.settings.rules, kind).saturating_sub(running[at]);
-            if free == 0 || !open.iter().any(|it| it.kind == kind && it.state == State::Scheduled) {
+            if free == 0 || !open.iter().any(|it| it.kind == kind && it.state == ActionState::Scheduled) {
                 continue;
             }
             for Due { record, alert, again } in turn.due(kind, now, free.saturating_add(AHEAD)).await? {
@@ -331,30 +331,30 @@ impl Reactor {
             Step::Wait(until) if until <= now => return Ok(false),
             Step::Wait(until) => {
                 let reason = format!("waits until {until}: the rule's quiet time");
-                Change { not_before: Some(until), ..Change::to(id, State::Scheduled, reason, "waits") }
+                Change { not_before: Some(until), ..Change::to(id, ActionState::Scheduled, reason, "waits") }
             }
             Step::Begin => {
                 let lease = after(now, LEASE);
                 Change {
                     owner: Some((self.me.clone(), lease)),
-                    ..Change::to(id, State::Running, "being done", "started")
+                    ..Change::to(id, ActionState::Running, "being done", "started")
                 }
             }
             Step::Ask(reason) => {
                 let expires = after(now, self.settings.rules.proposals_expire);
-                Change { expires: Some(expires), ..Change::to(id, State::Proposed, reason, "proposed") }
+                Change { expires: Some(expires), ..Change::to(id, ActionState::Proposed, reason, "proposed") }
             }
-            Step::Cancel(reason) => Change::to(id, State::Cancelled, reason, "cancelled"),
+            Step::Cancel(reason) => Change::to(id, ActionState::Cancelled, reason, "cancelled"),
         };
-        if !turn.change(&change, &[State::Scheduled], None, now).await? {
+        if !turn.change(&change, &[ActionState::Scheduled], None, now).await? {
             return Ok(false);
         }
         done.recount = true;
         self.tell_change(turn, record, change.state, &change.reason, now).await?;
         done.counted.extend(Ending::of(change.state).map(|it| (record.action.kind(), it)));
-        let begins = change.state == State::Running;
+        let begins = change.state == ActionState::Running;
         if begins {
-            done.begun.push(Record { state: State::Running, started: Some(now), ..record.clone() });
+            done.begun.push(Record { state: ActionState::Running, started: Some(now), ..record.clone() });
         }
         Ok(begins)
     }
@@ -363,7 +363,7 @@ impl Reactor {
         &self,
         turn: &mut dyn Turn,
         record: &Record,
-        state: State,
+        state: ActionState,
         reason: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -385,11 +385,11 @@ impl Reactor {
                 let held = turn.held().await?;
                 let of_this = held.iter().find(|it| it.record.id == ended.record.id);
                 let over = |it: &Held| [it.alert, it.by_now] == [Some(Status::Resolved); 2];
-                if state == State::Done && of_this.is_some_and(over) {
+                if state == ActionState::Done && of_this.is_some_and(over) {
                     notices.extend(telling::of_recovery(&ended.record, now));
                 }
             }
-            let kept = turn.change(&change, &[State::Running], Some(&self.me), now).await?;
+            let kept = turn.change(&change, &[ActionState::Running], Some(&self.me), now).await?;
             if kept {
                 turn.tell(&notices).await?;
                 self.tell_change(&mut *turn, &ended.record, state, &change.reason, now).await?;
@@ -412,7 +412,7 @@ impl Reactor {
     /// The end of the process: what runs is ended, and left to be decided again.
     pub(super) async fn stop(&mut self) {
         for record in self.running.drop_all().await {
-            let failed = Failure::new("ended: firedrill was stopped while it ran");
+            let failed = EffectFailure::new("ended: firedrill was stopped while it ran");
             if !record.action.kind().is_idempotent() {
                 self.unsaved.push(Ended { record, result: Err(failed), cancelled: false });
             }
@@ -424,19 +424,20 @@ impl Reactor {
     }
 }
 
-fn end_of(ended: &Ended) -> (State, Change, Vec<crate::domain::notice::Notice>) {
+fn end_of(ended: &Ended) -> (ActionState, Change, Vec<crate::domain::notice::Notice>) {
     let id = ended.record.id;
     match &ended.result {
         Ok(Outcome { result, output, notices }) => {
             let (text, output): (Arc<str>, Option<Arc<str>>) =
                 (result.as_str().into(), output.as_deref().map(Arc::from));
-            let change = Change { result: Some((text.clone(), output)), ..Change::to(id, State::Done, text, "done") };
-            (State::Done, change, notices.clone())
+            let change =
+                Change { result: Some((text.clone(), output)), ..Change::to(id, ActionState::Done, text, "done") };
+            (ActionState::Done, change, notices.clone())
         }
-        Err(Failure { reason, output }) => {
+        Err(EffectFailure { reason, output }) => {
             let (text, output): (Arc<str>, Option<Arc<str>>) =
                 (reason.as_str().into(), output.as_deref().map(Arc::from));
-            let state = if ended.cancelled { State::Cancelled } else { State::Failed };
+            let state = if ended.cancelled { ActionState::Cancelled } else { ActionState::Failed };
             let change = Change { result: Some((text.clone(), output)), ..Change::to(id, state, text, state.as_str()) };
             (state, change, Vec::new())
         }

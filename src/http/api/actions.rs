@@ -1,7 +1,7 @@
 //! Actions: what the automation did, does, and asks to be allowed.
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State as Extract};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
@@ -9,13 +9,13 @@ use utoipa::ToSchema;
 
 use super::super::auth::{Identity, Operator, Viewer};
 use super::super::error::{ApiError, json};
-use super::super::state::State;
+use super::super::state::AppState;
 use super::audit::AuditLine;
 use super::list::{LONGEST, List, Part};
 use super::openapi::{Decisions, Failures, NotFound};
 use super::query::{Query, word};
 use crate::domain::automation::action::Kind;
-use crate::domain::automation::record::{Record, Ruled, Ruling, State as Standing};
+use crate::domain::automation::record::{ActionState, Record, Ruled, Ruling};
 use crate::domain::printable::{shown, shown_lines};
 use crate::engine::ports::automation::{ActionFilter, Page};
 
@@ -120,7 +120,7 @@ pub(super) struct Decided {
 ), responses((status = 200, body = List<Action>), Failures))]
 pub(super) async fn list(
     _: Viewer,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let query = Query::parse(raw.as_deref(), &["state", "kind", "source", "item", "limit", "before"])?;
@@ -128,7 +128,7 @@ pub(super) async fn list(
     let filter = ActionFilter {
         states: query
             .all("state")
-            .map(|text| word("state", text, &Standing::ALL, Standing::as_str))
+            .map(|text| word("state", text, &ActionState::ALL, ActionState::as_str))
             .collect::<Result<_, _>>()?,
         kind: query.one("kind")?.map(|text| word("kind", text, &Kind::ALL, Kind::as_str)).transpose()?,
         source: query.parsed("source")?,
@@ -144,7 +144,7 @@ pub(super) async fn list(
     responses((status = 200, body = ActionWithAudit), Failures, NotFound))]
 pub(super) async fn one(
     _: Viewer,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
@@ -163,7 +163,7 @@ pub(super) async fn one(
     responses((status = 200, body = Decided), Failures, NotFound, Decisions))]
 pub(super) async fn approve(
     Operator(who): Operator,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
@@ -177,7 +177,7 @@ pub(super) async fn approve(
     responses((status = 200, body = Decided), Failures, NotFound, Decisions))]
 pub(super) async fn deny(
     Operator(who): Operator,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
@@ -185,7 +185,7 @@ pub(super) async fn deny(
     decide(&state, &who, number(id)?, false).await
 }
 
-async fn decide(state: &State, who: &Identity, id: i64, approve: bool) -> Result<Response, ApiError> {
+async fn decide(state: &AppState, who: &Identity, id: i64, approve: bool) -> Result<Response, ApiError> {
     let ruling = Ruling { action: id, approve, by: who.actor(), at: state.clock.now() };
     match super::kept(state)?.rule(&ruling).await? {
         Ruled::Taken(state) => Ok(json(StatusCode::OK, &Decided { state: state.as_str() })),

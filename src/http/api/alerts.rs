@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{RawQuery, State as Extract};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::auth::Viewer;
 use super::super::error::ApiError;
-use super::super::state::State;
+use super::super::state::AppState;
 use super::list::{List, Part};
 use super::openapi::Failures;
 use super::query::{Query, word};
@@ -92,7 +92,7 @@ impl From<KeptAlert> for Alert {
 ), responses((status = 200, body = List<Alert>), Failures))]
 pub(super) async fn list(
     _: Viewer,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let query = Query::parse(raw.as_deref(), &["status", "limit", "before"])?;

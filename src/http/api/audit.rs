@@ -1,13 +1,13 @@
 //! The audit trail.
 
-use axum::extract::{RawQuery, State as Extract};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::auth::Viewer;
 use super::super::error::ApiError;
-use super::super::state::State;
+use super::super::state::AppState;
 use super::list::{List, Part};
 use super::openapi::Failures;
 use super::query::Query;
@@ -53,7 +53,7 @@ impl From<record::AuditLine> for AuditLine {
 ), responses((status = 200, body = List<AuditLine>), Failures))]
 pub(super) async fn list(
     _: Viewer,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let query = Query::parse(raw.as_deref(), &["action", "limit", "before"])?;

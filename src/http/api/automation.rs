@@ -1,6 +1,6 @@
 //! The switch of the automation.
 
-use axum::extract::{RawQuery, State as Extract};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::super::auth::{Identity, Operator, Viewer};
 use super::super::error::{ApiError, json};
-use super::super::state::State;
+use super::super::state::AppState;
 use super::openapi::{Failures, Writes};
 use super::query::Query;
 
@@ -29,7 +29,7 @@ pub(super) struct Automation {
     responses((status = 200, body = Automation), Failures))]
 pub(super) async fn status(
     _: Viewer,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     Query::parse(raw.as_deref(), &[])?;
@@ -41,7 +41,7 @@ pub(super) async fn status(
     responses((status = 200, body = Automation), Failures, Writes))]
 pub(super) async fn pause(
     Operator(who): Operator,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     Query::parse(raw.as_deref(), &[])?;
@@ -53,19 +53,19 @@ pub(super) async fn pause(
     responses((status = 200, body = Automation), Failures, Writes))]
 pub(super) async fn resume(
     Operator(who): Operator,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     Query::parse(raw.as_deref(), &[])?;
     switch(&state, &who, false).await
 }
 
-async fn switch(state: &State, who: &Identity, paused: bool) -> Result<Response, ApiError> {
+async fn switch(state: &AppState, who: &Identity, paused: bool) -> Result<Response, ApiError> {
     super::kept(state)?.set_paused(paused, &who.actor(), state.clock.now()).await?;
     answer(state).await
 }
 
-async fn answer(state: &State) -> Result<Response, ApiError> {
+async fn answer(state: &AppState) -> Result<Response, ApiError> {
     let pause = super::kept(state)?.paused().await?;
     let (since, by) = pause.map(|pause| (pause.since.to_string(), pause.by.to_string())).unzip();
     Ok(json(StatusCode::OK, &Automation { paused: since.is_some(), since, by }))

@@ -1,6 +1,6 @@
 //! The items, judged as of now, from the snapshot.
 
-use axum::extract::{RawQuery, State as Extract};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::super::auth::Viewer;
 use super::super::error::ApiError;
-use super::super::state::State;
+use super::super::state::AppState;
 use super::list::{List, Part};
 use super::openapi::Failures;
 use super::query::{Query, word};
@@ -16,7 +16,7 @@ use crate::domain::ids::SourceName;
 use crate::domain::inventory::SourceView;
 use crate::domain::item::{self, Standing};
 use crate::domain::proof::book::ItemProof;
-use crate::domain::verdict::{State as ItemState, explain, judge};
+use crate::domain::verdict::{BackupState, explain, judge};
 
 /// An item.
 #[derive(Debug, Serialize, ToSchema)]
@@ -75,13 +75,14 @@ pub(super) struct Proof {
 ), responses((status = 200, body = List<Item>), Failures))]
 pub(super) async fn list(
     _: Viewer,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     let query = Query::parse(raw.as_deref(), &["source", "state", "limit", "before"])?;
     let part = Part::of(&query)?;
     let source = query.parsed::<SourceName>("source")?;
-    let wanted = query.one("state")?.map(|text| word("state", text, &ItemState::ALL, ItemState::as_str)).transpose()?;
+    let wanted =
+        query.one("state")?.map(|text| word("state", text, &BackupState::ALL, BackupState::as_str)).transpose()?;
     let inventory = state.inventory.borrow().clone();
     let now = state.clock.now();
     let count: usize = inventory.sources.iter().map(|view| view.items.len()).sum();

@@ -1,13 +1,13 @@
 //! The sources, from the snapshot.
 
-use axum::extract::{RawQuery, State as Extract};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::auth::Viewer;
 use super::super::error::ApiError;
-use super::super::state::State;
+use super::super::state::AppState;
 use super::list::{self, List};
 use super::openapi::Failures;
 use super::query::Query;
@@ -35,7 +35,7 @@ pub(super) struct Source {
     responses((status = 200, body = List<Source>), Failures))]
 pub(super) async fn list(
     _: Viewer,
-    Extract(state): Extract<State>,
+    State(state): State<AppState>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     Query::parse(raw.as_deref(), &[])?;

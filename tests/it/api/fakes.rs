@@ -10,7 +10,7 @@ use axum::routing::post;
 use firedrill::domain::access::Role;
 use firedrill::domain::automation::action::{Action, Kind};
 use firedrill::domain::automation::alert::{KeptAlert, Status};
-use firedrill::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling, State};
+use firedrill::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
 use firedrill::domain::inventory::Inventory;
 use firedrill::engine::ports::automation::{ActionFilter, ActionStore, Page};
 use firedrill::engine::ports::tokens::{NewToken, Token, TokenStore};
@@ -86,10 +86,10 @@ impl ActionStore for Memory {
         let Some(action) = actions.iter_mut().find(|it| it.id == ruling.action) else {
             return self.answer(Ruled::Unknown);
         };
-        if action.state != State::Proposed {
+        if action.state != ActionState::Proposed {
             return self.answer(Ruled::TooLate(action.state));
         }
-        action.state = if ruling.approve { State::Scheduled } else { State::Denied };
+        action.state = if ruling.approve { ActionState::Scheduled } else { ActionState::Denied };
         action.decided_by = Some(ruling.by.clone());
         action.decided_at = Some(ruling.at);
         let event = if ruling.approve { "approved" } else { "denied" };
@@ -142,7 +142,7 @@ impl Clock for Still {
     }
 }
 
-pub(super) fn record(id: i64, state: State, action: Action, reason: &str) -> Record {
+pub(super) fn record(id: i64, state: ActionState, action: Action, reason: &str) -> Record {
     let created = Still.now();
     Record {
         id,
@@ -153,13 +153,13 @@ pub(super) fn record(id: i64, state: State, action: Action, reason: &str) -> Rec
         reason: reason.into(),
         created,
         not_before: created,
-        expires: (state == State::Proposed).then(|| "2026-11-22T08:00:00Z".parse().unwrap()),
+        expires: (state == ActionState::Proposed).then(|| "2026-11-22T08:00:00Z".parse().unwrap()),
         decided_by: None,
         decided_at: None,
         started: None,
         ended: None,
         result: None,
-        output: (state == State::Failed).then(|| "exit code 3\nno such pool <script>alert(1)</script>".into()),
+        output: (state == ActionState::Failed).then(|| "exit code 3\nno such pool <script>alert(1)</script>".into()),
     }
 }
 
@@ -186,9 +186,9 @@ pub(super) fn filled() -> Memory {
         (reverify, "the alert FiredrillBackupCorrupt names qemu/100"),
     ];
     for (action, reason) in more {
-        actions.push(record(actions.len() as i64 + 1, State::Proposed, action, reason));
+        actions.push(record(actions.len() as i64 + 1, ActionState::Proposed, action, reason));
     }
-    for state in State::ALL {
+    for state in ActionState::ALL {
         actions.push(record(actions.len() as i64 + 1, state, rescan(), "the alert FiredrillScanStale fires"));
     }
     *memory.actions.lock().unwrap() = actions;
@@ -238,7 +238,7 @@ impl Served {
         let (inventories, inventory) = watch::channel(inventory);
         let (expositions, exposition) = watch::channel(exposition);
         let actions: Option<Arc<dyn ActionStore>> = Some(memory.clone());
-        let state = http::State { inventory, exposition, actions, clock: Arc::new(Still) };
+        let state = http::AppState { inventory, exposition, actions, clock: Arc::new(Still) };
         let hash = bcrypt::hash("secret", 4).unwrap();
         let users = ["alice", "bob", "carol"].map(|user| (user.to_owned(), hash.clone()));
         let users = if with_users { HashMap::from(users) } else { HashMap::new() };

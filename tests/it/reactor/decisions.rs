@@ -7,7 +7,7 @@ fn cooling(hours: u64) -> Rules {
     rules(vec![Rule { cooldown, ..rule(Kind::Rescan, Mode::Execute) }])
 }
 
-async fn in_state(world: &World, state: State) -> usize {
+async fn in_state(world: &World, state: ActionState) -> usize {
     world.records().await.iter().filter(|it| it.state == state).count()
 }
 
@@ -20,10 +20,10 @@ async fn alerts_that_come_together_are_decided_as_if_one_by_one() {
     let all: Vec<Received> = (1..=200).map(|it| alert(it, Status::Firing)).chain([other]).collect();
     world.receive(&all).await;
     let life = world.live(cooling(1), effect.clone(), Cut::never(), true);
-    world.settled(200, &[State::Done, State::Cooldown]).await;
+    world.settled(200, &[ActionState::Done, ActionState::Cooldown]).await;
     life.wake.notify_one();
-    world.settled(200, &[State::Done, State::Cooldown]).await;
-    assert_eq!((in_state(&world, State::Done).await, in_state(&world, State::Cooldown).await), (1, 199));
+    world.settled(200, &[ActionState::Done, ActionState::Cooldown]).await;
+    assert_eq!((in_state(&world, ActionState::Done).await, in_state(&world, ActionState::Cooldown).await), (1, 199));
     assert_eq!(effect.done.load(Ordering::SeqCst), 1);
 }
 
@@ -34,17 +34,17 @@ async fn a_clock_that_is_set_back_repeats_nothing_and_opens_no_cooldown() {
     world.clock.forward(Duration::from_secs(5 * 3600));
     world.receive(&[alert(1, Status::Firing)]).await;
     let life = world.live(cooling(1), effect.clone(), Cut::never(), true);
-    world.settled(1, &[State::Done]).await;
+    world.settled(1, &[ActionState::Done]).await;
     world.clock.0.store(0, Ordering::SeqCst);
     world.receive(&[alert(1, Status::Firing), alert(2, Status::Firing)]).await;
     life.wake.notify_one();
-    world.settled(2, &[State::Done, State::Cooldown]).await;
-    assert_eq!((in_state(&world, State::Done).await, in_state(&world, State::Cooldown).await), (1, 1));
+    world.settled(2, &[ActionState::Done, ActionState::Cooldown]).await;
+    assert_eq!((in_state(&world, ActionState::Done).await, in_state(&world, ActionState::Cooldown).await), (1, 1));
     // And ahead.
     world.clock.forward(Duration::from_secs(12 * 3600));
     world.receive(&[alert(3, Status::Firing)]).await;
     life.wake.notify_one();
-    world.settled(3, &[State::Done, State::Cooldown]).await;
+    world.settled(3, &[ActionState::Done, ActionState::Cooldown]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 2);
 }
 
@@ -64,10 +64,10 @@ async fn the_end_of_an_alert_may_ask_for_its_own_and_two_rules_for_two_things() 
     let life = world.live(all, effect.clone(), Cut::never(), true);
     world.receive(&[alert(1, Status::Firing)]).await;
     life.wake.notify_one();
-    world.settled(2, &[State::Done]).await;
+    world.settled(2, &[ActionState::Done]).await;
     world.receive(&[alert(1, Status::Resolved)]).await;
     life.wake.notify_one();
-    let found = world.settled(3, &[State::Done]).await;
+    let found = world.settled(3, &[ActionState::Done]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 3, "{found:?}");
 }
 
@@ -79,14 +79,14 @@ async fn nobody_is_asked_before_the_alert_has_lasted() {
     let life = world.live(rules(vec![patient]), effect.clone(), Cut::never(), true);
     world.receive(&[alert(1, Status::Firing), alert(2, Status::Firing)]).await;
     life.wake.notify_one();
-    world.settled(2, &[State::Scheduled]).await;
+    world.settled(2, &[ActionState::Scheduled]).await;
     world.receive(&[alert(2, Status::Resolved)]).await;
     world.clock.forward(Duration::from_secs(299));
     life.wake.notify_one();
-    world.settled(2, &[State::Scheduled, State::Cancelled]).await;
+    world.settled(2, &[ActionState::Scheduled, ActionState::Cancelled]).await;
     world.clock.forward(Duration::from_secs(2));
     life.wake.notify_one();
-    world.settled(2, &[State::Proposed, State::Cancelled]).await;
+    world.settled(2, &[ActionState::Proposed, ActionState::Cancelled]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 0);
 }
 
@@ -101,9 +101,9 @@ async fn an_alert_is_over_for_every_receiver_it_is_told_for() {
     // Asked about because of one, over for the other.
     world.receive(&[to("a", 2, Status::Firing), to("b", 2, Status::Firing)]).await;
     let life = world.live(rules(vec![rule(Kind::Rescan, Mode::Propose)]), effect.clone(), Cut::never(), true);
-    world.settled(1, &[State::Proposed]).await;
+    world.settled(1, &[ActionState::Proposed]).await;
     world.receive(&[to("b", 2, Status::Resolved)]).await;
     life.wake.notify_one();
-    world.settled(1, &[State::Cancelled]).await;
+    world.settled(1, &[ActionState::Cancelled]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 0);
 }

@@ -38,7 +38,7 @@ fn word(which: usize, number: usize, now: Timestamp) -> Received {
 struct Log(Arc<Mutex<Vec<usize>>>);
 
 impl Effect for Log {
-    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, Failure>> {
+    fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
         let Action::Hook { labels, .. } = &record.action else { panic!("another action") };
         self.0.lock().unwrap().push(labels["number"].parse().unwrap());
         Box::pin(async { Ok(Outcome { result: "done".into(), ..Outcome::default() }) })
@@ -79,7 +79,7 @@ impl Expected {
 async fn settled(world: &World, life: &Life) {
     // The reactor's own: whoever comes from outside fights with it for the file.
     let store = &life.store;
-    let open = ActionFilter { states: vec![State::Scheduled, State::Running], ..ActionFilter::default() };
+    let open = ActionFilter { states: vec![ActionState::Scheduled, ActionState::Running], ..ActionFilter::default() };
     until("everything is dealt with", || async {
         life.wake.notify_one();
         let mut turn = store.turn().await.unwrap();
@@ -96,7 +96,7 @@ async fn settled(world: &World, life: &Life) {
 async fn check(store: &Shared, log: &Log, expected: &[Expected], length: usize, what: &str) {
     let mut runs = vec![0; expected.len()];
     log.0.lock().unwrap().iter().for_each(|number| runs[*number] += 1);
-    let waits = ActionFilter { states: vec![State::Proposed], ..ActionFilter::default() };
+    let waits = ActionFilter { states: vec![ActionState::Proposed], ..ActionFilter::default() };
     let waits = store.actions(&waits, Page { before: None, limit: 100_000 }).await.unwrap();
     let mut asked = vec![0; expected.len()];
     for record in &waits {

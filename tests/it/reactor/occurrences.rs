@@ -57,12 +57,12 @@ async fn a_start_that_moves_is_the_same_intent_and_its_end_takes_all_back() {
     let all = rules(vec![kill, patient, asks, rule(Kind::Notify, Mode::Execute)]);
     let life = world.live(all, effect, Cut::never(), true);
     tell(&world, &life, fires(10)).await;
-    let states = [State::Running, State::Scheduled, State::Proposed, State::Done];
+    let states = [ActionState::Running, ActionState::Scheduled, ActionState::Proposed, ActionState::Done];
     world.settled(4, &states).await;
     until_told(&world, &[Phase::Problem]).await;
     let before = until("that it was told is known", || async {
         let found = world.records().await;
-        let told = found.iter().any(|it| it.action.kind() == Kind::Notify && it.state == State::Done);
+        let told = found.iter().any(|it| it.action.kind() == Kind::Notify && it.state == ActionState::Done);
         told.then_some(found)
     })
     .await;
@@ -81,11 +81,11 @@ async fn a_start_that_moves_is_the_same_intent_and_its_end_takes_all_back() {
     assert_eq!(alerts.iter().map(|it| it.times).collect::<Vec<_>>(), [1, 3], "one occurrence for each receiver");
     assert!(alerts.iter().all(|it| it.occurrence == 1 && it.starts_at == fires(10).alert.starts_at));
     // The end has the start that was told last, and reaches what was asked for with the first.
-    let asked = before.iter().find(|it| it.state == State::Proposed).unwrap().id;
+    let asked = before.iter().find(|it| it.state == ActionState::Proposed).unwrap().id;
     tell(&world, &life, over(500, 900)).await;
-    world.settled(4, &[State::Cancelled, State::Done]).await;
+    world.settled(4, &[ActionState::Cancelled, ActionState::Done]).await;
     let ruling = Ruling { action: asked, approve: true, by: "api:anna".into(), at: world.clock.now() };
-    assert_eq!(world.store().rule(&ruling).await.unwrap(), Ruled::TooLate(State::Cancelled));
+    assert_eq!(world.store().rule(&ruling).await.unwrap(), Ruled::TooLate(ActionState::Cancelled));
     until_told(&world, &[Phase::Problem, Phase::Recovered]).await;
     assert!(world.store().alerts(Some(Status::Firing), ALL).await.unwrap().is_empty());
     assert!(world.store().stories("alert/").await.unwrap().is_empty());
@@ -98,7 +98,7 @@ async fn a_start_that_moves_is_the_same_intent_and_its_end_takes_all_back() {
         waits.is_empty().then_some(())
     })
     .await;
-    world.settled(4, &[State::Cancelled, State::Done]).await;
+    world.settled(4, &[ActionState::Cancelled, ActionState::Done]).await;
     until_told(&world, &[Phase::Problem, Phase::Recovered]).await;
 }
 
@@ -108,12 +108,12 @@ async fn an_earlier_start_after_the_end_does_nothing() {
     let effect = Counted::default();
     let life = world.live(rules(vec![rule(Kind::Hook, Mode::Execute)]), effect.clone(), Cut::never(), true);
     tell(&world, &life, fires(500)).await;
-    world.settled(1, &[State::Done]).await;
+    world.settled(1, &[ActionState::Done]).await;
     tell(&world, &life, over(500, 900)).await;
     tell(&world, &life, fires(10)).await;
     // Something that is decided on afterwards.
     tell(&world, &life, told(2, Status::Firing, 10)).await;
-    world.settled(2, &[State::Done]).await;
+    world.settled(2, &[ActionState::Done]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 2);
 }
 
@@ -126,7 +126,7 @@ async fn fired_again_after_a_false_end_it_is_told_and_decided_anew_under_cooldow
     let life = world.live(all(), effect.clone(), Cut::never(), true);
     tell(&world, &life, fires(10)).await;
     until_told(&world, &[Phase::Problem]).await;
-    world.settled(3, &[State::Done]).await;
+    world.settled(3, &[ActionState::Done]).await;
     tell(&world, &life, over(10, 900)).await;
     until_told(&world, &[Phase::Problem, Phase::Recovered]).await;
     // One late word, whose end isn't told again: for as long as the bound it may be an old one.
@@ -138,15 +138,15 @@ async fn fired_again_after_a_false_end_it_is_told_and_decided_anew_under_cooldow
         waits.is_empty().then_some(())
     })
     .await;
-    world.settled(3, &[State::Done]).await;
+    world.settled(3, &[ActionState::Done]).await;
     // The process may die in between.
     life.task.abort();
     let life = world.live(all(), effect.clone(), Cut::never(), true);
     world.clock.forward(BOUND);
     life.wake.notify_one();
     until_told(&world, &[Phase::Problem, Phase::Recovered, Phase::Problem]).await;
-    let found = world.settled(6, &[State::Done, State::Cooldown]).await;
-    assert_eq!(found.iter().filter(|it| it.state == State::Cooldown).count(), 1, "the rescan cools down");
+    let found = world.settled(6, &[ActionState::Done, ActionState::Cooldown]).await;
+    assert_eq!(found.iter().filter(|it| it.state == ActionState::Cooldown).count(), 1, "the rescan cools down");
     assert_eq!(effect.done.load(Ordering::SeqCst), 3, "the hook ran for each occurrence");
     let alerts = world.store().alerts(Some(Status::Firing), ALL).await.unwrap();
     assert_eq!((alerts.len(), alerts[0].occurrence, alerts[0].reopened), (1, 2, true));
@@ -159,7 +159,7 @@ async fn fired_again_after_a_false_end_it_is_told_and_decided_anew_under_cooldow
     }
     use Phase::{Problem, Recovered};
     until_told(&world, &[Problem, Recovered, Problem, Recovered, Problem]).await;
-    world.settled(9, &[State::Done, State::Cooldown]).await;
+    world.settled(9, &[ActionState::Done, ActionState::Cooldown]).await;
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn a_late_word_does_not_stand_while_nobody_listens() {
     let all = || rules(vec![rule(Kind::Hook, Mode::Execute)]);
     let life = world.live(all(), effect.clone(), Cut::never(), true);
     tell(&world, &life, fires(10)).await;
-    world.settled(1, &[State::Done]).await;
+    world.settled(1, &[ActionState::Done]).await;
     tell(&world, &life, over(10, 900)).await;
     tell(&world, &life, fires(10)).await;
     life.task.abort();
@@ -177,12 +177,12 @@ async fn a_late_word_does_not_stand_while_nobody_listens() {
     world.clock.forward(3 * BOUND);
     let life = world.live(all(), effect.clone(), Cut::never(), true);
     tell(&world, &life, told(2, Status::Firing, 10)).await;
-    world.settled(2, &[State::Done]).await;
+    world.settled(2, &[ActionState::Done]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 2, "nothing is done about what is over");
     tell(&world, &life, over(10, 900)).await;
     world.clock.forward(3 * BOUND);
     tell(&world, &life, told(3, Status::Firing, 10)).await;
-    world.settled(3, &[State::Done]).await;
+    world.settled(3, &[ActionState::Done]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 3);
 }
 
@@ -195,12 +195,12 @@ async fn a_day_of_silence_and_a_later_start_end_what_nobody_ended() {
     let long = Duration::from_secs(30 * 86_400);
     let life = world.live(Rules { proposals_expire: long, ..all }, effect.clone(), Cut::never(), true);
     tell(&world, &life, fires(10)).await;
-    world.settled(3, &[State::Done, State::Proposed]).await;
+    world.settled(3, &[ActionState::Done, ActionState::Proposed]).await;
     world.clock.forward(Duration::from_secs(86_401));
     tell(&world, &life, fires(90_000)).await;
-    let found = world.settled(6, &[State::Done, State::Proposed, State::Cancelled]).await;
+    let found = world.settled(6, &[ActionState::Done, ActionState::Proposed, ActionState::Cancelled]).await;
     let of = |state| found.iter().filter(|it| it.state == state).count();
-    assert_eq!((of(State::Cancelled), of(State::Proposed), effect.done.load(Ordering::SeqCst)), (1, 1, 2));
+    assert_eq!((of(ActionState::Cancelled), of(ActionState::Proposed), effect.done.load(Ordering::SeqCst)), (1, 1, 2));
     until_told(&world, &[Phase::Problem, Phase::Recovered, Phase::Problem]).await;
     assert_eq!(world.store().alerts(Some(Status::Firing), ALL).await.unwrap().len(), 1);
 }
@@ -213,7 +213,7 @@ async fn an_alert_that_fires_again_before_people_were_told_of_it_is_not_told_to_
     let slow = Counted { hold: Some(hold.clone()), ..Counted::default() };
     struct Slow(Counted, Tell);
     impl Effect for Slow {
-        fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
             Box::pin(async move {
                 self.0.perform(record).await?;
                 self.1.perform(record).await
@@ -224,14 +224,14 @@ async fn an_alert_that_fires_again_before_people_were_told_of_it_is_not_told_to_
     let limits = Rules { concurrency: [1; Kind::ALL.len()], ..rules(vec![rule(Kind::Notify, Mode::Execute)]) };
     let life = world.live_with(limits, &[(Kind::Notify, tell_slowly)], Cut::never(), true);
     tell(&world, &life, fires(10)).await;
-    world.settled(1, &[State::Running]).await;
+    world.settled(1, &[ActionState::Running]).await;
     tell(&world, &life, over(10, 900)).await;
     tell(&world, &life, fires(1_000)).await;
-    let found = world.settled(2, &[State::Running, State::Scheduled]).await;
+    let found = world.settled(2, &[ActionState::Running, ActionState::Scheduled]).await;
     assert_eq!(found.len(), 2);
     until("both are told", || async {
         hold.notify_one();
-        world.records().await.iter().all(|it| it.state == State::Done).then_some(())
+        world.records().await.iter().all(|it| it.state == ActionState::Done).then_some(())
     })
     .await;
     assert_eq!(notices(&world).await.last().map(String::as_str), Some("problem"));
@@ -250,16 +250,16 @@ async fn rules_of_several_receivers_hear_of_one_occurrence() {
     };
     let life = world.live(rules(vec![of("a", "/x"), of("b", "/y")]), effect, Cut::never(), true);
     tell(&world, &life, for_receiver("a", fires(10))).await;
-    world.settled(1, &[State::Proposed]).await;
+    world.settled(1, &[ActionState::Proposed]).await;
     // The other one is told by another member, with another start.
     tell(&world, &life, for_receiver("b", fires(500))).await;
-    world.settled(2, &[State::Proposed]).await;
+    world.settled(2, &[ActionState::Proposed]).await;
     tell(&world, &life, for_receiver("a", over(10, 900))).await;
-    world.settled(2, &[State::Cancelled]).await;
+    world.settled(2, &[ActionState::Cancelled]).await;
     tell(&world, &life, for_receiver("b", over(500, 905))).await;
     tell(&world, &life, for_receiver("b", fires(950))).await;
-    let found = world.settled(3, &[State::Cancelled, State::Proposed]).await;
-    assert_eq!(found.iter().filter(|it| it.state == State::Proposed).count(), 1);
+    let found = world.settled(3, &[ActionState::Cancelled, ActionState::Proposed]).await;
+    assert_eq!(found.iter().filter(|it| it.state == ActionState::Proposed).count(), 1);
 }
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn many_words_in_one_commit_are_heard_in_their_order() {
     }
     world.receive(&all).await;
     let life = world.live(rules(vec![rule(Kind::Hook, Mode::Execute)]), effect.clone(), Cut::never(), true);
-    world.settled(1, &[State::Done]).await;
+    world.settled(1, &[ActionState::Done]).await;
     let open = world.store().alerts(Some(Status::Firing), ALL).await.unwrap();
     assert_eq!(open.iter().map(|it| (it.occurrence, it.times)).collect::<Vec<_>>(), [(2, 1)]);
     let ended = world.store().alerts(Some(Status::Resolved), ALL).await.unwrap();
@@ -294,17 +294,17 @@ async fn what_follows_an_end_waits_until_that_has_lasted() {
     // It fired for much longer than that: what counts is how long it is over.
     world.clock.forward(10 * patience);
     tell(&world, &life, over(10, 900)).await;
-    let found = world.settled(1, &[State::Scheduled]).await;
+    let found = world.settled(1, &[ActionState::Scheduled]).await;
     assert!(found[0].not_before > world.clock.now() && found[0].reason.contains("if the alert is still over"));
     tell(&world, &life, fires(1_000)).await;
     world.clock.forward(patience);
     life.wake.notify_one();
-    let found = world.settled(1, &[State::Cancelled]).await;
+    let found = world.settled(1, &[ActionState::Cancelled]).await;
     assert_eq!(&*found[0].reason, "cancelled: the alert fires again");
     tell(&world, &life, over(1_000, 1_200)).await;
-    world.settled(2, &[State::Cancelled, State::Scheduled]).await;
+    world.settled(2, &[ActionState::Cancelled, ActionState::Scheduled]).await;
     world.clock.forward(patience);
     life.wake.notify_one();
-    world.settled(2, &[State::Cancelled, State::Done]).await;
+    world.settled(2, &[ActionState::Cancelled, ActionState::Done]).await;
     assert_eq!(effect.done.load(Ordering::SeqCst), 1);
 }

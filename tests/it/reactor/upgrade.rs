@@ -100,10 +100,10 @@ async fn what_was_decided_stays_decided(place: Where) {
     let effect = Counted::default();
     let life = world.live(rules(vec![rule(Kind::Hook, Mode::Propose)]), effect.clone(), Cut::never(), true);
     // What was left open ends with the upgrade; nothing is decided a second time.
-    let open = [State::Proposed, State::Cancelled];
+    let open = [ActionState::Proposed, ActionState::Cancelled];
     until("what was left open is cancelled", || async {
         let found = world.records().await;
-        (found.iter().filter(|it| it.state == State::Cancelled).count() == 1).then_some(())
+        (found.iter().filter(|it| it.state == ActionState::Cancelled).count() == 1).then_some(())
     })
     .await;
     // Told again, with any start and for further receivers.
@@ -118,13 +118,13 @@ async fn what_was_decided_stays_decided(place: Where) {
     })
     .await;
     let found = world.settled(8, &open).await;
-    assert_eq!(found.iter().filter(|it| it.state == State::Cancelled).count(), 1);
+    assert_eq!(found.iter().filter(|it| it.state == ActionState::Cancelled).count(), 1);
     // Ends reach all of it.
     world.receive(&[over(1, 20), over(3, 50), over(4, 300)]).await;
     life.wake.notify_one();
     until("what was over before is all that is left", || async {
         let found = world.records().await;
-        (found.iter().filter(|it| it.state == State::Proposed).count() == 3).then_some(())
+        (found.iter().filter(|it| it.state == ActionState::Proposed).count() == 3).then_some(())
     })
     .await;
     assert!(world.store().alerts(Some(Status::Firing), ALL).await.unwrap().is_empty());
@@ -174,7 +174,7 @@ async fn two_daemons_on_one_postgresql_hear_one_occurrence() {
         both([20, 10], Status::Firing).await;
         one.wake.notify_one();
         two.wake.notify_one();
-        world.settled(round, &[State::Done]).await;
+        world.settled(round, &[ActionState::Done]).await;
         both([20, 10], Status::Resolved).await;
         let open = world.store().alerts(Some(Status::Firing), ALL).await.unwrap();
         assert!(open.is_empty(), "{open:?}");
@@ -183,7 +183,7 @@ async fn two_daemons_on_one_postgresql_hear_one_occurrence() {
         world.clock.forward(BOUND);
         one.wake.notify_one();
         two.wake.notify_one();
-        world.settled(round + 20, &[State::Done]).await;
+        world.settled(round + 20, &[ActionState::Done]).await;
         let open = world.store().alerts(Some(Status::Firing), ALL).await.unwrap();
         assert_eq!(open.len(), 20);
         both([20, 10], Status::Resolved).await;

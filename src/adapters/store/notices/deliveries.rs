@@ -10,7 +10,7 @@ use super::{later, notice_of};
 use crate::domain::notice::dedup::Why;
 use crate::domain::notice::digest::{Waiting, batch};
 use crate::domain::notice::{Part, Phase};
-use crate::engine::ports::notices::{Claim, Claimed, Delivery, Failure, Taken};
+use crate::engine::ports::notices::{Claim, Claimed, Delivery, FailedTry, Taken};
 
 /// Most deliveries in one message.
 const MOST_AT_ONCE: i64 = 500;
@@ -63,7 +63,7 @@ impl Store {
         &self,
         deliveries: &[Delivery],
         owner: &str,
-        failure: &Failure,
+        failure: &FailedTry,
     ) -> Result<(), sqlx::Error> {
         let parts = if failure.parts.is_empty() { String::new() } else { written(&failure.parts)? };
         let mut transaction = self.begin().await?;

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use super::super::Store;
 use super::super::rows::{micros, stamp};
 use super::{KEPT_BEYOND, notice_of, post};
-use crate::domain::notice::{Notice, Severity};
+use crate::domain::notice::{Notice, Urgency};
 use crate::engine::ports::notices::{Line, Queue, Story, Tried};
 
 impl Store {
@@ -85,7 +85,7 @@ impl Store {
         for row in rows {
             let (key, severity): (String, String) = (row.try_get("key")?, row.try_get("severity")?);
             let at: i64 = row.try_get("at")?;
-            if let (Some(severity), Some(at)) = (Severity::parse(&severity), stamp(at)) {
+            if let (Some(severity), Some(at)) = (Urgency::parse(&severity), stamp(at)) {
                 found.push(Story { key: key.into(), severity, at });
             }
         }

@@ -2,7 +2,7 @@
 
 use super::super::actions::{self, states};
 use super::super::{alerts, occurrences};
-use crate::domain::automation::record::State;
+use crate::domain::automation::record::ActionState;
 
 /// The condition of the index over open actions, word for word.
 pub(super) const OPEN: &str = "state IN ('proposed', 'running', 'scheduled')";
@@ -22,7 +22,7 @@ pub(super) fn pending() -> String {
 
 /// For so many wishes at once: the last action that counts for the target and for the rule, and whether it is there.
 pub(super) fn past(wishes: usize) -> String {
-    let counted: Vec<State> = State::ALL.into_iter().filter(|state| state.cools()).collect();
+    let counted: Vec<ActionState> = ActionState::ALL.into_iter().filter(|state| state.cools()).collect();
     let counted = format!("(state IN ({}) OR started IS NOT NULL)", states(&counted));
     let last =
         |which: &str| format!("SELECT created FROM actions WHERE {which} AND {counted} ORDER BY created DESC LIMIT 1");

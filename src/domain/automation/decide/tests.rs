@@ -159,13 +159,13 @@ fn modes_and_patience() {
     let alert = corrupt("s", "qemu/100");
     let with = |mode, patience| decided(Rule { mode, patience, ..reverify() }, &alert, Past::default(), now()).unwrap();
     let plan = with(Mode::Execute, Duration::ZERO);
-    assert_eq!((plan.state, plan.not_before, plan.expires), (State::Scheduled, now(), None));
+    assert_eq!((plan.state, plan.not_before, plan.expires), (ActionState::Scheduled, now(), None));
     assert_eq!(plan.reason, "will verify the newest backup of qemu/100 in s to level 3");
     let later = now() + SignedDuration::from_mins(10);
     assert_eq!(with(Mode::Execute, Duration::from_secs(600)).not_before, later);
-    assert_eq!(with(Mode::DryRun, Duration::ZERO).state, State::DryRun);
+    assert_eq!(with(Mode::DryRun, Duration::ZERO).state, ActionState::DryRun);
     let asked = with(Mode::Propose, Duration::ZERO);
-    assert_eq!((asked.state, asked.expires), (State::Proposed, Some(now() + SignedDuration::from_hours(24))));
+    assert_eq!((asked.state, asked.expires), (ActionState::Proposed, Some(now() + SignedDuration::from_hours(24))));
 }
 
 #[test]
@@ -177,11 +177,11 @@ fn cooldowns_hold_to_the_second() {
         decided(rule.clone(), &alert, past, at).unwrap().state
     };
     let target = Past { target: Some(now()), ..Past::default() };
-    assert_eq!((state(target, 3599), state(target, 3600)), (State::Cooldown, State::Scheduled));
+    assert_eq!((state(target, 3599), state(target, 3600)), (ActionState::Cooldown, ActionState::Scheduled));
     let own = Past { rule: Some(now()), ..Past::default() };
-    assert_eq!((state(own, 59), state(own, 60)), (State::Cooldown, State::Scheduled));
+    assert_eq!((state(own, 59), state(own, 60)), (ActionState::Cooldown, ActionState::Scheduled));
     // The clock was set back: too early rather than twice.
-    assert_eq!(state(target, -100), State::Cooldown);
+    assert_eq!(state(target, -100), ActionState::Cooldown);
 }
 
 fn standing<'a>(rules: &'a Rules, inventory: &'a Inventory) -> Standing<'a> {
@@ -236,9 +236,9 @@ fn an_interrupted_hook_is_never_run_again() {
         labels: Labels::new(),
         annotations: Labels::new(),
     };
-    assert_eq!(interrupted(&hook, 1).0, State::Failed);
-    assert_eq!(interrupted(&planned().action, 1).0, State::Scheduled);
-    assert_eq!(interrupted(&planned().action, MOST_TRIES).0, State::Failed, "it may be what ends the process");
+    assert_eq!(interrupted(&hook, 1).0, ActionState::Failed);
+    assert_eq!(interrupted(&planned().action, 1).0, ActionState::Scheduled);
+    assert_eq!(interrupted(&planned().action, MOST_TRIES).0, ActionState::Failed, "it may be what ends the process");
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn what_is_told_of_an_alert_is_plain_and_short() {
     let plan = decided(rule, &alert, Past::default(), now()).unwrap();
     let Action::Notify { title, link, severity, item, .. } = plan.action else { panic!("another action") };
     assert!(title.chars().count() <= LONGEST_TEXT + 1);
-    assert_eq!((link, severity, item), (None, Severity::Critical, Some("qemu/100".parse().unwrap())));
+    assert_eq!((link, severity, item), (None, Urgency::Critical, Some("qemu/100".parse().unwrap())));
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn the_words_of_an_alert_stand_below_ours_on_one_line() {
     let mut alert = corrupt("s", "qemu/100");
     let forged = format!("full\nRule harmless: proposes nothing\nAction 1.{}", "x".repeat(100_000));
     alert.annotations.insert("summary".into(), forged.into());
-    let plan = Plan { state: State::Proposed, ..decided(reverify(), &alert, Past::default(), now()).unwrap() };
+    let plan = Plan { state: ActionState::Proposed, ..decided(reverify(), &alert, Past::default(), now()).unwrap() };
     let body = telling::of_plan(17, &plan, &alert, now()).unwrap().body;
     let lines: Vec<&str> = body.lines().collect();
     assert!(lines.len() == 2 && lines[0].starts_with("Action 17, rule") && body.len() < 1_000, "{body}");

@@ -9,7 +9,7 @@ use crate::domain::policy::{Matcher, Policy};
 use crate::domain::proof::book::{ItemProof, ProofState, SourceProofs};
 use crate::domain::proof::{Conclusion, Digest, Evidence, Level, Verification};
 use crate::domain::run::FileFacts;
-use crate::domain::verdict::{Cause, State, judge};
+use crate::domain::verdict::{BackupState, Cause, judge};
 
 const DAY: i64 = 86_400;
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
@@ -162,7 +162,7 @@ fn a_file_whose_inode_changed_is_read_again_without_a_false_word_meanwhile() {
     let other = view(&[Ok(vec![old.clone(), touched.clone()])]);
     assert_eq!(planned(&other, &book(&known)), [("/a/qemu-100-1".to_owned(), Need::NewestUnproven)]);
     let seen = with_proofs(&other, &known);
-    assert_eq!(state(&seen), (State::Ok, Cause::Fresh));
+    assert_eq!(state(&seen), (BackupState::Ok, Cause::Fresh));
     assert_eq!((proof(&seen.items[0]).state(), proof(&seen.items[0]).touched), (ProofState::Unproven, true));
     let older = view(&[Ok(vec![Attempt { changed: Some(ago(1)), ..old.clone() }, it.clone()])]);
     assert_eq!(
@@ -178,13 +178,13 @@ fn a_file_whose_inode_changed_is_read_again_without_a_false_word_meanwhile() {
     assert_eq!((proof(&renewed.items[0]).state(), proof(&renewed.items[0]).touched), (ProofState::Passed, false));
     // Whoever changed the mode of a damaged file mended nothing.
     let damaged = [read(&it, Conclusion::Damaged)];
-    assert_eq!(state(&with_proofs(&other, &damaged)), (State::Corrupt, Cause::Damaged));
+    assert_eq!(state(&with_proofs(&other, &damaged)), (BackupState::Corrupt, Cause::Damaged));
     assert_eq!(planned(&other, &book(&damaged))[0], ("/a/qemu-100-1".to_owned(), Need::NewestUnproven));
     // Who looks less deep says neither that it is mended, nor is asked again and again.
     let shallow =
         Verification { wanted: Level::Present, reached: Some(Level::Present), ..read(&touched, Conclusion::Intact) };
     let both = [damaged[0].clone(), shallow.clone()];
-    assert_eq!(state(&with_proofs(&other, &both)), (State::Corrupt, Cause::Damaged));
+    assert_eq!(state(&with_proofs(&other, &both)), (BackupState::Corrupt, Cause::Damaged));
     let rules = Rules { again_after: MONTH, level: Level::Present };
     assert!(candidates(&other, &book(&both), rules, now()).iter().all(|it| !it.archive.to_string().ends_with("100-1")));
     let book = book(&[known[0].clone(), shallow]);
@@ -211,12 +211,12 @@ fn who_looks_less_deep_takes_nothing_back() {
         ..verified(&it, "/a", conclusion, now())
     };
     let damaged = [verified(&it, "/a", Conclusion::Damaged, ago(9)), shallow(Conclusion::Intact)];
-    assert_eq!(state(&with_proofs(&view, &damaged)), (State::Corrupt, Cause::Damaged));
+    assert_eq!(state(&with_proofs(&view, &damaged)), (BackupState::Corrupt, Cause::Damaged));
     let proven = [verified(&it, "/a", Conclusion::Intact, ago(9)), shallow(Conclusion::Intact)];
     assert_eq!(proof(&with_proofs(&view, &proven).items[0]).level(), Some(Level::Complete));
     // Damage counts however it was found, and less than what is wanted is no proof.
     let gone = [verified(&it, "/a", Conclusion::Intact, ago(9)), shallow(Conclusion::Damaged)];
-    assert_eq!(state(&with_proofs(&view, &gone)), (State::Corrupt, Cause::Damaged));
+    assert_eq!(state(&with_proofs(&view, &gone)), (BackupState::Corrupt, Cause::Damaged));
     assert_eq!(planned(&view, &book(&[shallow(Conclusion::Intact)])).len(), 1);
 }
 
@@ -233,20 +233,20 @@ fn that_a_file_is_there_is_no_proof_and_outvotes_no_damage() {
     let both = view(&[Ok(vec![it.clone()]), Ok(vec![it.clone()])]);
     for (a, b) in [("/a", "/b"), ("/b", "/a")] {
         let view = with_proofs(&both, &[present(a), verified(&it, b, Conclusion::Damaged, now())]);
-        assert_eq!(state(&view), (State::Corrupt, Cause::Damaged));
+        assert_eq!(state(&view), (BackupState::Corrupt, Cause::Damaged));
     }
     // Damage that was found less deep doesn't open the way for a look that is less deep.
     let shallow = Verification { wanted: Level::Decodes, ..verified(&it, "/a", Conclusion::Damaged, ago(5)) };
     let fine = Verification { wanted: Level::Decodes, reached: Some(Level::Decodes), ..present("/a") };
     let book = [verified(&it, "/a", Conclusion::Damaged, ago(9)), shallow, fine];
-    assert_eq!(state(&with_proofs(&view(&[Ok(vec![it.clone()])]), &book)), (State::Corrupt, Cause::Damaged));
+    assert_eq!(state(&with_proofs(&view(&[Ok(vec![it.clone()])]), &book)), (BackupState::Corrupt, Cause::Damaged));
 }
 
 #[test]
 fn an_earlier_reading_that_is_told_later_changes_nothing() {
     let it = backup("qemu/100", 0);
     let book = [verified(&it, "/a", Conclusion::Damaged, now()), verified(&it, "/a", Conclusion::Intact, ago(99))];
-    assert_eq!(state(&with_proofs(&view(&[Ok(vec![it.clone()])]), &book)), (State::Corrupt, Cause::Damaged));
+    assert_eq!(state(&with_proofs(&view(&[Ok(vec![it.clone()])]), &book)), (BackupState::Corrupt, Cause::Damaged));
 }
 
 #[test]
@@ -254,12 +254,12 @@ fn a_damaged_backup_is_never_ok_because_its_place_is_gone() {
     let (new, old) = (backup("qemu/100", 0), backup("qemu/100", 1));
     let damaged = [verified(&new, "/b", Conclusion::Damaged, now())];
     let seen = with_proofs(&view(&[Ok(vec![old.clone()]), Ok(vec![new.clone()])]), &damaged);
-    assert_eq!(state(&seen), (State::Corrupt, Cause::Damaged));
+    assert_eq!(state(&seen), (BackupState::Corrupt, Cause::Damaged));
     let mut look = Look { roots: Vec::new(), guests: None };
     look.roots.push(RootLook { listing: Ok(seen.listings[0].clone().unwrap()), capacity: None });
     look.roots.push(RootLook { listing: Err(LookError::new(ErrorKind::NotMounted, "gone")), capacity: None });
     let blind = seen.after(look, Duration::ZERO, &Policy::default(), now());
-    assert_eq!(state(&blind), (State::Unknown, Cause::CannotLook));
+    assert_eq!(state(&blind), (BackupState::Unknown, Cause::CannotLook));
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn with_proofs(view: &SourceView, verifications: &[Verification]) -> SourceView 
     view.with_proofs(super::super::book::Proofs::Known(Arc::new(book(verifications))), &Policy::default())
 }
 
-fn state(view: &SourceView) -> (State, Cause) {
+fn state(view: &SourceView) -> (BackupState, Cause) {
     let verdict = judge(&view.items[0], &view.health, &view.spec, now()).unwrap();
     (verdict.state, verdict.cause)
 }
@@ -325,18 +325,18 @@ fn an_item_is_corrupt_while_its_newest_backup_is_damaged() {
         &view,
         &[verified(&new, "/a", Conclusion::Damaged, now()), verified(&old, "/a", Conclusion::Intact, now())],
     );
-    assert_eq!(state(&damaged), (State::Corrupt, Cause::Damaged));
+    assert_eq!(state(&damaged), (BackupState::Corrupt, Cause::Damaged));
     let proven = proof(&damaged.items[0]);
     assert_eq!((proven.state(), proven.level(), proven.damaged_copies), (ProofState::Failed, None, 1));
     assert_eq!(proven.newest_intact, Some(ago(DAY)));
     // An older damaged copy is counted, and says nothing of the newest.
     let older = with_proofs(&view, &[verified(&old, "/a", Conclusion::Damaged, now())]);
-    assert_eq!(state(&older), (State::Ok, Cause::Fresh));
+    assert_eq!(state(&older), (BackupState::Ok, Cause::Fresh));
     assert_eq!((proof(&older.items[0]).state(), proof(&older.items[0]).damaged_copies), (ProofState::Unproven, 1));
     // A later try that came to nothing takes no damage back.
     let unchecked =
         [verified(&new, "/a", Conclusion::Damaged, ago(9)), verified(&new, "/a", Conclusion::Unchecked, now())];
-    assert_eq!(state(&with_proofs(&view, &unchecked)), (State::Corrupt, Cause::Damaged));
+    assert_eq!(state(&with_proofs(&view, &unchecked)), (BackupState::Corrupt, Cause::Damaged));
 }
 
 #[test]
@@ -358,11 +358,11 @@ fn one_intact_copy_of_the_newest_backup_is_enough() {
             &both,
             &[verified(&it, a, Conclusion::Damaged, now()), verified(&it, b, Conclusion::Intact, now())],
         );
-        assert_eq!(state(&view), (State::Ok, Cause::Fresh));
+        assert_eq!(state(&view), (BackupState::Ok, Cause::Fresh));
         assert_eq!(proof(&view.items[0]).damaged_copies, 1);
         // One damaged, the other not read: no proof that it would restore.
         let view = with_proofs(&both, &[verified(&it, a, Conclusion::Damaged, now())]);
-        assert_eq!(state(&view), (State::Corrupt, Cause::Damaged));
+        assert_eq!(state(&view), (BackupState::Corrupt, Cause::Damaged));
     }
 }
 
@@ -370,8 +370,8 @@ fn one_intact_copy_of_the_newest_backup_is_enough() {
 fn while_proofs_are_not_known_nothing_is_ok() {
     let proofs = super::super::book::Proofs::Unknown("the store is gone".into());
     let fresh = view(&[Ok(vec![backup("qemu/100", 0)])]).with_proofs(proofs.clone(), &Policy::default());
-    assert_eq!(state(&fresh), (State::Unknown, Cause::ProofsUnknown));
+    assert_eq!(state(&fresh), (BackupState::Unknown, Cause::ProofsUnknown));
     // What is bad by its age stays so.
     let late = view(&[Ok(vec![backup("qemu/100", 9)])]).with_proofs(proofs, &Policy::default());
-    assert_eq!(state(&late), (State::Missing, Cause::Overdue));
+    assert_eq!(state(&late), (BackupState::Missing, Cause::Overdue));
 }

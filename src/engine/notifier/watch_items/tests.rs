@@ -60,7 +60,7 @@ fn source(path: &std::path::Path) -> crate::adapters::directories::dump_dir::Dum
     )
 }
 
-fn step(watcher: &mut Watcher, inventory: &Inventory, now: Timestamp) -> Vec<(String, Phase, Severity)> {
+fn step(watcher: &mut Watcher, inventory: &Inventory, now: Timestamp) -> Vec<(String, Phase, Urgency)> {
     let notices = watcher.changes(inventory, now);
     watcher.posted(&notices);
     notices.iter().map(|it| (it.key.to_string(), it.phase, it.severity)).collect()
@@ -72,21 +72,21 @@ fn each_change_is_told_once() {
     let mut watcher = Watcher::of(Vec::new(), DAY);
     let key = || "backup/db/dump/shop".to_owned();
     let now = at("2026-11-21T08:00:00Z");
-    assert_eq!(step(&mut watcher, &place.scan(now), now), [(key(), Phase::Problem, Severity::Critical)]);
+    assert_eq!(step(&mut watcher, &place.scan(now), now), [(key(), Phase::Problem, Urgency::Critical)]);
     assert!(step(&mut watcher, &place.scan(now), now).is_empty());
     // A restart, with the memory of the store: nothing is repeated before it is due.
-    let story = Story { key: key().into(), severity: Severity::Critical, at: now };
+    let story = Story { key: key().into(), severity: Urgency::Critical, at: now };
     let mut again = Watcher::of(vec![story], DAY);
     assert!(step(&mut again, &place.scan(now), now).is_empty());
     let tomorrow = now + DAY;
-    assert_eq!(step(&mut again, &place.scan(tomorrow), tomorrow), [(key(), Phase::Problem, Severity::Critical)]);
+    assert_eq!(step(&mut again, &place.scan(tomorrow), tomorrow), [(key(), Phase::Problem, Urgency::Critical)]);
     // It got well while nobody watched.
     place.dump("2026-11-22_07-00-00");
-    assert_eq!(step(&mut again, &place.scan(tomorrow), tomorrow), [(key(), Phase::Recovered, Severity::Critical)]);
+    assert_eq!(step(&mut again, &place.scan(tomorrow), tomorrow), [(key(), Phase::Recovered, Urgency::Critical)]);
     assert!(step(&mut again, &place.scan(tomorrow), tomorrow).is_empty());
     let late = tomorrow + DAY + 4 * HOUR;
     let notices = again.changes(&place.scan(late), late);
-    assert_eq!((notices[0].severity, notices[0].topic), (Severity::Warning, Topic::Backup));
+    assert_eq!((notices[0].severity, notices[0].topic), (Urgency::Warning, Topic::Backup));
     assert_eq!(&*notices[0].title, "dump/shop of db is late");
     assert!(notices[0].body.contains("expected every"), "{}", notices[0].body);
 }
@@ -103,11 +103,11 @@ fn a_source_that_cannot_be_looked_at_is_told_of_when_it_lasts() {
     assert!(step(&mut watcher, &place.scan(now), now).is_empty());
     let later = now + 11 * HOUR / 60;
     let told = step(&mut watcher, &place.scan(later), later);
-    assert_eq!(told, [("source/db".to_owned(), Phase::Problem, Severity::Warning)]);
+    assert_eq!(told, [("source/db".to_owned(), Phase::Problem, Urgency::Warning)]);
     std::fs::rename(&away, place.directory.path()).unwrap();
     assert_eq!(
         step(&mut watcher, &place.scan(later), later),
-        [("source/db".to_owned(), Phase::Recovered, Severity::Warning)]
+        [("source/db".to_owned(), Phase::Recovered, Urgency::Warning)]
     );
 }
 
@@ -116,7 +116,7 @@ fn what_is_gone_is_over_but_not_while_nobody_can_look() {
     let mut place = Place::new();
     let now = at("2026-11-21T08:00:00Z");
     place.dump("2026-11-21_07-00-00");
-    let story = |key: &str| Story { key: key.into(), severity: Severity::Critical, at: now };
+    let story = |key: &str| Story { key: key.into(), severity: Urgency::Critical, at: now };
     let stories = || vec![story("backup/db/dump/old"), story("backup/other/dump/x")];
     let mut watcher = Watcher::of(stories(), DAY);
     assert_eq!(step(&mut watcher, &place.scan(now), now).len(), 2);
@@ -124,6 +124,6 @@ fn what_is_gone_is_over_but_not_while_nobody_can_look() {
     std::fs::rename(place.directory.path(), &away).unwrap();
     let mut blind = Watcher::of(stories(), DAY);
     let told = step(&mut blind, &place.scan(now), now);
-    assert_eq!(told, [("backup/other/dump/x".to_owned(), Phase::Recovered, Severity::Info)]);
+    assert_eq!(told, [("backup/other/dump/x".to_owned(), Phase::Recovered, Urgency::Info)]);
     std::fs::rename(&away, place.directory.path()).unwrap();
 }
