@@ -17,6 +17,7 @@ mod layers;
 mod mail;
 mod matchers;
 mod notify;
+mod old_store;
 mod reactor;
 mod scan;
 mod sets;
