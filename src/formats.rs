@@ -21,6 +21,7 @@ pub mod matchers;
 pub mod openpgp;
 mod pg_data;
 pub mod set;
+pub mod shape;
 pub mod stream;
 pub mod sum;
 pub mod tar;

@@ -25,6 +25,7 @@ use self::found::in_paths;
 
 mod found;
 mod html;
+mod outcome;
 mod report;
 mod run;
 

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::archive::{Shape, Structure};
+use super::shape::{Shape, Structure};
 use super::stream::Stop;
 
 /// Bytes that are read of a log at once.

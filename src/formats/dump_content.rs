@@ -29,7 +29,7 @@ mod sql;
 mod sqlite;
 mod xbstream;
 
-pub(super) use self::pg_custom::{DataFile, contents};
+pub(super) use self::pg_custom::contents;
 pub(super) use self::pg_tar::begins as begins_pg_tar;
 pub(super) use self::sql::whole_statements;
 

@@ -4,7 +4,6 @@
 //!
 //! Source: PostgreSQL `src/bin/pg_dump/pg_backup_{directory,tar}.c`, and `dumpTableData_copy` of `pg_dump.c`.
 
-use super::dump_content::DataFile;
 use crate::domain::finding::{Findings, Kind};
 use crate::domain::printable::printable;
 
@@ -16,6 +15,16 @@ const LONGEST_LIST: usize = 8 << 20;
 
 /// Most files of data; each takes memory.
 const MOST: usize = 300_000;
+
+/// A file of data that a table of contents names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DataFile {
+    pub(super) name: Box<str>,
+    /// It lists files of large objects.
+    pub(super) blobs: bool,
+    /// It has rows of `COPY`, and a mark at their end.
+    pub(super) rows: bool,
+}
 
 /// The content of a file while it passes by.
 #[derive(Debug, Default)]

@@ -12,8 +12,9 @@ use std::cell::Cell;
 use std::io::{self, Read};
 
 use super::archive::layers::{Tally, Watch, Watched};
-use super::archive::{Bounds, CannotCheck, Checked, Container, open};
+use super::archive::{Bounds, CannotCheck, Checked, open};
 use super::input::Input;
+use super::shape::Container;
 use super::stream::{self, Stop, Stream};
 use crate::domain::finding::{Finding, Findings, Kind};
 use crate::domain::printable::printable;

@@ -5,6 +5,7 @@ mod api;
 mod approvals;
 mod automation;
 mod changes;
+mod circles;
 mod clients;
 mod compose;
 mod contracts;

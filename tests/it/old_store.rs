@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _};
 
-
 use crate::store::Where;
 use crate::support::{Daemon, client, repository, until};
 

@@ -15,9 +15,9 @@ use crate::domain::ids::ItemId;
 use crate::domain::printable::printable;
 use crate::domain::proof::{ArchiveId, Level};
 use crate::engine::examiner::Job;
-use crate::formats::archive::{Shape, Structure};
 use crate::formats::beside::Beside;
 use crate::formats::foreign_name;
+use crate::formats::shape::{Shape, Structure};
 use crate::formats::vzdump_name::{self, VzdumpName};
 
 /// Endings of files that are taken for backups when a whole directory is named.

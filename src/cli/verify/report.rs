@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::run::Outcome;
+use super::outcome::Outcome;
 use super::{Enough, Passed};
 use crate::domain::age;
 use crate::domain::finding::Severity;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
+use super::outcome::Outcome;
 use super::{Enough, Memory};
 use crate::adapters::directories::archive_files::ArchiveFiles;
 use crate::adapters::machine::clock::SystemClock;
@@ -40,16 +41,6 @@ pub(super) struct How<'a> {
     pub(super) enough: &'a Enough,
     /// A reading that stands still for so long is given up, and nothing else is read in its directory.
     pub(super) stall: Duration,
-}
-
-/// What came of it.
-pub(super) struct Outcome {
-    /// In the order in which they ended.
-    pub(super) verifications: Vec<Verification>,
-    /// Archives that were not read because an earlier one was damaged.
-    pub(super) left_out: usize,
-    /// What could not be compared or kept.
-    pub(super) store_problem: Option<String>,
 }
 
 /// Reads all of them. Each comes with its size. A thread that hangs is left behind: the end of the process ends it.

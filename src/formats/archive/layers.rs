@@ -7,11 +7,12 @@
 use std::cell::Cell;
 use std::io::{self, Read};
 
-use super::{CannotCheck, Container, Shape, Structure, open, structure};
+use super::{CannotCheck, open, structure};
 use crate::domain::finding::{Finding, Findings, Kind};
 use crate::domain::proof::{Evidence, Level};
 use crate::formats::beside::Companions;
 use crate::formats::input::Input;
+use crate::formats::shape::{Container, Shape, Structure};
 use crate::formats::stream::{self, Stop, Stream, read_full};
 use crate::formats::{encrypted, openpgp};
 

@@ -18,17 +18,12 @@ pub(super) fn as_something_else(head: &[u8], whole: bool, promised: bool) -> Opt
         }
         return None;
     }
-    let at = pg_custom::behind_text(head).or_else(|| find(head, sqlite::MAGIC))?;
+    let at = pg_custom::behind_text(head).or_else(|| memchr::memmem::find(head, sqlite::MAGIC))?;
     let before = &head[..at];
     let is_text = at > 0 && std::str::from_utf8(before).is_ok() && !before.contains(&0);
     let shown = crate::domain::printable::printable(before[..at.min(100)].trim_ascii());
     is_text
         .then(|| format!("a dump begins at byte {at}, behind “{shown}”, and not where it is looked for: it is refused"))
-}
-
-/// The position of a mark.
-pub(super) fn find(head: &[u8], mark: &[u8]) -> Option<usize> {
-    head.windows(mark.len()).position(|window| window == mark)
 }
 
 /// The low bytes of text in UTF-16, which has its mark at the beginning or a zero in every second byte.

@@ -17,6 +17,7 @@ use jiff::civil::DateTime;
 use super::inner::{Algorithm, Inner};
 use super::{Fault, Source, Summary};
 use crate::domain::finding::{Finding, Findings, Kind};
+use crate::formats::pg_data::DataFile;
 use crate::formats::stream::{Stop, Stream};
 
 pub(super) const MAGIC: &[u8] = b"PGDMP";
@@ -75,7 +76,7 @@ pub(super) fn lacks_mark(head: &[u8]) -> bool {
 
 /// Where a dump begins that isn't at the beginning.
 pub(super) fn behind_text(head: &[u8]) -> Option<usize> {
-    let at = super::misread::find(head, MAGIC)?;
+    let at = memchr::memmem::find(head, MAGIC)?;
     lacks_mark(&head[at..]).then_some(at)
 }
 
@@ -105,16 +106,6 @@ pub(super) fn check<S: Stream + ?Sized>(
     }
     let left = pending.len();
     Blocks { dump, inner: Inner::new(algorithm)?, entries, pending, left }.check(findings)
-}
-
-/// A file of data that a table of contents names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::formats) struct DataFile {
-    pub(in crate::formats) name: Box<str>,
-    /// It lists files of large objects.
-    pub(in crate::formats) blobs: bool,
-    /// It has rows of `COPY`, and a mark at their end.
-    pub(in crate::formats) rows: bool,
 }
 
 /// The table of contents of a dump in directory or tar format.

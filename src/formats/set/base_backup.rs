@@ -11,7 +11,7 @@ use super::manifest::{LONGEST, Manifest, Range, Sum};
 use crate::domain::finding::{Findings, Kind};
 use crate::domain::printable::printable;
 use crate::domain::proof::Level;
-use crate::formats::archive::Container;
+use crate::formats::shape::Container;
 use crate::formats::stream::{Stop, Stream, read_full};
 use crate::formats::tar::{self, Watch};
 

@@ -8,7 +8,7 @@ use crate::domain::finding::Kind;
 use crate::domain::printable::printable;
 use crate::domain::proof::Level;
 use crate::formats::dump_content::contents;
-use crate::formats::pg_data::{Data, Lists};
+use crate::formats::pg_data::{Data, DataFile, Lists};
 use crate::formats::stream::{Stop, Stream};
 
 const CONTENTS: &str = "toc.dat";
@@ -68,7 +68,7 @@ fn read(stream: &mut dyn Stream, mut data: Data) -> Result<Data, Stop> {
 }
 
 /// Files of data that belong to nothing: two dumps in one directory.
-fn extra(set: &mut Set<'_>, wanted: &[crate::formats::dump_content::DataFile]) {
+fn extra(set: &mut Set<'_>, wanted: &[DataFile]) {
     let mut names: Vec<&str> = wanted.iter().map(|file| &*file.name).collect();
     names.sort_unstable();
     let is_data = |name: &str| name.strip_suffix(".dat").is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
