@@ -5,6 +5,7 @@
 
 mod api;
 mod automation;
+mod loops;
 pub mod notify;
 
 use std::future::Future;
@@ -15,9 +16,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 
 use self::automation::{Automation, Reach};
+use self::loops::{End, Loops};
 use crate::adapters::directories::archive_files::ArchiveFiles;
 use crate::adapters::directories::directory::Root;
 use crate::adapters::directories::directory_watch;
@@ -33,17 +34,15 @@ use crate::domain::proof::book::Proofs;
 use crate::engine::examiner::Allowance;
 use crate::engine::ports::custody::Custody;
 use crate::engine::ports::{Clock, Source};
+use crate::engine::statuses::{Posts, Statuses};
 use crate::engine::throttle::Throttle;
-use crate::engine::verifier::{self, Outside};
+use crate::engine::verifier::{self, Outside, Told};
 use crate::engine::{custodian, keeper, reactor, scanner};
 use crate::http::auth::Gate;
 use crate::http::server::{self, Limits, Server};
 use crate::http::web_config::{self, WebConfig};
 use crate::http::{self, reload, router, webhook};
 use crate::metrics::exposition::{self, Exposition};
-
-/// The verifier, the reactor and the notifier get so long each to store what they did.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// At the end the store's log is folded into its file if it takes no longer than this.
 const LAST_FOLD: Duration = Duration::from_secs(5);
@@ -194,100 +193,81 @@ impl App {
 
     /// Scans and serves until `shutdown` resolves; fails when a loop ends by itself.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let specs: Vec<_> = self.sources.iter().map(|it| it.source.spec().clone()).collect();
-        let mut inventory = Inventory::unseen(&specs, &self.policy);
-        if self.verifier.is_some() {
-            for spec in &specs {
-                let view = inventory
-                    .source(&spec.name)
-                    .map(|view| view.with_proofs(Proofs::Unknown("the store was not read yet".into()), &self.policy));
-                inventory = view.map_or(inventory.clone(), |view| inventory.with(view));
-            }
-        }
-        inventory.connections = Some(self.server.counts());
-        let inventory = Arc::new(inventory);
+        let inventory = Arc::new(self.unseen());
         let first = Exposition::of(inventory.clone(), self.clock.now());
         let (publish_inventory, inventories) = watch::channel(inventory);
-        let (publish_exposition, expositions) = watch::channel(Arc::new(first));
-        let (stop, stopped) = watch::channel(false);
-        let custody: Arc<dyn Custody> = Arc::new(self.store.clone());
+        let (publish_exposition, exposition) = watch::channel(Arc::new(first));
+        let (report, reports) = mpsc::channel(REPORTS);
+        let (news, received) = mpsc::channel(REPORTS);
+        let (order, orders) = mpsc::channel(REPORTS);
+        let (posts, mut loops) = (Posts::default(), Loops::new());
+        let (clock, custody): (_, Arc<dyn Custody>) = (self.clock, Arc::new(self.store.clone()));
         let state = http::AppState {
             inventory: inventories.clone(),
-            exposition: expositions,
+            statuses: Statuses::of(&posts, Some(self.server.counts())),
+            exposition,
             actions: Some(Arc::new(self.store)),
-            clock: self.clock.clone(),
+            clock: clock.clone(),
         };
         let intake = self.automation.as_ref().map(|automation| automation.intake.clone());
         let routes = router::router(state, self.gate.clone(), webhook::router(intake));
-
-        let (report, reports) = mpsc::channel(REPORTS);
-        let (news, received) = mpsc::channel(REPORTS);
-        let mut loops: JoinSet<anyhow::Result<&'static str>> = JoinSet::new();
-        let mut all_nudges = Vec::new();
-        for WatchedSource { source, paths } in self.sources {
-            let (nudge, nudges) = mpsc::channel(1);
-            all_nudges.push((source.spec().name.clone(), nudge.clone()));
-            directory_watch::spawn(source.spec().name.as_str(), paths, nudge);
-            let (clock, report) = (self.clock.clone(), report.clone());
-            loops.spawn(async move { Ok(scanner::run(source, clock, report, nudges).await.map(|()| "scanner")?) });
-        }
-        loops
-            .spawn(named("keeper", keeper::run(self.policy, self.clock.clone(), reports, received, publish_inventory)));
-        let (order, orders) = mpsc::channel(REPORTS);
-        let reach = Reach {
-            nudges: all_nudges,
-            inventories: inventories.clone(),
-            orders: self.verifier.is_some().then_some(order),
-        };
         let uses_store = self.verifier.is_some() || self.automation.is_some() || self.notifier.is_some();
-        if uses_store {
-            loops.spawn(named("custodian", custodian::run(custody.clone(), self.clock.clone(), news.clone())));
-        }
-        let mut reacting = None;
-        if let Some(automation) = self.automation {
-            let (settings, outside, writer) = automation.outside(reach, &self.clock)?;
-            loops.spawn(named("intake", writer.run()));
-            let work = reactor::run(settings, outside, inventories.clone(), news.clone(), stopped.clone());
-            reacting = Some(tokio::spawn(work));
-        }
-        let mut notifying =
-            self.notifier.map(|it| tokio::spawn(it.run(inventories.clone(), news.clone(), stopped.clone())));
-        let mut verifying = self.verifier.map(|(settings, outside)| {
-            tokio::spawn(verifier::run(settings, outside, inventories.clone(), news, orders, stopped.clone()))
-        });
-        loops.spawn(named("renderer", exposition::run(inventories, self.clock, publish_exposition)));
-        if let Some(path) = self.web.path {
-            loops.spawn(named("web config", reload::run(path, self.web.read, self.web.tls, self.gate)));
-        }
-        let mut server = tokio::spawn(self.server.run(routes, stopped));
 
-        let failed = tokio::select! {
-            () = shutdown => None,
-            ended = loops.join_next() => ended,
-            ended = ended(&mut verifying) => Some(ended.map(|()| Ok("verifier"))),
-            ended = ended(&mut reacting) => Some(ended.map(|()| Ok("reactor"))),
-            ended = ended(&mut notifying) => Some(ended.map(|()| Ok("notifier"))),
-            ended = &mut server => return match ended {
-                Ok(()) => Err(anyhow::anyhow!("the web server ended by itself")),
-                Err(defect) => Err(anyhow::Error::new(defect).context("the web server failed")),
-            },
-        };
-        stop.send_replace(true);
-        server.await.context("the web server failed")?;
-        // They end within a moment; what hangs on a dead share is left behind.
-        for task in [verifying, reacting, notifying].into_iter().flatten().filter(|task| !task.is_finished()) {
-            let _ = tokio::time::timeout(LAST_WORDS, task).await;
+        let mut nudges = Vec::new();
+        for WatchedSource { source, paths } in self.sources {
+            let (nudge, nudged) = mpsc::channel(1);
+            nudges.push((source.spec().name.clone(), nudge.clone()));
+            directory_watch::spawn(source.spec().name.as_str(), paths, nudge);
+            let (clock, report) = (clock.clone(), report.clone());
+            loops.try_add("scanner", End::CutOff, async { Ok(scanner::run(source, clock, report, nudged).await?) });
         }
-        loops.shutdown().await;
+        let keeper = keeper::run(self.policy, clock.clone(), reports, received, publish_inventory);
+        loops.add("keeper", End::CutOff, keeper);
+        if uses_store {
+            loops.add("custodian", End::CutOff, custodian::run(custody.clone(), clock.clone(), posts.store));
+        }
+        let orders_to = self.verifier.is_some().then_some(order);
+        let reach = Reach { nudges, inventories: inventories.clone(), orders: orders_to };
+        if let Some(automation) = self.automation {
+            let (settings, outside, writer) = automation.outside(reach, &clock)?;
+            loops.add("intake", End::CutOff, writer.run());
+            let work = reactor::run(settings, outside, inventories.clone(), posts.automation, loops.stopped());
+            loops.add("reactor", End::LastWords, work);
+        }
+        if let Some(notifier) = self.notifier {
+            let work = notifier.run(inventories.clone(), posts.notifier, loops.stopped());
+            loops.add("notifier", End::LastWords, work);
+        }
+        if let Some((settings, outside)) = self.verifier {
+            let told = Told { news, status: posts.verifier };
+            let work = verifier::run(settings, outside, inventories.clone(), told, orders, loops.stopped());
+            loops.add("verifier", End::LastWords, work);
+        }
+        loops.add("renderer", End::CutOff, exposition::run(inventories, clock, publish_exposition));
+        if let Some(path) = self.web.path {
+            loops.add("web config", End::CutOff, reload::run(path, self.web.read, self.web.tls, self.gate));
+        }
+        loops.add("web server", End::First, self.server.run(routes, loops.stopped()));
+
+        let result = loops.run(shutdown).await;
         if tokio::time::timeout(LAST_FOLD, custody.close()).await.is_err() {
             tracing::warn!("the store could not be closed in time; its log is read at the next start");
         }
-        match failed {
-            None => Ok(()),
-            Some(Ok(Ok(name))) => bail!("the {name} ended by itself"),
-            Some(Ok(Err(error))) => Err(error),
-            Some(Err(defect)) => Err(anyhow::Error::new(defect).context("a loop failed")),
+        result
+    }
+
+    /// The inventory before anything was looked at.
+    fn unseen(&self) -> Inventory {
+        let specs: Vec<_> = self.sources.iter().map(|it| it.source.spec().clone()).collect();
+        let mut inventory = Inventory::unseen(&specs, &self.policy);
+        if self.verifier.is_some() {
+            let unread = || Proofs::Unknown("the store was not read yet".into());
+            for spec in &specs {
+                let view = inventory.source(&spec.name).map(|view| view.with_proofs(unread(), &self.policy));
+                inventory = view.map_or(inventory.clone(), |view| inventory.with(view));
+            }
         }
+        inventory
     }
 }
 
@@ -295,17 +275,4 @@ impl App {
 fn install_tls() {
     // It may have been installed before, by an earlier daemon of the same process.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-}
-
-/// The end of a task that may not exist; without one it never comes.
-async fn ended(task: &mut Option<tokio::task::JoinHandle<()>>) -> Result<(), tokio::task::JoinError> {
-    match task {
-        Some(task) => task.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn named(name: &'static str, work: impl Future<Output = ()>) -> anyhow::Result<&'static str> {
-    work.await;
-    Ok(name)
 }

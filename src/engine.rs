@@ -10,6 +10,7 @@ pub mod notifier;
 pub mod ports;
 pub mod reactor;
 pub mod scanner;
+pub mod statuses;
 pub mod throttle;
 pub mod tokens;
 pub mod verifier;

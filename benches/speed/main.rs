@@ -6,6 +6,7 @@
 mod archives;
 mod automation;
 mod http;
+mod idle;
 mod table;
 mod trees;
 
@@ -43,6 +44,9 @@ fn main() {
     }
     if wanted("monitoring") {
         monitoring(&mut table, place.path());
+    }
+    if wanted("idle") {
+        idle::measure(&mut table, &place.path().join("idle"));
     }
     println!("\n{table}");
 }

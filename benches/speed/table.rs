@@ -49,6 +49,12 @@ impl Table {
         self.rows.push([what.to_owned(), milliseconds(time), String::new(), String::new(), verdict]);
     }
 
+    /// A share in percent.
+    pub fn percent(&mut self, what: &str, share: f64, goal: Goal) {
+        let verdict = goal.verdict(share, " %");
+        self.rows.push([what.to_owned(), format!("{share:.3} %"), String::new(), String::new(), verdict]);
+    }
+
     /// A time, and a factor that should be reached.
     pub fn factor(&mut self, what: &str, time: Duration, factor: f64, goal: f64) {
         let verdict = format!("≥ {goal} ×: {}", if factor >= goal { "met" } else { "missed" });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::adapters::messengers::slack::Slack;
@@ -18,10 +18,11 @@ use crate::adapters::store::Shared;
 use crate::config::Config;
 use crate::config::notify::{Encryption, Outlet, Protocol, Receiver};
 use crate::domain::inventory::Inventory;
-use crate::engine::keeper::News;
+use crate::domain::notice::status::NotifierStatus;
 use crate::engine::notifier::{self, Outside, Settings};
 use crate::engine::ports::Clock;
 use crate::engine::ports::notices::{Messenger, Routing};
+use crate::engine::statuses::Post;
 
 /// A message that takes longer has failed: some parts of 30 seconds each.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -152,12 +153,12 @@ impl Notifying {
     pub async fn run(
         self,
         inventories: watch::Receiver<Arc<Inventory>>,
-        news: mpsc::Sender<News>,
+        post: Post<NotifierStatus>,
         stopped: watch::Receiver<bool>,
     ) {
         let mut polling: JoinSet<()> = self.approvals.into_iter().map(Approvals::run).collect();
         tokio::select! {
-            () = notifier::run(self.settings, self.outside, inventories, news, stopped) => {}
+            () = notifier::run(self.settings, self.outside, inventories, post, stopped) => {}
             // They end only by a defect.
             Some(_) = polling.join_next() => {}
         }

@@ -10,17 +10,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::attempt::Attempt;
-use super::automation::status::Automation;
-use super::connections::Connections;
 use super::guest::GuestBook;
 use super::ids::{ItemId, SourceName};
 use super::item::{Frame, Item, Standing};
 use super::look::{Capacity, Health, Look, RootListing, SourceSpec};
-use super::notice::status::NotifierStatus;
 use super::policy::{Policy, Traits};
 use super::proof::ArchiveId;
 use super::proof::book::Proofs;
-use super::verification::Verifier;
 
 /// One source with all that is known of it.
 #[derive(Debug, Clone)]
@@ -163,23 +159,13 @@ fn same<T>(old: Option<&Arc<T>>, new: Option<&Arc<T>>) -> bool {
 pub struct Inventory {
     /// In the order of the configuration.
     pub sources: Vec<Arc<SourceView>>,
-    /// What the verifier does; `None` where nothing is verified.
-    pub verifier: Option<Arc<Verifier>>,
-    /// How the automation stands; `None` where no rule is configured.
-    pub automation: Option<Arc<Automation>>,
-    /// What the notifier does; `None` where nobody is notified.
-    pub notifier: Option<Arc<NotifierStatus>>,
-    /// How the store stands; `None` where none is used, or nothing was tried yet.
-    pub store: Option<Arc<super::store::Standing>>,
-    /// What the web server counts, as it goes on; `None` where nothing is served.
-    pub connections: Option<Arc<Connections>>,
 }
 
 impl Inventory {
     /// Sources that were never looked at.
     pub fn unseen(specs: &[Arc<SourceSpec>], policy: &Policy) -> Self {
         let view = |spec: &Arc<SourceSpec>| Arc::new(SourceView::unseen(spec.clone(), policy));
-        Self { sources: specs.iter().map(view).collect(), ..Self::default() }
+        Self { sources: specs.iter().map(view).collect() }
     }
 
     /// The inventory with one source replaced.
@@ -188,7 +174,7 @@ impl Inventory {
         if let Some(slot) = sources.iter_mut().find(|old| old.spec.name == view.spec.name) {
             *slot = Arc::new(view);
         }
-        Self { sources, ..self.clone() }
+        Self { sources }
     }
 
     /// The view of a source.

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::keeper::News;
 use super::ports::Clock;
 use super::ports::custody::Custody;
+use super::statuses::{self, Post};
 use crate::domain::store::{Standing, Trouble};
 
 /// It is looked whether something is to be done so often.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Whether a person asked for something is looked for so often: two calls to a disk each time.
+const HEAR: Duration = Duration::from_secs(2);
 
 /// A store that works is written to at least so often, one that doesn't is tried again after
 const PROBE: Duration = Duration::from_secs(10);
@@ -31,18 +34,18 @@ const CHECK: Duration = Duration::from_secs(24 * 60 * 60);
 const CHECK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Looks after the store for as long as it is run.
-pub async fn run(custody: Arc<dyn Custody>, clock: Arc<dyn Clock>, news: mpsc::Sender<News>) {
-    tokio::join!(publish(custody.standing(), news), tend(custody, clock));
+pub async fn run(custody: Arc<dyn Custody>, clock: Arc<dyn Clock>, post: Post<Standing>) {
+    tokio::join!(publish(custody.standing(), post), tend(custody, clock));
 }
 
 /// What is known is told at once, whatever a probe is waiting for.
-async fn publish(mut standing: watch::Receiver<Standing>, news: mpsc::Sender<News>) {
+async fn publish(mut standing: watch::Receiver<Standing>, post: Post<Standing>) {
     let mut told = None;
     loop {
         let now = standing.borrow_and_update().clone();
         log(told.as_ref(), &now);
-        if now.tried && news.send(News::Store(Arc::new(now.clone()))).await.is_err() {
-            return std::future::pending().await;
+        if now.tried {
+            statuses::say(&post, now.clone());
         }
         told = Some(now);
         if standing.changed().await.is_err() {
@@ -80,13 +83,15 @@ async fn tend(custody: Arc<dyn Custody>, clock: Arc<dyn Clock>) {
     let standing = custody.standing();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut probed, mut folded, mut checked) = (None, None, None);
+    let (mut heard, mut probed, mut folded, mut checked) = (None, None, None, None);
     // One that goes on for long must not keep the probes waiting.
     let mut checking: JoinSet<()> = JoinSet::new();
     loop {
         tick.tick().await;
         while checking.try_join_next().is_some() {}
-        custody.hear(clock.now()).await;
+        if due(&mut heard, HEAR) {
+            custody.hear(clock.now()).await;
+        }
         let now = standing.borrow().clone();
         let kind = now.problem.as_ref().map(|it| it.kind);
         if due(&mut probed, if kind.is_some() { RETRY } else { PROBE }) {
@@ -195,9 +200,11 @@ mod tests {
         }
     }
 
-    fn looked_after(store: &Arc<Watched>) -> (mpsc::Receiver<News>, tokio::task::JoinHandle<()>) {
-        let (news, told) = mpsc::channel(64);
-        (told, tokio::spawn(run(store.clone(), Arc::new(Fixed), news)))
+    type Told = watch::Receiver<Option<Arc<Standing>>>;
+
+    fn looked_after(store: &Arc<Watched>) -> (Told, tokio::task::JoinHandle<()>) {
+        let post = Post::default();
+        (post.subscribe(), tokio::spawn(run(store.clone(), Arc::new(Fixed), post)))
     }
 
     #[tokio::test(start_paused = true)]
@@ -229,10 +236,10 @@ mod tests {
             let store = Watched::new(hangs);
             let (mut told, task) = looked_after(&store);
             tokio::time::sleep(Duration::from_secs(5)).await;
-            while told.try_recv().is_ok() {}
+            told.mark_unchanged();
             store.set(Some(Trouble::Lost));
-            let Some(News::Store(standing)) = told.recv().await else { panic!("it is told") };
-            assert!(standing.is_lost());
+            told.changed().await.unwrap();
+            assert!(told.borrow().as_ref().unwrap().is_lost());
             task.abort();
         }
         let store = Watched::new("check");

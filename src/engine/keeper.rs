@@ -7,29 +7,14 @@ use tokio::sync::{mpsc, watch};
 use super::journal;
 use super::ports::Clock;
 use super::scanner::Report;
-use crate::domain::automation::status::Automation;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
-use crate::domain::notice::status::NotifierStatus;
 use crate::domain::policy::Policy;
 use crate::domain::proof::book::Proofs;
-use crate::domain::store::Standing;
-use crate::domain::verification::Verifier;
 
-/// What changes the inventory beside scans.
+/// What is proven of a source's files.
 #[derive(Debug)]
-pub enum News {
-    /// What is proven of a source's files.
-    Proofs(SourceName, Proofs),
-    /// How the verifier stands.
-    Verifier(Arc<Verifier>),
-    /// How the automation stands.
-    Automation(Arc<Automation>),
-    /// How the notifier stands.
-    Notifier(Arc<NotifierStatus>),
-    /// How the store stands.
-    Store(Arc<Standing>),
-}
+pub struct News(pub SourceName, pub Proofs);
 
 enum Change {
     Scan(Box<Report>),
@@ -72,15 +57,11 @@ fn fold(inventory: &Inventory, change: Change, policy: &Policy, clock: &dyn Cloc
             journal::write(before, &after, report.ended);
             inventory.with(after)
         }
-        Change::News(News::Proofs(source, proofs)) => {
+        Change::News(News(source, proofs)) => {
             let Some(before) = inventory.source(&source) else { return inventory.clone() };
             let after = before.with_proofs(proofs, policy);
             journal::write_verdicts(before, &after, clock.now());
             inventory.with(after)
         }
-        Change::News(News::Verifier(verifier)) => Inventory { verifier: Some(verifier), ..inventory.clone() },
-        Change::News(News::Automation(automation)) => Inventory { automation: Some(automation), ..inventory.clone() },
-        Change::News(News::Store(store)) => Inventory { store: Some(store), ..inventory.clone() },
-        Change::News(News::Notifier(notifier)) => Inventory { notifier: Some(notifier), ..inventory.clone() },
     }
 }

@@ -17,17 +17,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::keeper::News;
 use super::ports::Clock;
 use super::ports::notices::{Messenger, NoticeStore, NoticeStores, Routing};
+use super::statuses::{self, Post};
 use crate::domain::inventory::Inventory;
 use crate::domain::notice::status::NotifierStatus;
 
 /// The store is asked for new notices this often: others post them in transactions of their own.
 const POLL: Duration = Duration::from_secs(1);
+
+/// Where nobody wrote anything it is looked at all the same after this: quiet hours end by themselves.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Old notices are forgotten this often.
 const FORGET: Duration = Duration::from_secs(60 * 60);
@@ -92,14 +96,14 @@ pub async fn run(
     settings: Settings,
     outside: Outside,
     inventories: watch::Receiver<Arc<Inventory>>,
-    news: mpsc::Sender<News>,
+    post: Post<NotifierStatus>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let names = outside.receivers.iter().map(|it| it.name.clone());
     let status = watch::Sender::new(NotifierStatus::of(names));
     let mut loops = JoinSet::new();
     // The families of metrics exist from the start, whether or not the store can be opened.
-    loops.spawn(publish(status.subscribe(), news));
+    loops.spawn(publish(status.subscribe(), post));
     let store = tokio::select! {
         store = open(&*outside.stores) => store,
         _ = stopped.wait_for(|stop| *stop) => return,
@@ -162,13 +166,11 @@ async fn remember(store: &dyn NoticeStore, status: &watch::Sender<NotifierStatus
     });
 }
 
-/// Passes the status on to the keeper of the inventory, at most once per second.
-async fn publish(mut status: watch::Receiver<NotifierStatus>, news: mpsc::Sender<News>) {
+/// Says how it stands, at most once per second.
+async fn publish(mut status: watch::Receiver<NotifierStatus>, post: Post<NotifierStatus>) {
     loop {
-        let current = Arc::new(status.borrow_and_update().clone());
-        if news.send(News::Notifier(current)).await.is_err() {
-            return std::future::pending().await;
-        }
+        let current = status.borrow_and_update().clone();
+        statuses::say(&post, current);
         tokio::time::sleep(POLL).await;
         if status.changed().await.is_err() {
             return std::future::pending().await;
@@ -180,7 +182,15 @@ async fn publish(mut status: watch::Receiver<NotifierStatus>, news: mpsc::Sender
 async fn route(shared: Shared) {
     let mut forgot: Option<Timestamp> = None;
     let mut trouble = false;
+    let (mut seen, mut looked): (Option<i64>, Option<Instant>) = (None, None);
     loop {
+        let version = shared.store.version().await;
+        let lately = looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+        if version.is_some() && version == seen && lately && !trouble {
+            tokio::time::sleep(POLL).await;
+            continue;
+        }
+        (seen, looked) = (version, Some(Instant::now()));
         let now = shared.clock.now();
         let done = async {
             route_all(&shared, now).await?;

@@ -9,6 +9,8 @@
 //! lease; what an owner that is gone left behind is decided again, but for hooks, of which nobody can know what they did.
 
 mod batch;
+mod done;
+mod idle;
 mod running;
 mod turn;
 
@@ -17,14 +19,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
+use self::idle::Seen;
 use self::running::{Ended, Running};
 use super::intake::Intake;
-use super::keeper::News;
 use super::ports::ledger::{Effect, LEASE, Ledger, Processes};
 use super::ports::{Clock, StoreError};
+use super::statuses::{self, Post};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::rule::Rules;
 use crate::domain::automation::status::{Automation, OpenActions, Tally};
@@ -105,6 +108,7 @@ struct Reactor {
     hears_since: Timestamp,
     /// What the webhook had counted after the last turn.
     received: [u64; 2],
+    seen: Seen,
 }
 
 /// Reacts until told to stop, or until the inventory's owner is gone.
@@ -112,11 +116,11 @@ pub fn run(
     settings: Settings,
     outside: Outside,
     inventories: watch::Receiver<Arc<Inventory>>,
-    news: mpsc::Sender<News>,
+    status: Post<Automation>,
     stop: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send {
     // From now on it counts as listening, whenever it comes to its first turn.
-    Reactor::new(settings, outside, inventories).live(news, stop)
+    Reactor::new(settings, outside, inventories).live(status, stop)
 }
 
 /// Resolves when it was said, or when nobody is left to say it.
@@ -148,10 +152,11 @@ impl Reactor {
             turned: Instant::now(),
             hears_since: now,
             received: [0; 2],
+            seen: Seen::default(),
         }
     }
 
-    async fn live(mut self, news: mpsc::Sender<News>, mut stop: watch::Receiver<bool>) {
+    async fn live(mut self, status: Post<Automation>, mut stop: watch::Receiver<bool>) {
         let wake = self.outside.wake.clone();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -167,14 +172,14 @@ impl Reactor {
             }
             let begun = Instant::now();
             if begun < self.retry {
-                if ticked && news.send(News::Automation(Arc::new(self.status()))).await.is_err() {
-                    break;
+                if ticked {
+                    statuses::say(&status, self.status());
                 }
                 continue;
             }
             let slow =
                 || StoreError { message: format!("the store did not answer within {}s", LONGEST_TURN.as_secs()) };
-            let result = timeout(LONGEST_TURN, self.react()).await.unwrap_or_else(|_| Err(slow()));
+            let result = timeout(LONGEST_TURN, self.react(ticked)).await.unwrap_or_else(|_| Err(slow()));
             // A full batch, or something that ended: there may be more to do at once.
             if matches!(result, Ok(true)) {
                 wake.notify_one();
@@ -184,8 +189,8 @@ impl Reactor {
             if std::mem::replace(&mut self.received, received) != received {
                 sleep(begun.elapsed().saturating_mul(SHARE).min(LONGEST_PAUSE)).await;
             }
-            if ticked && news.send(News::Automation(Arc::new(self.status()))).await.is_err() {
-                break;
+            if ticked {
+                statuses::say(&status, self.status());
             }
         }
         if timeout(LAST_TURN, self.stop()).await.is_err() {
@@ -193,8 +198,14 @@ impl Reactor {
         }
     }
 
-    /// Everything that is to be done now. Whether there may be more at once.
-    async fn react(&mut self) -> Result<bool, StoreError> {
+    /// Everything that is to be done now; nothing where only time passed. Whether there may be more at once.
+    async fn react(&mut self, ticked: bool) -> Result<bool, StoreError> {
+        let seen = self.look_around().await;
+        if ticked && self.is_idle(&seen) {
+            self.skip_turn();
+            self.keep_house().await?;
+            return Ok(false);
+        }
         self.record_ends().await?;
         if self.turned.elapsed() > LEASE / 2 {
             self.trusts_leases = Instant::now() + LEASE;
@@ -202,6 +213,7 @@ impl Reactor {
         }
         let more = self.take_turn().await?;
         self.turned = Instant::now();
+        self.seen = seen;
         self.keep_house().await?;
         self.last_turn = Some(self.outside.clock.now());
         Ok(more)

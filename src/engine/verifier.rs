@@ -32,6 +32,7 @@ use self::threads::Threads;
 use super::examiner::{Allowance, Control, Examined, Job, examine};
 use super::keeper::News;
 use super::ports::{Archives, Clock, Stores};
+use super::statuses::{self, Post};
 use super::watch::Watch;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
@@ -94,6 +95,14 @@ pub struct Outside {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Who hears of it.
+pub struct Told {
+    /// The keeper of the inventory: what is proven.
+    pub news: mpsc::Sender<News>,
+    /// How the verifier stands.
+    pub status: Post<Verifier>,
+}
+
 /// A file that is being read.
 struct Reading {
     job: Job,
@@ -136,7 +145,7 @@ pub async fn run(
     settings: Settings,
     outside: Outside,
     inventories: watch::Receiver<Arc<Inventory>>,
-    news: mpsc::Sender<News>,
+    told: Told,
     mut orders: mpsc::Receiver<Order>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -147,7 +156,7 @@ pub async fn run(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = told(&mut stop) => break,
+            () = stopped(&mut stop) => break,
             Some(order) = orders.recv() => state.accept(order),
             Some((control, examined)) = results.recv() => state.take(control, examined),
             changed = inventories.changed() => match changed {
@@ -158,7 +167,7 @@ pub async fn run(
                 state.give_up_unwanted();
                 state.give_up_hanging();
                 state.proof_log.keep_open(&mut state.books).await;
-                if !state.publish(&news).await {
+                if !state.publish(&told).await {
                     break;
                 }
             }
@@ -174,7 +183,7 @@ pub async fn run(
 }
 
 /// Resolves when it was said, or when nobody is left to say it.
-async fn told(stop: &mut watch::Receiver<bool>) {
+async fn stopped(stop: &mut watch::Receiver<bool>) {
     // The guard that this would return must not live on.
     let _ = stop.wait_for(|stop| *stop).await;
 }
@@ -336,18 +345,18 @@ impl State {
     }
 
     /// Tells the keeper what changed. `false` when it is gone.
-    async fn publish(&mut self, news: &mpsc::Sender<News>) -> bool {
+    async fn publish(&mut self, told: &Told) -> bool {
         // Archives become due by time alone.
         if self.stale || self.replan.due() {
             self.plan().await;
         }
         for (source, proofs) in self.books.changes(self.proof_log.trouble()) {
-            if news.send(News::Proofs(source, proofs)).await.is_err() {
+            if told.news.send(News(source, proofs)).await.is_err() {
                 return false;
             }
         }
-        let status = self.status();
-        news.send(News::Verifier(Arc::new(status))).await.is_ok()
+        statuses::say(&told.status, self.status());
+        true
     }
 
     fn status(&mut self) -> Verifier {

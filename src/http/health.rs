@@ -63,15 +63,15 @@ struct Source {
 /// to answer.
 pub(super) async fn report(State(state): State<AppState>) -> Response {
     let inventory = state.inventory.borrow().clone();
-    let now = state.clock.now();
+    let (now, statuses) = (state.clock.now(), state.statuses.now());
     let sources: Vec<Source> = inventory.sources.iter().map(|view| source(view, now)).collect();
-    let verifier = inventory.verifier.as_ref().map(|it| Reading {
+    let verifier = statuses.verifier.as_ref().map(|it| Reading {
         running: it.running,
         waiting: it.waiting,
         hanging: it.hanging,
         store_problem: it.store_problem.as_deref().map(ToOwned::to_owned),
     });
-    let store = inventory.store.as_ref().map(|it| Store {
+    let store = statuses.store.as_ref().map(|it| Store {
         up: it.up(),
         problem: it.problem.as_ref().map(|problem| problem.message.to_string()),
         replaced: it.doubt.as_deref().map(ToOwned::to_owned),

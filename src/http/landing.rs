@@ -12,6 +12,7 @@ use crate::domain::html::escaped;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::{Item, Standing};
 use crate::domain::verdict::{BackupState, by_age, elapsed, explain, judge};
+use crate::engine::statuses::Snapshot;
 
 /// More troubled items than this are counted, not listed: the page is for a glance.
 const LISTED: usize = 100;
@@ -19,8 +20,8 @@ const LISTED: usize = 100;
 const HEAD: &str = include_str!("landing.head.html");
 
 /// What is wrong with the store: it concerns everything below.
-fn store_lines(html: &mut String, inventory: &Inventory) {
-    let Some(store) = &inventory.store else { return };
+fn store_lines(html: &mut String, statuses: &Snapshot) {
+    let Some(store) = &statuses.store else { return };
     if let Some(problem) = &store.problem {
         put(html, format_args!("<p class=\"failed\">{}</p>\n", escaped(&problem.message)));
     }
@@ -32,10 +33,10 @@ fn store_lines(html: &mut String, inventory: &Inventory) {
 
 pub(super) async fn page(State(state): State<AppState>) -> Html<String> {
     let inventory = state.inventory.borrow().clone();
-    let now = state.clock.now();
+    let (now, statuses) = (state.clock.now(), state.statuses.now());
     let mut html = HEAD.replace("{version}", env!("CARGO_PKG_VERSION"));
     let mut troubles = Vec::new();
-    store_lines(&mut html, &inventory);
+    store_lines(&mut html, &statuses);
     html.push_str("<h2>Sources</h2>\n<table><tr><th>source<th>kind<th>last scan");
     for state in BackupState::ALL {
         put(&mut html, format_args!("<th class=\"n\">{}", state.as_str()));
@@ -71,8 +72,8 @@ pub(super) async fn page(State(state): State<AppState>) -> Html<String> {
     }
     trouble_table(&mut html, &troubles);
     left_out_table(&mut html, &inventory);
-    landing_automation::write(&mut html, &inventory, now);
-    landing_proofs::write(&mut html, &inventory);
+    landing_automation::write(&mut html, &statuses, now);
+    landing_proofs::write(&mut html, &inventory, &statuses);
     html.push_str("</main></html>\n");
     Html(html)
 }

@@ -8,20 +8,20 @@ use crate::domain::age;
 use crate::domain::automation::record::ActionState;
 use crate::domain::automation::status::Automation;
 use crate::domain::html::escaped;
-use crate::domain::inventory::Inventory;
 use crate::domain::notice::status::NotifierStatus;
 use crate::domain::verdict::elapsed;
+use crate::engine::statuses::Snapshot;
 
 /// Appends the part; nothing where no rule and no receiver is configured.
-pub(super) fn write(html: &mut String, inventory: &Inventory, now: Timestamp) {
-    if inventory.automation.is_none() && inventory.notifier.is_none() {
+pub(super) fn write(html: &mut String, statuses: &Snapshot, now: Timestamp) {
+    if statuses.automation.is_none() && statuses.notifier.is_none() {
         return;
     }
     html.push_str("<h2>Automation</h2>\n");
-    if let Some(automation) = &inventory.automation {
+    if let Some(automation) = &statuses.automation {
         automation_lines(html, automation);
     }
-    if let Some(notifier) = &inventory.notifier {
+    if let Some(notifier) = &statuses.notifier {
         receiver_lines(html, notifier, now);
     }
 }
@@ -71,12 +71,12 @@ mod tests {
     fn what_waits_is_paused_or_fails_is_said() {
         let now: Timestamp = "2026-11-21T08:00:00Z".parse().unwrap();
         let before: Timestamp = "2026-11-21T06:00:00Z".parse().unwrap();
-        let mut inventory = Inventory::default();
+        let mut statuses = Snapshot::default();
         let mut html = String::new();
-        write(&mut html, &inventory, now);
+        write(&mut html, &statuses, now);
         assert_eq!(html, "");
         let open = OpenActions { kind: Kind::Hook, state: ActionState::Proposed, count: 3, oldest: before };
-        inventory.automation = Some(Arc::new(Automation {
+        statuses.automation = Some(Arc::new(Automation {
             intake: Intake::default(),
             tally: Tally::default(),
             open: vec![open],
@@ -85,8 +85,8 @@ mod tests {
             problem: Some("<disk full>".into()),
         }));
         let down = ReceiverStatus { name: "phone".into(), up: Some(false), queued: 2, ..ReceiverStatus::default() };
-        inventory.notifier = Some(Arc::new(NotifierStatus { receivers: vec![down, ReceiverStatus::default()] }));
-        write(&mut html, &inventory, now);
+        statuses.notifier = Some(Arc::new(NotifierStatus { receivers: vec![down, ReceiverStatus::default()] }));
+        write(&mut html, &statuses, now);
         for part in [
             "Paused: no action begins",
             "&lt;disk full&gt;",

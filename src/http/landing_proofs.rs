@@ -8,6 +8,7 @@ use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::{Item, Standing};
 use crate::domain::proof::book::{ItemProof, ProofState, Proven};
 use crate::domain::verification::Verifier;
+use crate::engine::statuses::Snapshot;
 
 /// More items than this are counted, not listed.
 const LISTED: usize = 100;
@@ -16,8 +17,8 @@ const LISTED: usize = 100;
 const TOUCHED: &str = "the newest backup was read, and its file was replaced or touched since (copy, mode, owner, link) though size and time are the same: it is read again";
 
 /// Appends the part; nothing where nothing is verified.
-pub(super) fn write(html: &mut String, inventory: &Inventory) {
-    let Some(verifier) = &inventory.verifier else { return };
+pub(super) fn write(html: &mut String, inventory: &Inventory, statuses: &Snapshot) {
+    let Some(verifier) = &statuses.verifier else { return };
     html.push_str("<h2>Newest backups, read to the end</h2>\n");
     verifier_line(html, verifier);
     html.push_str("<table><tr><th>source");

@@ -12,7 +12,7 @@ use crate::metrics::exposition::CONTENT_TYPE;
 
 pub(super) async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
     let mut exposition = state.exposition.borrow().clone();
-    let now = state.clock.now();
+    let (now, statuses) = (state.clock.now(), state.statuses.now());
     if exposition.is_overdue(now) {
         let old = exposition.clone();
         match tokio::task::spawn_blocking(move || old.anew(now)).await {
@@ -22,9 +22,9 @@ pub(super) async fn metrics(State(state): State<AppState>, headers: HeaderMap) -
     }
     let fixed = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::VARY, "accept-encoding")];
     if !accepts_gzip(&headers) {
-        return (fixed, in_parts(exposition.plain(now))).into_response();
+        return (fixed, in_parts(exposition.plain(&statuses, now))).into_response();
     }
-    (fixed, [(header::CONTENT_ENCODING, "gzip")], in_parts(exposition.gzipped(now))).into_response()
+    (fixed, [(header::CONTENT_ENCODING, "gzip")], in_parts(exposition.gzipped(&statuses, now))).into_response()
 }
 
 /// Sends parts one after the other without copying them together.

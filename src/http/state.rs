@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::domain::inventory::Inventory;
 use crate::engine::ports::Clock;
 use crate::engine::ports::automation::ActionStore;
+use crate::engine::statuses::Statuses;
 use crate::metrics::exposition::Exposition;
 
 /// What the handlers read.
@@ -14,6 +15,8 @@ use crate::metrics::exposition::Exposition;
 pub struct AppState {
     /// The snapshot of all sources.
     pub inventory: watch::Receiver<Arc<Inventory>>,
+    /// How the engines stand.
+    pub statuses: Statuses,
     /// The rendered metrics.
     pub exposition: watch::Receiver<Arc<Exposition>>,
     /// What the automation did and asks; `None` where none is kept.

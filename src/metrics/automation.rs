@@ -8,7 +8,7 @@ use crate::domain::automation::alert::Status;
 use crate::domain::automation::occurrence::Heard;
 use crate::domain::automation::record::ActionState;
 use crate::domain::automation::status::{Automation, BUCKETS};
-use crate::domain::inventory::Inventory;
+use crate::engine::statuses::Snapshot;
 
 static RECEIVED: Description = Description::counter(
     "firedrill_alerts_received_total",
@@ -81,8 +81,8 @@ pub const DESCRIPTIONS: [&Description; 12] = [
 const OPEN: [ActionState; 3] = [ActionState::Proposed, ActionState::Running, ActionState::Scheduled];
 
 /// Fills the families of this file.
-pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {
-    let Some(it) = &inventory.automation else { return };
+pub fn collect(statuses: &Snapshot, _now: Timestamp, out: &mut dyn FnMut(Family)) {
+    let Some(it) = &statuses.automation else { return };
     let mut received = RECEIVED.family();
     for (status, count) in Status::ALL.iter().zip(it.intake.received) {
         received.add(&[status.as_str()], count as f64);

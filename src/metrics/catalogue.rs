@@ -7,23 +7,36 @@ use jiff::Timestamp;
 use super::family::{Description, Family};
 use super::{automation, backups, connections, daemon, items, media, notifications, proofs, sources, storage, store};
 use crate::domain::inventory::Inventory;
+use crate::engine::statuses::Snapshot;
 
 /// Fills families from a snapshot.
 pub type Collect = fn(&Inventory, Timestamp, &mut dyn FnMut(Family));
+
+/// Fills families from how the engines stand.
+pub type CollectStatuses = fn(&Snapshot, Timestamp, &mut dyn FnMut(Family));
+
+/// What is rendered at each scrape.
+#[derive(Debug, Clone, Copy)]
+pub enum Rendered {
+    /// From the snapshot of the sources.
+    Inventory(Collect),
+    /// From how the engines stand.
+    Statuses(CollectStatuses),
+}
 
 /// Families over items: many series, rendered once per change.
 pub const PER_ITEM: [Collect; 4] = [backups::collect, items::collect, media::collect, proofs::collect];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
-pub const PER_SCRAPE: [Collect; 8] = [
-    automation::collect,
-    connections::collect,
-    daemon::collect,
-    notifications::collect,
-    proofs::collect_verifier,
-    sources::collect,
-    storage::collect,
-    store::collect,
+pub const PER_SCRAPE: [Rendered; 8] = [
+    Rendered::Statuses(automation::collect),
+    Rendered::Statuses(connections::collect),
+    Rendered::Inventory(daemon::collect),
+    Rendered::Statuses(notifications::collect),
+    Rendered::Statuses(proofs::collect_verifier),
+    Rendered::Inventory(sources::collect),
+    Rendered::Inventory(storage::collect),
+    Rendered::Statuses(store::collect),
 ];
 
 /// All families, by name.

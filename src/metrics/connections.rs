@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::family::{Description, Family};
 use crate::domain::connections::Dropped;
-use crate::domain::inventory::Inventory;
+use crate::engine::statuses::Snapshot;
 
 static DROPPED: Description = Description::counter(
     "firedrill_http_connections_dropped_total",
@@ -16,8 +16,8 @@ static DROPPED: Description = Description::counter(
 pub const DESCRIPTIONS: [&Description; 1] = [&DROPPED];
 
 /// Fills the families of this file.
-pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {
-    let Some(connections) = &inventory.connections else { return };
+pub fn collect(statuses: &Snapshot, _now: Timestamp, out: &mut dyn FnMut(Family)) {
+    let Some(connections) = &statuses.connections else { return };
     let mut family = DROPPED.family();
     for (reason, count) in Dropped::ALL.iter().zip(connections.counts()) {
         family.add(&[reason.as_str()], count as f64);

@@ -17,11 +17,13 @@ use jiff::Timestamp;
 use prometheus::{Encoder as _, TextEncoder};
 use tokio::sync::watch;
 
-use super::catalogue::{Collect, PER_ITEM, PER_SCRAPE};
+use super::catalogue::{PER_ITEM, PER_SCRAPE, Rendered};
 use super::daemon;
+use super::family::Family;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::verdict::{elapsed, next_change};
 use crate::engine::ports::Clock;
+use crate::engine::statuses::Snapshot;
 
 /// Content type of the text format. Prometheus 3 refuses a scrape without it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -53,18 +55,22 @@ pub struct Exposition {
 impl Exposition {
     /// Renders a snapshot.
     pub fn of(inventory: Arc<Inventory>, now: Timestamp) -> Self {
-        let items = Arc::new(Piece::new(render(&PER_ITEM, &inventory, now), FlushCompress::Sync));
+        let items = Arc::new(Piece::new(items(&inventory, now), FlushCompress::Sync));
         Self { holds_until: first_change(&inventory, now), inventory, items, rendered: now }
     }
 
     /// This exposition for a new snapshot or a later time. The items are rendered again only if they changed.
     fn refreshed(&self, inventory: Arc<Inventory>, now: Timestamp) -> Self {
-        let holds = now >= self.rendered && self.holds_until.is_none_or(|until| now <= until);
-        if !holds || !self.shows_items_of(&inventory) {
+        if !self.holds(now) || !self.shows_items_of(&inventory) {
             return Self::of(inventory, now);
         }
         let (items, rendered) = (self.items.clone(), self.rendered);
         Self { holds_until: first_change(&inventory, now), inventory, items, rendered }
+    }
+
+    /// Whether the verdicts that it shows are those of now.
+    fn holds(&self, now: Timestamp) -> bool {
+        now >= self.rendered && self.holds_until.is_none_or(|until| now <= until)
     }
 
     fn shows_items_of(&self, inventory: &Inventory) -> bool {
@@ -92,13 +98,13 @@ impl Exposition {
     }
 
     /// The whole text, in parts to be sent one after the other.
-    pub fn plain(&self, now: Timestamp) -> [Bytes; 2] {
-        [self.items.plain.clone(), self.rest(now)]
+    pub fn plain(&self, statuses: &Snapshot, now: Timestamp) -> [Bytes; 2] {
+        [self.items.plain.clone(), self.rest(statuses, now)]
     }
 
     /// The whole text as one gzip member, in parts to be sent one after the other.
-    pub fn gzipped(&self, now: Timestamp) -> [Bytes; 4] {
-        let rest = Piece::new(self.rest(now), FlushCompress::Finish);
+    pub fn gzipped(&self, statuses: &Snapshot, now: Timestamp) -> [Bytes; 4] {
+        let rest = Piece::new(self.rest(statuses, now), FlushCompress::Finish);
         let mut crc = Crc::new();
         crc.combine(&self.items.crc);
         crc.combine(&rest.crc);
@@ -108,8 +114,14 @@ impl Exposition {
         [Bytes::from_static(&GZIP_HEADER), self.items.deflated.clone(), rest.deflated, trailer.into()]
     }
 
-    fn rest(&self, now: Timestamp) -> Bytes {
-        let mut text = render(&PER_SCRAPE, &self.inventory, now).to_vec();
+    fn rest(&self, statuses: &Snapshot, now: Timestamp) -> Bytes {
+        let mut text = Vec::new();
+        for rendered in &PER_SCRAPE {
+            match rendered {
+                Rendered::Inventory(collect) => collect(&self.inventory, now, &mut |family| add(family, &mut text)),
+                Rendered::Statuses(collect) => collect(statuses, now, &mut |family| add(family, &mut text)),
+            }
+        }
         encode(&daemon::process(), &mut text);
         text.into()
     }
@@ -127,18 +139,20 @@ fn first_change(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
     inventory.sources.iter().filter_map(of).min()
 }
 
-fn render(collectors: &[Collect], inventory: &Inventory, now: Timestamp) -> Bytes {
+fn items(inventory: &Inventory, now: Timestamp) -> Bytes {
     let mut text = Vec::new();
-    for collect in collectors {
-        // One family at a time, so that only one of them is in memory as objects.
-        collect(inventory, now, &mut |family| {
-            if let Some(family) = family.finish() {
-                encode(&[family], &mut text);
-            }
-        });
+    for collect in PER_ITEM {
+        collect(inventory, now, &mut |family| add(family, &mut text));
     }
     text.shrink_to_fit();
     text.into()
+}
+
+/// One family at a time, so that only one of them is in memory as objects.
+fn add(family: Family, text: &mut Vec<u8>) {
+    if let Some(family) = family.finish() {
+        encode(&[family], text);
+    }
 }
 
 fn encode(families: &[prometheus::proto::MetricFamily], text: &mut Vec<u8>) {
@@ -183,10 +197,13 @@ pub async fn run(
     loop {
         let inventory = inventories.borrow_and_update().clone();
         let (current, now) = (publish.borrow().clone(), clock.now());
-        match tokio::task::spawn_blocking(move || current.refreshed(inventory, now)).await {
-            Ok(next) => publish.send_replace(Arc::new(next)),
-            Err(defect) => std::panic::resume_unwind(defect.into_panic()),
-        };
+        // Where nothing changed nothing is done: going through all items is work, too.
+        if !Arc::ptr_eq(&current.inventory, &inventory) || !current.holds(now) {
+            match tokio::task::spawn_blocking(move || current.refreshed(inventory, now)).await {
+                Ok(next) => publish.send_replace(Arc::new(next)),
+                Err(defect) => std::panic::resume_unwind(defect.into_panic()),
+            };
+        }
         tokio::select! {
             changed = inventories.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(TICK) => {}

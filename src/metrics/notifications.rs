@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::family::{Description, Family, seconds};
-use crate::domain::inventory::Inventory;
+use crate::engine::statuses::Snapshot;
 
 const RECEIVER: &[&str] = &["receiver"];
 
@@ -29,8 +29,8 @@ static UP: Description = Description::gauge(
 pub const DESCRIPTIONS: [&Description; 4] = [&TOTAL, &QUEUED, &OLDEST, &UP];
 
 /// Fills them. Without receivers there are none.
-pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {
-    let Some(notifier) = &inventory.notifier else { return };
+pub fn collect(statuses: &Snapshot, _now: Timestamp, out: &mut dyn FnMut(Family)) {
+    let Some(notifier) = &statuses.notifier else { return };
     let (mut total, mut queued) = (TOTAL.family(), QUEUED.family());
     let (mut oldest, mut up) = (OLDEST.family(), UP.family());
     for it in &notifier.receivers {

@@ -9,6 +9,7 @@ use crate::domain::item::Item;
 use crate::domain::proof::book::{ItemProof, ProofState, Proven};
 use crate::domain::proof::{Conclusion, Level};
 use crate::domain::verification::Verifier;
+use crate::engine::statuses::Snapshot;
 
 const ITEM: &[&str] = &["source", "item"];
 
@@ -132,8 +133,8 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
 }
 
 /// Fills the families over the verifier.
-pub fn collect_verifier(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {
-    let Some(verifier) = &inventory.verifier else { return };
+pub fn collect_verifier(statuses: &Snapshot, _now: Timestamp, out: &mut dyn FnMut(Family)) {
+    let Some(verifier) = &statuses.verifier else { return };
     out(counts(verifier));
     let mut single = |description: &'static Description, value: Option<f64>| {
         let mut family = description.family();

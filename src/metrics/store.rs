@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::family::{Description, Family, seconds};
-use crate::domain::inventory::Inventory;
+use crate::engine::statuses::Snapshot;
 
 static UP: Description = Description::gauge(
     "firedrill_store_up",
@@ -25,8 +25,8 @@ static CHECKED: Description = Description::gauge(
 pub const DESCRIPTIONS: [&Description; 3] = [&UP, &REPLACED, &CHECKED];
 
 /// Fills the families of this file.
-pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {
-    let Some(store) = &inventory.store else { return };
+pub fn collect(statuses: &Snapshot, _now: Timestamp, out: &mut dyn FnMut(Family)) {
+    let Some(store) = &statuses.store else { return };
     let mut single = |description: &'static Description, value: Option<f64>| {
         let mut family = description.family();
         if let Some(value) = value {

@@ -31,10 +31,11 @@ use firedrill::engine::ports::ledger::{
 };
 use firedrill::engine::ports::{Clock, StoreError};
 use firedrill::engine::reactor::{self, Outside, Settings};
+use firedrill::engine::statuses::Post;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::support::{PATIENCE, until};
 
@@ -354,7 +355,6 @@ struct Life {
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     _inventory: watch::Sender<Arc<Inventory>>,
-    _news: mpsc::Receiver<firedrill::engine::keeper::News>,
 }
 
 impl World {
@@ -396,11 +396,10 @@ impl World {
             wake: wake.clone(),
         };
         let (inventory, inventories) = watch::channel(inventory());
-        let (send, news) = mpsc::channel(1000);
         let (stop, stopped) = watch::channel(false);
         let settings = Settings { rules, retention: Duration::from_secs(30 * 86_400) };
-        let task = tokio::spawn(reactor::run(settings, outside, inventories, send, stopped));
-        Life { store, task, wake, stop, _inventory: inventory, _news: news }
+        let task = tokio::spawn(reactor::run(settings, outside, inventories, Post::default(), stopped));
+        Life { store, task, wake, stop, _inventory: inventory }
     }
 
     async fn records(&self) -> Vec<Record> {

@@ -54,6 +54,13 @@ impl Store {
         }
     }
 
+    /// Another number once another connection has committed something, which all but the anchor are.
+    pub(super) async fn version(&self) -> Option<i64> {
+        // Who folds the log into the file may take long.
+        let mut anchor = self.anchor.as_ref()?.try_lock().ok()?;
+        sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *anchor).await.ok()
+    }
+
     /// Has SQLite look at every page. Other databases look after themselves.
     pub(super) async fn check(&self, now: Timestamp) -> Result<(), StoreError> {
         if self.place.is_sqlite() {

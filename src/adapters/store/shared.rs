@@ -112,6 +112,18 @@ impl Shared {
         }
     }
 
+    /// Another number once anybody has written anything, where that is cheap to know.
+    async fn cheap_version(&self) -> Option<i64> {
+        if self.pulse.now().problem.is_some() {
+            return None;
+        }
+        let store = match &*self.state.lock().await {
+            State::Open(store) => store.clone(),
+            _ => return None,
+        };
+        store.version().await
+    }
+
     /// Whether it is still what was opened; a commit may have found that it isn't.
     async fn still_good(&self, store: &Store) -> Result<(), StoreError> {
         let standing = self.pulse.now();
@@ -271,6 +283,10 @@ impl ActionStore for Shared {
 }
 
 impl Ledger for Shared {
+    fn version(&self) -> BoxFuture<'_, Option<i64>> {
+        Box::pin(self.cheap_version())
+    }
+
     fn receive<'a>(
         &'a self,
         alerts: &'a [Received],
@@ -321,6 +337,10 @@ impl NoticeStores for Shared {
 }
 
 impl NoticeStore for Shared {
+    fn version(&self) -> BoxFuture<'_, Option<i64>> {
+        Box::pin(self.cheap_version())
+    }
+
     fn post<'a>(&'a self, notices: &'a [Notice]) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move { self.get().await?.post(notices).await })
     }

@@ -104,17 +104,11 @@ impl Bench {
             .map(|(name, messenger)| Receiver { name: (*name).into(), messenger: messenger.clone() })
             .collect();
         let outside = Outside { stores: Arc::new(self.opener.clone()), receivers, clock: Arc::new(SystemClock) };
-        let (news, mut received) = mpsc::channel(1);
-        let status: Arc<Mutex<NotifierStatus>> = Arc::default();
-        let sink = status.clone();
-        tokio::spawn(async move {
-            while let Some(News::Notifier(status)) = received.recv().await {
-                *sink.lock().unwrap() = (*status).clone();
-            }
-        });
+        let post = Post::default();
+        let status = post.subscribe();
         let (_, inventories) = watch::channel(Arc::new(Inventory::default()));
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run(self.settings.clone(), outside, inventories, news, stopped));
+        let task = tokio::spawn(run(self.settings.clone(), outside, inventories, post, stopped));
         Started { task, stop, status }
     }
 }
@@ -122,10 +116,14 @@ impl Bench {
 struct Started {
     task: tokio::task::JoinHandle<()>,
     stop: watch::Sender<bool>,
-    status: Arc<Mutex<NotifierStatus>>,
+    status: watch::Receiver<Option<Arc<NotifierStatus>>>,
 }
 
 impl Started {
+    fn status(&self) -> NotifierStatus {
+        self.status.borrow().as_deref().cloned().unwrap_or_default()
+    }
+
     async fn stop(self) {
         self.stop.send_replace(true);
         self.task.await.unwrap();
@@ -169,7 +167,7 @@ async fn a_receiver_that_fails_is_tried_again_in_order_and_one_that_hangs_delays
     until("the bad one heard", async || bad.heard() == both).await;
     until("the hanging one heard", async || hanging.heard() == both).await;
     until("the counters show it", async || {
-        let status = started.status.lock().unwrap().clone();
+        let status = started.status();
         let of = |name: &str| status.receivers.iter().find(|it| &*it.name == name).cloned().unwrap_or_default();
         of("bad").retried == 2
             && of("bad").sent == 2
@@ -263,7 +261,7 @@ async fn what_nobody_takes_is_given_up_with_the_reason() {
     let lines = bench.store.last_deliveries(9).await.unwrap();
     assert_eq!(lines[1].last_error.as_deref(), Some("no such chat"));
     assert!(lines[0].last_error.as_deref().unwrap().contains("given up"), "{lines:?}");
-    until("counted", async || started.status.lock().unwrap().receivers[0].dropped == 2).await;
+    until("counted", async || started.status().receivers[0].dropped == 2).await;
     started.stop().await;
 }
 
@@ -314,11 +312,11 @@ async fn a_refusal_that_a_person_mends_drops_nothing_and_another_is_told_once() 
     let started = bench.start(&[("phone", phone.clone()), ("mail", mail.clone())]);
     let said = "WARNING: receiver phone takes no notifications";
     until("the other is told", async || mail.heard() == [said]).await;
-    until("it shows", async || started.status.lock().unwrap().receivers[0].up == Some(false)).await;
+    until("it shows", async || started.status().receivers[0].up == Some(false)).await;
     until("mended", async || phone.heard() == ["WARNING: a is late"]).await;
     let over = "RECOVERED: receiver phone takes notifications again";
     until("the other is told of that too", async || mail.heard() == [said, over]).await;
-    let status = started.status.lock().unwrap().receivers[0].clone();
+    let status = started.status().receivers[0].clone();
     assert_eq!((status.dropped, status.retried), (0, 3));
     started.stop().await;
 }
@@ -507,7 +505,7 @@ async fn what_is_refused_for_itself_again_and_again_is_given_up() {
     let poison = lines.iter().find(|line| line.title.contains("poison")).unwrap();
     assert!(poison.last_error.as_deref().unwrap().contains("refused 6 times while others were taken"), "{poison:?}");
     // It was the message, not the receiver.
-    until("counted", async || started.status.lock().unwrap().receivers[0].dropped == 1).await;
-    assert_eq!(started.status.lock().unwrap().receivers[0].up, Some(true));
+    until("counted", async || started.status().receivers[0].dropped == 1).await;
+    assert_eq!(started.status().receivers[0].up, Some(true));
     started.stop().await;
 }

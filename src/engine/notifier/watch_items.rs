@@ -15,7 +15,7 @@ use crate::domain::ids::SourceName;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
 use crate::domain::notice::{Notice, Phase, Topic, Urgency};
-use crate::domain::verdict::{BackupState, Verdict, by_age, elapsed, explain, judge};
+use crate::domain::verdict::{self, BackupState, Verdict, by_age, elapsed, explain, judge};
 use crate::engine::ports::Clock;
 use crate::engine::ports::notices::{NoticeStore, Story};
 
@@ -36,21 +36,27 @@ pub async fn run(
     repeat: Duration,
 ) {
     let mut watcher: Option<Watcher> = None;
+    let mut seen: Option<Seen> = None;
     loop {
         let inventory = inventories.borrow_and_update().clone();
-        if inventory.is_complete() {
+        let now = clock.now();
+        if inventory.is_complete() && seen.as_ref().is_none_or(|seen| !seen.holds(&inventory, now)) {
+            seen = None;
             // Errors of the store are in the log already; the next turn tries again.
             if watcher.is_none() {
                 watcher = Watcher::remembering(&*store, repeat).await;
             }
             if let Some(watcher) = &mut watcher {
-                let notices = watcher.changes(&inventory, clock.now());
+                let notices = watcher.changes(&inventory, now);
+                let mut all = true;
                 for some in notices.chunks(PER_POST) {
                     if store.post(some).await.is_err() {
+                        all = false;
                         break;
                     }
                     watcher.posted(some);
                 }
+                seen = all.then(|| Seen { until: watcher.next_change(&inventory, now), at: now, inventory });
             }
         }
         tokio::select! {
@@ -63,6 +69,20 @@ pub async fn run(
                 tokio::time::sleep(TICK / 10).await;
             }
         }
+    }
+}
+
+/// What was looked at last: looking again finds the same until then.
+struct Seen {
+    inventory: Arc<Inventory>,
+    at: Timestamp,
+    until: Option<Timestamp>,
+}
+
+impl Seen {
+    fn holds(&self, inventory: &Arc<Inventory>, now: Timestamp) -> bool {
+        // A clock that was set back makes backups of the future.
+        Arc::ptr_eq(&self.inventory, inventory) && now >= self.at && self.until.is_none_or(|until| now < until)
     }
 }
 
@@ -112,6 +132,25 @@ impl Watcher {
         let gone = self.open.keys().filter(|key| !seen.contains(*key) && is_known_to_be_gone(key, inventory));
         notices.extend(gone.map(|key| gone_notice(key, now)));
         notices
+    }
+
+    /// When time alone may bring something to tell, as far as this inventory goes.
+    fn next_change(&self, inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
+        let after = |at: Timestamp, pause: Duration| at.checked_add(pause).ok();
+        let verdicts = inventory.sources.iter().flat_map(|view| {
+            let of = move |item: &Item| verdict::next_change(item, &view.health, &view.spec, now);
+            let stale = view.health.last_scan.and_then(|scan| after(scan, view.spec.stale_after()));
+            view.items.iter().filter_map(of).chain(stale)
+        });
+        let repeats = self.open.values().filter_map(|(_, at)| after(*at, self.repeat));
+        let blind = self.blind_since.values().filter_map(|since| after(*since, BLIND_FOR));
+        // What holds until a time has changed a moment after it.
+        verdicts
+            .chain(repeats)
+            .chain(blind)
+            .filter(|at| *at >= now)
+            .min()
+            .and_then(|at| after(at, Duration::from_millis(1)))
     }
 
     /// Remembers what the store took.

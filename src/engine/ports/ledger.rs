@@ -49,6 +49,11 @@ pub struct New {
 
 /// Keeps alerts, and lends itself to one turn at a time.
 pub trait Ledger: Send + Sync + 'static {
+    /// Another number once anybody has written anything; `None` where that isn't cheap to know, or the store is in trouble.
+    fn version(&self) -> BoxFuture<'_, Option<i64>> {
+        Box::pin(async { None })
+    }
+
     /// Keeps alerts in the order in which they were told, all or none; what they mean. When it returns they survive a power
     /// cut.
     fn receive<'a>(

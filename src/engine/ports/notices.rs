@@ -162,6 +162,11 @@ pub struct Line {
 
 /// Keeps notices and their deliveries. Several processes may use one store; nothing is routed or claimed twice.
 pub trait NoticeStore: Send + Sync + 'static {
+    /// Another number once anybody has written anything; `None` where that isn't cheap to know, or the store is in trouble.
+    fn version(&self) -> BoxFuture<'_, Option<i64>> {
+        Box::pin(async { None })
+    }
+
     /// Keeps notices, to be routed. All or nothing.
     fn post<'a>(&'a self, notices: &'a [Notice]) -> BoxFuture<'a, Result<(), StoreError>>;
 

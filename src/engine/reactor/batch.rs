@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::turn::{Done, Said};
+use super::done::{Done, Said};
 use crate::domain::automation::alert::KeptAlert;
 use crate::domain::automation::decide::{Asked, Plan, Recent};
 use crate::domain::automation::status::Ending;

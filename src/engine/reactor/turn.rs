@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::batch::Batch;
+use super::done::{Done, Said};
 use super::running::Ended;
 use super::{Reactor, after, is_due};
 use crate::domain::automation::action::Kind;
@@ -29,42 +30,6 @@ const EXPIRE: u32 = 256;
 
 /// Due actions of a sort that are looked at beyond the free places: some of them will be cancelled.
 const AHEAD: u32 = 16;
-
-/// What a turn changed, for counting once it is durable.
-#[derive(Default)]
-pub(super) struct Done {
-    begun: Vec<Record>,
-    pub(super) counted: Vec<(Kind, Ending)>,
-    killed: Vec<(i64, String)>,
-    /// What is said of it in the log.
-    pub(super) said: Vec<Said>,
-    /// Something was added or changed since open actions were counted.
-    pub(super) recount: bool,
-}
-
-/// What was decided in a turn. It is said once it is durable, and not of what a store refused.
-pub(super) enum Said {
-    /// An action of a rule.
-    Decided(i64, Arc<str>, ActionState, Arc<str>),
-    /// An action was interrupted: which, and what becomes of it.
-    Interrupted(i64, String),
-    /// A rule may not do what it asks for: its name, of which alert, and why.
-    Refused(Arc<str>, Arc<str>, String),
-}
-
-impl Said {
-    fn log(&self) {
-        match self {
-            Self::Decided(action, rule, state, reason) => {
-                tracing::info!(action, rule = &**rule, state = state.as_str(), "{reason}");
-            }
-            Self::Interrupted(action, text) => tracing::warn!(action, "{text}"),
-            Self::Refused(rule, fingerprint, refusal) => {
-                tracing::warn!(rule = &**rule, fingerprint = &**fingerprint, "refused: {refusal}");
-            }
-        }
-    }
-}
 
 impl Change {
     fn to(action: i64, state: ActionState, reason: impl Into<Arc<str>>, event: &'static str) -> Self {

@@ -232,6 +232,7 @@ struct Rig {
     disk: Arc<Disk>,
     inventories: watch::Sender<Arc<Inventory>>,
     news: mpsc::Receiver<News>,
+    said: watch::Receiver<Option<Arc<Verifier>>>,
     stop: watch::Sender<bool>,
     order: mpsc::Sender<Order>,
     task: tokio::task::JoinHandle<()>,
@@ -274,8 +275,11 @@ impl Rig {
         let outside =
             Outside { stores: Arc::new(Opens(store.clone())), archives: disk.clone(), clock: Arc::new(Fixed) };
         let (order, orders) = mpsc::channel(1);
-        let task = tokio::spawn(run(settings, outside, receiver, send, orders, stopped));
-        Self { store, disk, inventories, news, stop, order, task, book: None, status: None, patience: PATIENCE }
+        let status = Post::default();
+        let said = status.subscribe();
+        let told = Told { news: send, status };
+        let task = tokio::spawn(run(settings, outside, receiver, told, orders, stopped));
+        Self { store, disk, inventories, news, said, stop, order, task, book: None, status: None, patience: PATIENCE }
     }
 
     /// For tests with a paused clock, which runs on whenever only a reading thread is at work.
@@ -283,16 +287,28 @@ impl Rig {
         Self { patience: 10_000 * PATIENCE, ..self }
     }
 
+    /// Takes what is told next: whether it is how the verifier stands.
+    async fn hear(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            news = self.news.recv() => {
+                self.book = Some(news.expect("the verifier runs").1);
+                false
+            }
+            said = self.said.changed() => {
+                said.expect("the verifier runs");
+                self.status = self.said.borrow_and_update().clone();
+                true
+            }
+        }
+    }
+
     /// Takes news until they are as wanted.
     async fn until(&mut self, what: &str, wanted: impl Fn(&Self) -> bool) {
         let patience = self.patience;
         let wait = async {
             while !wanted(self) {
-                match self.news.recv().await.expect("the verifier runs") {
-                    News::Proofs(_, proofs) => self.book = Some(proofs),
-                    News::Verifier(status) => self.status = Some(status),
-                    _ => {}
-                }
+                self.hear().await;
             }
         };
         timeout(patience, wait).await.unwrap_or_else(|_| panic!("never happened: {what}"));
@@ -388,16 +404,12 @@ async fn a_store_that_reads_and_does_not_write_is_down_until_it_writes() {
     // Longer than the store is left alone between two readings.
     let mut told = 0;
     while told < 200 {
-        match rig.news.recv().await.expect("the verifier runs") {
-            News::Verifier(status) => {
-                told += 1;
-                assert!(told < 3 || status.store_problem.is_some(), "after {told} s");
-            }
-            News::Automation(_) | News::Notifier(_) | News::Store(_) => {}
-            News::Proofs(_, proofs) => {
-                rig.book = Some(proofs);
-                assert_eq!(rig.known("b.sql"), Some(Conclusion::Damaged));
-            }
+        if rig.hear().await {
+            told += 1;
+            let status = rig.status.as_ref().unwrap();
+            assert!(told < 3 || status.store_problem.is_some(), "after {told} s");
+        } else {
+            assert_eq!(rig.known("b.sql"), Some(Conclusion::Damaged));
         }
     }
     rig.store.full.store(false, Ordering::SeqCst);

@@ -53,7 +53,7 @@ fn inventory(view: SourceView) -> Arc<Inventory> {
 }
 
 fn text(exposition: &Exposition, now: Timestamp) -> String {
-    String::from_utf8(exposition.plain(now).concat()).unwrap()
+    String::from_utf8(exposition.plain(&Snapshot::default(), now).concat()).unwrap()
 }
 
 #[expect(clippy::disallowed_types, reason = "decodes what this test has made itself")]
@@ -78,7 +78,10 @@ fn gzip_and_plain_are_the_same_text() {
     for items in [0, 1, 3000] {
         let view = unseen().after(look(items), Duration::ZERO, &Policy::default(), now());
         let exposition = Exposition::of(inventory(view), now());
-        assert_eq!(steady(&unzipped(&exposition.gzipped(now()))), steady(&text(&exposition, now())));
+        assert_eq!(
+            steady(&unzipped(&exposition.gzipped(&Snapshot::default(), now()))),
+            steady(&text(&exposition, now()))
+        );
     }
 }
 
@@ -146,4 +149,25 @@ fn time_alone_turns_states() {
     assert!(is(&back, "ok"), "looked at again");
     let turned_back = back.refreshed(back.inventory.clone(), later(-10));
     assert!(is(&turned_back, "unknown"), "the clock was set back before the backup began");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nothing_happens_nothing_is_rendered() {
+    struct Fixed;
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            now()
+        }
+    }
+    let view = inventory(unseen().after(look(2), Duration::ZERO, &Policy::default(), now()));
+    let (inventories, seen) = watch::channel(view.clone());
+    let publish = watch::Sender::new(Arc::new(Exposition::of(view.clone(), now())));
+    let mut shown = publish.subscribe();
+    let task = tokio::spawn(run(seen, Arc::new(Fixed), publish));
+    tokio::time::sleep(20 * TICK).await;
+    assert!(!shown.has_changed().unwrap(), "nobody is woken for nothing");
+    inventories.send_replace(inventory(view.sources[0].after(look(3), Duration::ZERO, &Policy::default(), now())));
+    shown.changed().await.unwrap();
+    assert!(text(&shown.borrow_and_update(), now()).contains("qemu/102"));
+    task.abort();
 }

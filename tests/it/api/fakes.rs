@@ -15,6 +15,7 @@ use firedrill::domain::inventory::Inventory;
 use firedrill::engine::ports::automation::{ActionFilter, ActionStore, Page};
 use firedrill::engine::ports::tokens::{NewToken, Token, TokenStore};
 use firedrill::engine::ports::{Clock, StoreError};
+use firedrill::engine::statuses::{Posts, Statuses};
 use firedrill::engine::tokens::{TokenHash, of_random};
 use firedrill::http::auth::{Access, Gate};
 use firedrill::http::server::{Limits, Server};
@@ -238,7 +239,13 @@ impl Served {
         let (inventories, inventory) = watch::channel(inventory);
         let (expositions, exposition) = watch::channel(exposition);
         let actions: Option<Arc<dyn ActionStore>> = Some(memory.clone());
-        let state = http::AppState { inventory, exposition, actions, clock: Arc::new(Still) };
+        let state = http::AppState {
+            inventory,
+            statuses: Statuses::of(&Posts::default(), None),
+            exposition,
+            actions,
+            clock: Arc::new(Still),
+        };
         let hash = bcrypt::hash("secret", 4).unwrap();
         let users = ["alice", "bob", "carol"].map(|user| (user.to_owned(), hash.clone()));
         let users = if with_users { HashMap::from(users) } else { HashMap::new() };
