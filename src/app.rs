@@ -34,7 +34,7 @@ use crate::domain::proof::book::Proofs;
 use crate::engine::examiner::Allowance;
 use crate::engine::ports::custody::Custody;
 use crate::engine::ports::{Clock, Source};
-use crate::engine::statuses::{Posts, Statuses};
+use crate::engine::statuses::{Post, Posts, Statuses};
 use crate::engine::throttle::Throttle;
 use crate::engine::verifier::{self, Outside, Told};
 use crate::engine::{custodian, keeper, reactor, scanner};
@@ -209,7 +209,7 @@ impl App {
             actions: Some(Arc::new(self.store)),
             clock: clock.clone(),
         };
-        let intake = self.automation.as_ref().map(|automation| automation.intake.clone());
+        let intake = self.automation.as_ref().filter(|it| it.has_rules()).map(|it| it.intake.clone());
         let routes = router::router(state, self.gate.clone(), webhook::router(intake));
         let uses_store = self.verifier.is_some() || self.automation.is_some() || self.notifier.is_some();
 
@@ -229,9 +229,11 @@ impl App {
         let orders_to = self.verifier.is_some().then_some(order);
         let reach = Reach { nudges, inventories: inventories.clone(), orders: orders_to };
         if let Some(automation) = self.automation {
+            // Nothing is shown of an automation without rules, as far as people see.
+            let post = if automation.has_rules() { posts.automation } else { Post::default() };
             let (settings, outside, writer) = automation.outside(reach, &clock)?;
             loops.add("intake", End::CutOff, writer.run());
-            let work = reactor::run(settings, outside, inventories.clone(), posts.automation, loops.stopped());
+            let work = reactor::run(settings, outside, inventories.clone(), post, loops.stopped());
             loops.add("reactor", End::LastWords, work);
         }
         if let Some(notifier) = self.notifier {

@@ -164,7 +164,8 @@ impl Effect for Alertmanager {
             let from = record.started.unwrap_or(record.created);
             let length = SignedDuration::from_secs(i64::try_from(*duration).unwrap_or(i64::MAX));
             let to = from.checked_add(length).unwrap_or(Timestamp::MAX);
-            let comment = format!("firedrill rule {}, action {} of {}", record.rule, record.id, record.created);
+            let comment =
+                format!("firedrill rule {}, action {} of {}", record.origin.rule(), record.id, record.created);
             let wanted = Wanted { labels: matchers, from, to, comment };
             let mut problems = Vec::new();
             for member in &self.members {

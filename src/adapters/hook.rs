@@ -61,12 +61,12 @@ impl Effect for Hook {
                 ("PATH".to_owned(), PATH.to_owned()),
                 ("LANG".to_owned(), "C.UTF-8".to_owned()),
                 ("FIREDRILL_ACTION".to_owned(), record.id.to_string()),
-                ("FIREDRILL_RULE".to_owned(), cleaned(&record.rule)),
+                ("FIREDRILL_RULE".to_owned(), cleaned(record.origin.rule())),
             ]);
             add(&mut environment, "FIREDRILL_LABEL_", labels);
             add(&mut environment, "FIREDRILL_ANNOTATION_", annotations);
             let run = Run { program, arguments, environment, limit: Duration::from_secs(*timeout) };
-            run.wait(record.id, &record.rule).await
+            run.wait(record.id, record.origin.rule()).await
         })
     }
 }

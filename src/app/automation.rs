@@ -39,10 +39,12 @@ pub(super) struct Reach {
     pub(super) orders: Option<mpsc::Sender<Order>>,
 }
 
-/// The automation of a configuration; `None` without a rule.
+/// The automation of a configuration. Without a rule it does what people ask for; `None` where nothing uses the store: a
+/// daemon that was told to do nothing but look is not to depend on one.
 pub(super) fn build(config: &Config, store: &Shared, clock: &Arc<dyn Clock>) -> anyhow::Result<Option<Automation>> {
     let it = &config.automation;
-    if it.rules.is_empty() {
+    let uses_store = config.verify.enabled || !config.notify.receivers.is_empty() || !it.rules.is_empty();
+    if !uses_store {
         return Ok(None);
     }
     let settings = Settings { rules: it.rules()?, retention: config.store.retention };
@@ -61,6 +63,11 @@ pub(super) fn build(config: &Config, store: &Shared, clock: &Arc<dyn Clock>) -> 
 }
 
 impl Automation {
+    /// Whether alerts lead to anything: without a rule none is taken in, and nothing is shown of it.
+    pub(super) fn has_rules(&self) -> bool {
+        !self.settings.rules.rules.is_empty()
+    }
+
     /// What the reactor needs, and the rest.
     pub(super) fn outside(self, reach: Reach, clock: &Arc<dyn Clock>) -> anyhow::Result<(Settings, Outside, Writer)> {
         let mut effects: BTreeMap<Kind, Arc<dyn Effect>> = BTreeMap::new();

@@ -14,9 +14,17 @@ use super::{ConfigFile, say};
 use crate::adapters::machine::clock::SystemClock;
 use crate::adapters::store::Shared;
 use crate::app;
+use crate::config::Config;
 use crate::domain::age;
+use crate::domain::automation::action::Action;
+use crate::domain::automation::action::rescan::Rescan;
+use crate::domain::automation::action::reverify::Reverify;
+use crate::domain::automation::decide::asked_for;
+use crate::domain::automation::origin::Origin;
 use crate::domain::automation::record::{ActionState, Record, Ruled, Ruling};
+use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::printable::shown;
+use crate::domain::proof::Level;
 use crate::domain::verdict::elapsed;
 use crate::engine::ports::Clock as _;
 use crate::engine::ports::automation::{ActionFilter, ActionStore as _, Page};
@@ -52,6 +60,11 @@ enum Command {
         #[arg(value_name = "ID")]
         id: i64,
     },
+    /// Ask a daemon on this store to do something now
+    Request {
+        #[command(subcommand)]
+        what: Wanted,
+    },
     /// Begin no action until resumed, on all daemons of the store; alerts are still kept
     Pause,
     /// Begin actions again; what came meanwhile is decided on as things stand then
@@ -62,6 +75,41 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         payload: PathBuf,
     },
+}
+
+/// What can be asked for. Programs and silences belong to rules.
+#[derive(Debug, Subcommand)]
+enum Wanted {
+    /// Scan a source
+    Rescan {
+        /// Its name
+        #[arg(value_name = "SOURCE")]
+        source: SourceName,
+    },
+    /// Read the newest backup of an item
+    Reverify {
+        /// The source
+        #[arg(value_name = "SOURCE")]
+        source: SourceName,
+        /// The item, such as qemu/100 or dump/shop
+        #[arg(value_name = "ITEM")]
+        item: ItemId,
+        /// How much to prove: 1 present, 2 decodes to its end, 3 complete
+        #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
+        level: u8,
+    },
+}
+
+impl Wanted {
+    fn action(self) -> Action {
+        match self {
+            Self::Rescan { source } => Rescan { source }.into(),
+            Self::Reverify { source, item, level } => {
+                let level = Level::of(level.into()).unwrap_or(Level::Complete);
+                Reverify { source, item, level }.into()
+            }
+        }
+    }
 }
 
 impl Automation {
@@ -83,6 +131,7 @@ impl Automation {
                 Command::List { proposed } => list(&store, proposed).await,
                 Command::Approve { id } => rule(&store, id, true).await,
                 Command::Deny { id } => rule(&store, id, false).await,
+                Command::Request { what } => request(&config, &store, what).await,
                 Command::Pause => switch(&store, true).await,
                 Command::Resume => switch(&store, false).await,
                 Command::Explain { .. } => Ok(ExitCode::SUCCESS),
@@ -126,12 +175,20 @@ fn table(found: &[Record]) -> Table {
             it.id.to_string(),
             it.state.as_str().to_owned(),
             age::words(elapsed(it.created, now)),
-            shown(&it.rule),
+            shown(&asker(&it.origin)),
             shown(&it.action.to_string()),
             shown(why),
         ]);
     }
     table
+}
+
+/// Who asked, in few words.
+fn asker(origin: &Origin) -> String {
+    match origin {
+        Origin::Alert { rule, .. } => rule.to_string(),
+        Origin::Person { .. } | Origin::Schedule { .. } => origin.actor(),
+    }
 }
 
 async fn rule(store: &Shared, id: i64, approve: bool) -> anyhow::Result<ExitCode> {
@@ -148,6 +205,26 @@ async fn rule(store: &Shared, id: i64, approve: bool) -> anyhow::Result<ExitCode
         Ruled::TooLate(state) => bail!("action {id} waits for nobody: it is {}", state.as_str()),
         Ruled::Unknown => bail!("there is no action {id}"),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn request(config: &Config, store: &Shared, what: Wanted) -> anyhow::Result<ExitCode> {
+    let action = what.action();
+    let named = action.source().expect("whatever can be asked for is about a source");
+    let known = app::sources(config)?.iter().any(|it| it.source.spec().name == *named);
+    ensure!(known, "there is no source called {named} in the configuration");
+    let now = SystemClock.now();
+    // Asked again it is another request: who repeats the command means it.
+    let request = format!("{now} {}", std::process::id()).into();
+    let plan = asked_for(Origin::Person { by: who(), request }, action, now);
+    let asked = store.ask(&plan, now).await?;
+    let paused = store.paused().await?.is_some();
+    let when = if paused { "when the automation is resumed" } else { "in a moment, while a daemon runs" };
+    let what = shown(&plan.action.to_string());
+    say(&format!(
+        "Action {}: {what}\nIt begins {when}; `firedrill automation list` shows what comes of it.\n",
+        asked.id
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,6 +15,8 @@ pub mod alert;
 pub mod decide;
 pub mod matcher;
 pub mod occurrence;
+pub mod origin;
+pub mod plan;
 pub mod record;
 pub mod rule;
 pub mod status;

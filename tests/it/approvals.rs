@@ -11,10 +11,12 @@ use firedrill::adapters::messengers::telegram::approvals::Approvals;
 use firedrill::adapters::messengers::telegram::{Settings, Telegram};
 use firedrill::domain::automation::action::{Action, rescan};
 use firedrill::domain::automation::alert::{KeptAlert, Status};
+use firedrill::domain::automation::origin::Origin;
+use firedrill::domain::automation::plan::Plan;
 use firedrill::domain::automation::record::{self, AuditLine, Pause, Record, Ruled, Ruling};
 use firedrill::domain::secret::Secret;
 use firedrill::engine::ports::StoreError;
-use firedrill::engine::ports::automation::{ActionFilter, ActionStore, Page};
+use firedrill::engine::ports::automation::{ActionFilter, ActionStore, Asked, Page};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -37,8 +39,7 @@ impl ActionStore for Actions {
     fn action(&self, id: i64) -> BoxFuture<'_, Result<Option<Record>, StoreError>> {
         let record = Record {
             id,
-            alert: None,
-            rule: "look".into(),
+            origin: Origin::Alert { id: None, fingerprint: "".into(), start: None, rule: "look".into() },
             action: Action::Rescan(rescan::Rescan { source: "pve".parse().unwrap() }),
             state: record::ActionState::Proposed,
             reason: "".into(),
@@ -60,6 +61,10 @@ impl ActionStore for Actions {
     }
 
     fn audit(&self, _: Option<i64>, _: Page) -> BoxFuture<'_, Result<Vec<AuditLine>, StoreError>> {
+        nothing()
+    }
+
+    fn ask<'a>(&'a self, _: &'a Plan, _: Timestamp) -> BoxFuture<'a, Result<Asked, StoreError>> {
         nothing()
     }
 

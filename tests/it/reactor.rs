@@ -3,6 +3,7 @@
 mod decisions;
 mod model;
 mod occurrences;
+mod requests;
 mod upgrade;
 
 use std::collections::{BTreeMap, HashMap};

@@ -7,16 +7,18 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use super::Store;
 use super::error::Doing;
 use super::rows::{chunks, clean, micros, stamp, values};
+use super::{Store, intents, origins};
 use crate::domain::automation::alert::{KeptAlert, Status};
+use crate::domain::automation::plan::Plan;
 use crate::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
 use crate::engine::ports::StoreError;
-use crate::engine::ports::automation::{ActionFilter, ActionStore, Page};
+use crate::engine::ports::automation::{ActionFilter, ActionStore, Asked, Page};
+use crate::engine::ports::ledger::New;
 
 /// Columns of an action, in the order of [`of_row`].
-pub(super) const COLUMNS: &str = "a.id, a.alert, a.rule, a.plan, a.state, a.reason, a.created, a.not_before, a.expires, a.decided_by, a.decided_at, a.started, a.ended, a.result, a.output";
+pub(super) const COLUMNS: &str = "a.id, a.alert, a.rule, a.plan, a.state, a.reason, a.created, a.not_before, a.expires, a.decided_by, a.decided_at, a.started, a.ended, a.result, a.output, a.origin, a.fingerprint, a.starts_at, a.asked_by, a.request";
 
 /// Name of the switch that pauses the automation.
 const PAUSED: &str = "automation_paused";
@@ -116,6 +118,24 @@ impl Store {
         let state = ActionState::parse(&row.try_get::<String, _>(0)?).unwrap_or(ActionState::Failed);
         // Expired a moment ago, and not noticed yet.
         Ok(Ruled::TooLate(if state == ActionState::Proposed { ActionState::Expired } else { state }))
+    }
+
+    async fn take_request(&self, plan: &Plan, now: Timestamp) -> Result<Asked, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        let new = New { plan: plan.clone(), identity: plan.origin.identity() };
+        let added = intents::insert(&mut transaction, std::slice::from_ref(&new), now).await?;
+        if let Some(row) = added.first() {
+            let id = row.try_get(0)?;
+            transaction.touched.actions.push(id);
+            let line = Line::new(&plan.origin.actor(), Some(id), plan.state.as_str(), &plan.reason, now);
+            write_down(&mut transaction, &[line]).await?;
+            transaction.commit().await?;
+            return Ok(Asked { id, new: true });
+        }
+        let known = sqlx::query_scalar("SELECT id FROM actions WHERE key = $1").bind(intents::key(&new.identity));
+        let id = known.fetch_one(&mut *transaction).await?;
+        transaction.roll_back().await?;
+        Ok(Asked { id, new: false })
     }
 
     async fn read_pause(&self) -> Result<Option<Pause>, sqlx::Error> {
@@ -225,10 +245,10 @@ pub(super) fn of_row(row: &AnyRow) -> Result<Option<Record>, sqlx::Error> {
     let (Ok(action), Some(state)) = (serde_json::from_str(&text(3)?), ActionState::parse(&text(4)?)) else {
         return Ok(None);
     };
+    let Some(origin) = origins::of_row(row)? else { return Ok(None) };
     Ok(Some(Record {
         id: row.try_get(0)?,
-        alert: row.try_get(1)?,
-        rule: text(2)?.into(),
+        origin,
         action,
         state,
         reason: text(5)?.into(),
@@ -263,6 +283,10 @@ impl ActionStore for Store {
 
     fn rule<'a>(&'a self, ruling: &'a Ruling) -> BoxFuture<'a, Result<Ruled, StoreError>> {
         Box::pin(self.bounded(Doing::Write, self.take_ruling(ruling)))
+    }
+
+    fn ask<'a>(&'a self, plan: &'a Plan, now: Timestamp) -> BoxFuture<'a, Result<Asked, StoreError>> {
+        Box::pin(self.bounded(Doing::Write, self.take_request(plan, now)))
     }
 
     fn paused(&self) -> BoxFuture<'_, Result<Option<Pause>, StoreError>> {

@@ -21,12 +21,13 @@ use super::pulse::Pulse;
 use super::{Place, Store, marker};
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::occurrence::{Bounds, Tidings};
+use crate::domain::automation::plan::Plan;
 use crate::domain::automation::record::{AuditLine, Pause, Record, Ruled, Ruling};
 use crate::domain::ids::SourceName;
 use crate::domain::notice::Notice;
 use crate::domain::proof::{ArchiveId, FirstSight, Verification};
 use crate::domain::store::{Standing, Trouble};
-use crate::engine::ports::automation::{ActionFilter, ActionStore, Page};
+use crate::engine::ports::automation::{ActionFilter, ActionStore, Asked, Page};
 use crate::engine::ports::custody::Custody;
 use crate::engine::ports::ledger::{Ledger, Received, Turn};
 use crate::engine::ports::notices::{
@@ -266,6 +267,10 @@ impl ActionStore for Shared {
 
     fn rule<'a>(&'a self, ruling: &'a Ruling) -> BoxFuture<'a, Result<Ruled, StoreError>> {
         Box::pin(async move { self.get().await?.rule(ruling).await })
+    }
+
+    fn ask<'a>(&'a self, plan: &'a Plan, now: Timestamp) -> BoxFuture<'a, Result<Asked, StoreError>> {
+        Box::pin(async move { self.get().await?.ask(plan, now).await })
     }
 
     fn paused(&self) -> BoxFuture<'_, Result<Option<Pause>, StoreError>> {

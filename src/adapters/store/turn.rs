@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
 
 use super::actions::{self, Line, states, write_down};
 use super::error::Doing;
-use super::rows::{chunks, clean, digest, micros, stamp, values};
-use super::{Store, Writing, alerts, json, notices, occurrences};
+use super::rows::{chunks, clean, micros, stamp};
+use super::{Store, Writing, alerts, intents, notices, occurrences};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past};
@@ -132,8 +132,11 @@ impl Open {
         for some in chunks(asked) {
             let mut query = sqlx::query(sqlx::AssertSqlSafe(questions::past(some.len())));
             for it in some {
-                query =
-                    query.bind(it.kind.as_str()).bind(clean(&it.target)).bind(clean(&it.rule)).bind(key(&it.identity));
+                query = query
+                    .bind(it.kind.as_str())
+                    .bind(clean(&it.target))
+                    .bind(clean(&it.rule))
+                    .bind(intents::key(&it.identity));
             }
             for row in query.fetch_all(&mut *self.transaction).await? {
                 let (target, rule): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
@@ -148,17 +151,17 @@ impl Open {
         let mut added = Vec::with_capacity(new.len());
         self.transaction.changed |= !new.is_empty();
         for some in chunks(new) {
-            let rows = insert(&mut self.transaction, some, now).await?;
+            let rows = intents::insert(&mut self.transaction, some, now).await?;
             let mut ids: HashMap<String, i64> = HashMap::new();
             for row in rows {
                 ids.insert(row.try_get(1)?, row.try_get(0)?);
             }
             for New { plan, identity, .. } in some {
                 // Taken out: of two with the same key only one is there.
-                let id = ids.remove(&key(identity));
+                let id = ids.remove(&intents::key(identity));
                 self.transaction.touched.actions.extend(id);
                 if id.is_some() {
-                    let actor = format!("rule:{}", plan.rule);
+                    let actor = plan.origin.actor();
                     self.lines.push(Line::new(&actor, id, plan.state.as_str(), &plan.reason, now));
                 }
                 added.push(id);
@@ -320,40 +323,6 @@ fn status_of(row: &AnyRow) -> Result<Option<Status>, sqlx::Error> {
     let told: Option<i64> = row.try_get("told")?;
     let resolved: Option<i64> = row.try_get("resolved_at")?;
     Ok(told.map(|_| if resolved.is_some() { Status::Resolved } else { Status::Firing }))
-}
-
-/// Inserts actions in one statement; id and key of those that were not there.
-async fn insert(connection: &mut AnyConnection, new: &[New], now: Timestamp) -> Result<Vec<AnyRow>, sqlx::Error> {
-    const PARAMETERS: usize = 14;
-    let text = format!(
-        "INSERT INTO actions (key, alert, rule, kind, source, item, target, plan, state, reason, created, not_before, expires, ended) \
-         VALUES {} ON CONFLICT (key) DO NOTHING RETURNING id, key",
-        values(new.len(), PARAMETERS)
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
-    for New { alert, plan, identity } in new {
-        query = query
-            .bind(key(identity))
-            .bind(*alert)
-            .bind(clean(&plan.rule))
-            .bind(plan.action.kind().as_str())
-            .bind(plan.action.source().map(ToString::to_string))
-            .bind(plan.action.item().map(|item| clean(&item.to_string())))
-            .bind(clean(&plan.target))
-            .bind(json(&plan.action)?)
-            .bind(plan.state.as_str())
-            .bind(clean(&plan.reason))
-            .bind(micros(now))
-            .bind(micros(plan.not_before))
-            .bind(plan.expires.map(micros))
-            .bind((!plan.state.is_open()).then(|| micros(now)));
-    }
-    query.fetch_all(connection).await
-}
-
-/// The digest of an intent.
-fn key(identity: &[String]) -> String {
-    digest(identity.iter().map(String::as_str))
 }
 
 impl Turn for Open {

@@ -14,8 +14,9 @@ use crate::app;
 use crate::cli::{looking, say};
 use crate::config::Config;
 use crate::domain::automation::alert::{Alert, KeptAlert};
-use crate::domain::automation::decide::{Asked, Past, Plan, Recent, Standing, Step, Wish, proceed, wishes};
+use crate::domain::automation::decide::{Asked, Past, Recent, Standing, Step, Wish, proceed, wishes};
 use crate::domain::automation::occurrence::{Heard, Occurrence, TELLINGS, order, step};
+use crate::domain::automation::plan::Plan;
 use crate::domain::automation::record::{ActionState, Record};
 use crate::domain::automation::rule::Rules;
 use crate::domain::inventory::Inventory;
@@ -224,7 +225,7 @@ impl Explained<'_> {
         if history.paused {
             return "; but the automation is paused".to_owned();
         }
-        let own = history.began_by.entry(plan.rule.clone()).or_default();
+        let own = history.began_by.entry(plan.origin.rule().into()).or_default();
         let (rules, inventory) = (self.rules, self.inventory);
         let standing =
             Standing { rules, inventory, alert: None, again: false, running: 0, began: (history.began, *own) };

@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::action::{Action, Kind};
 use super::alert::{KeptAlert, Status};
+use super::origin::Origin;
+use super::plan::Plan;
 use super::record::{ActionState, Record};
 use super::rule::{Cap, Mode, OnResolve, Rule, Rules};
 use super::subject::{Refusal, Subject};
@@ -85,25 +87,6 @@ impl Recent {
     }
 }
 
-/// What is decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// Name of the rule.
-    pub rule: Arc<str>,
-    /// What is to be done.
-    pub action: Action,
-    /// What a cooldown counts by.
-    pub target: String,
-    /// Where it begins.
-    pub state: ActionState,
-    /// Why, in one sentence.
-    pub reason: String,
-    /// It doesn't begin before.
-    pub not_before: Timestamp,
-    /// Nobody can approve it after.
-    pub expires: Option<Timestamp>,
-}
-
 /// What every rule wants of an alert.
 pub fn wishes<'a>(alert: &KeptAlert, rules: &'a Rules, inventory: &Inventory) -> Vec<Wish<'a>> {
     let concerned = rules.rules.iter().filter(|rule| rule.concerns(alert));
@@ -139,8 +122,14 @@ impl Wish<'_> {
     /// Decides what becomes of the wish now.
     pub fn decide(self, alert: &KeptAlert, past: Past, rules: &Rules, now: Timestamp) -> Result<Plan, Refusal> {
         let (rule, target) = (self.rule, self.target);
-        let plan = |action, state, reason: String| Plan {
+        let origin = Origin::Alert {
+            id: Some(alert.id),
+            fingerprint: alert.fingerprint.clone(),
+            start: Some(alert.starts_at),
             rule: rule.name.clone(),
+        };
+        let plan = |action, state, reason: String| Plan {
+            origin: origin.clone(),
             action,
             target: target.clone(),
             state,
@@ -220,15 +209,15 @@ pub enum Step {
 
 /// Whether a scheduled action may begin now. What a person approved is not held back by caps, quiet windows and modes.
 pub fn proceed(record: &Record, standing: Standing<'_>, now: Timestamp) -> Step {
-    let Some(rule) = standing.rules.named(&record.rule) else {
-        return Step::Cancel(format!("cancelled: there is no rule {} any more", record.rule));
+    let rule = match &record.origin {
+        Origin::Alert { rule, .. } => match standing.rules.named(rule) {
+            Some(rule) => Some(rule),
+            None => return Step::Cancel(format!("cancelled: there is no rule {rule} any more")),
+        },
+        Origin::Person { .. } | Origin::Schedule { .. } => None,
     };
-    if standing.alert == Some(Status::Resolved) && rule.status == Status::Firing && rule.on_resolve != OnResolve::Ignore
-    {
-        return Step::Cancel("cancelled: the alert is over".to_owned());
-    }
-    if standing.again && rule.status == Status::Resolved && !rule.patience.is_zero() {
-        return Step::Cancel("cancelled: the alert fires again".to_owned());
+    if let Some(why) = rule.and_then(|rule| called_off(rule, standing)) {
+        return Step::Cancel(format!("cancelled: {why}"));
     }
     if let Some(gone) = record.action.deed().missing(standing.inventory) {
         return Step::Cancel(format!("cancelled: {gone}"));
@@ -239,18 +228,20 @@ pub fn proceed(record: &Record, standing: Standing<'_>, now: Timestamp) -> Step 
     if record.decided_by.is_some() {
         return Step::Begin;
     }
-    match rule.mode {
+    match rule.map_or(Mode::Execute, |rule| rule.mode) {
         Mode::DryRun => return Step::Cancel("cancelled: the rule is a dry run now".to_owned()),
         Mode::Propose => return Step::Ask("waits for approval: the rule proposes".to_owned()),
         Mode::Execute => {}
     }
-    if let Some(end) = rule.quiet.as_ref().filter(|window| window.contains(now)).map(|window| window.end_after(now)) {
+    let quiet = rule.and_then(|rule| rule.quiet.as_ref()).filter(|window| window.contains(now));
+    if let Some(end) = quiet.map(|window| window.end_after(now)) {
         return Step::Wait(end);
     }
     if !record.action.kind().sort().acts {
         return Step::Begin;
     }
-    let caps = [(Some(standing.rules.cap), standing.began.0, "all rules"), (rule.cap, standing.began.1, "this rule")];
+    let own = rule.and_then(|rule| rule.cap);
+    let caps = [(Some(standing.rules.cap), standing.began.0, "all rules"), (own, standing.began.1, "this rule")];
     for (cap, began, whose) in caps {
         if let Some(Cap { most, per }) = cap.filter(|cap| began >= cap.most) {
             let per = age::words(per);
@@ -260,6 +251,27 @@ pub fn proceed(record: &Record, standing: Standing<'_>, now: Timestamp) -> Step 
         }
     }
     Step::Begin
+}
+
+/// Why what a rule asked for isn't wanted any more, by how its alert stands.
+fn called_off(rule: &Rule, standing: Standing<'_>) -> Option<&'static str> {
+    let over = standing.alert == Some(Status::Resolved) && rule.status == Status::Firing;
+    if over && rule.on_resolve != OnResolve::Ignore {
+        return Some("the alert is over");
+    }
+    let again = standing.again && rule.status == Status::Resolved && !rule.patience.is_zero();
+    again.then_some("the alert fires again")
+}
+
+/// What a person or a schedule asks for: it waits for nothing but its turn.
+pub fn asked_for(origin: Origin, action: Action, now: Timestamp) -> Plan {
+    let target = [action.source().map(ToString::to_string), action.item().map(ToString::to_string)];
+    let target = target.into_iter().flatten().collect::<Vec<_>>().join("/");
+    let reason = match origin.approved_by() {
+        Some(by) => format!("asked for by {by}"),
+        None => format!("will {action}"),
+    };
+    Plan { origin, action, target, state: ActionState::Scheduled, reason, not_before: now, expires: None }
 }
 
 /// So many of a sort may run at the same time.

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
-use super::decide::Plan;
+use super::origin::Origin;
+use super::plan::Plan;
 
 /// Where an action stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,14 +86,12 @@ impl ActionState {
 }
 
 /// An action as the store keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Its number, for people too.
     pub id: i64,
-    /// The alert that asked for it.
-    pub alert: Option<i64>,
-    /// The rule that asked for it.
-    pub rule: Arc<str>,
+    /// Who or what asked for it.
+    pub origin: Origin,
     /// What is to be done.
     pub action: Action,
     /// Where it stands.
@@ -124,16 +123,15 @@ impl Record {
     pub fn planned(plan: &Plan, now: Timestamp) -> Self {
         Self {
             id: 0,
-            alert: None,
-            rule: plan.rule.clone(),
+            origin: plan.origin.clone(),
             action: plan.action.clone(),
             state: plan.state,
             reason: plan.reason.as_str().into(),
             created: now,
             not_before: plan.not_before,
             expires: plan.expires,
-            decided_by: None,
-            decided_at: None,
+            decided_by: plan.origin.approved_by().cloned(),
+            decided_at: plan.origin.approved_by().map(|_| now),
             started: None,
             ended: None,
             result: None,
@@ -197,8 +195,7 @@ pub(crate) fn example(id: i64, action: Action) -> Record {
     let now = Timestamp::from_second(1_790_000_000).unwrap();
     Record {
         id,
-        alert: Some(1),
-        rule: "r".into(),
+        origin: Origin::Alert { id: Some(1), fingerprint: "".into(), start: None, rule: "r".into() },
         action,
         state: ActionState::Scheduled,
         reason: "".into(),

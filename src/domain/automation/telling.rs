@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::action::Action;
 use super::alert::KeptAlert;
-use super::decide::Plan;
+use super::plan::Plan;
 use super::record::{ActionState, Record};
 use super::subject::Refusal;
 use crate::domain::notice::digest::cut;
@@ -58,7 +58,7 @@ pub fn of_plan(id: i64, plan: &Plan, alert: &KeptAlert, now: Timestamp) -> Optio
     }
     let severity = Urgency::parse(alert.label("severity")).unwrap_or(Urgency::Warning);
     let title = question(&plan.action);
-    let body = format!("Action {id}, rule {}: {}\nBecause of {}", plan.rule, plan.reason, trigger(alert));
+    let body = format!("Action {id}, rule {}: {}\nBecause of {}", plan.origin.rule(), plan.reason, trigger(alert));
     let asked = notice(format!("action/{id}/proposed"), severity, title, body, now);
     Some(Notice { proposal: Some(id), ..about(asked, &plan.action) })
 }
@@ -83,7 +83,7 @@ pub fn of_change(record: &Record, state: ActionState, reason: &str, now: Timesta
         ActionState::Cooldown | ActionState::DryRun | ActionState::Running | ActionState::Scheduled => return None,
     };
     let key = format!("action/{}/{}", record.id, state.as_str());
-    let body = format!("{reason}\nRule {}, action {}.", record.rule, record.id);
+    let body = format!("{reason}\n{}, action {}.", record.origin, record.id);
     let told = about(notice(key, severity, title, body, now), &record.action);
     Some(Notice { proposal: (state == ActionState::Proposed).then_some(record.id), ..told })
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
+use crate::domain::automation::plan::Plan;
 use crate::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
 use crate::domain::ids::{ItemId, SourceName};
 
@@ -33,6 +34,15 @@ pub struct ActionFilter {
     pub item: Option<ItemId>,
 }
 
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The action.
+    pub id: i64,
+    /// It was not there before.
+    pub new: bool,
+}
+
 /// What people see and say of the automation. Lists come newest first.
 pub trait ActionStore: Send + Sync + 'static {
     /// Actions.
@@ -49,6 +59,9 @@ pub trait ActionStore: Send + Sync + 'static {
 
     /// Takes a person's word on a proposed action. The first one counts.
     fn rule<'a>(&'a self, ruling: &'a Ruling) -> BoxFuture<'a, Result<Ruled, StoreError>>;
+
+    /// Keeps what a person or a schedule asks for, to be done when its turn comes. The same request is kept once.
+    fn ask<'a>(&'a self, plan: &'a Plan, now: Timestamp) -> BoxFuture<'a, Result<Asked, StoreError>>;
 
     /// Whether the automation is paused.
     fn paused(&self) -> BoxFuture<'_, Result<Option<Pause>, StoreError>>;

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{Alert, KeptAlert, Status};
-use crate::domain::automation::decide::{Asked, Past, Plan};
+use crate::domain::automation::decide::{Asked, Past};
 use crate::domain::automation::occurrence::{Bounds, Occurrence, Tidings};
+use crate::domain::automation::plan::Plan;
 use crate::domain::automation::record::{ActionState, Record};
 use crate::domain::automation::status::OpenActions;
 use crate::domain::notice::Notice;
@@ -39,8 +40,6 @@ pub struct Due {
 /// An action to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct New {
-    /// Its alert.
-    pub alert: i64,
     /// What was decided.
     pub plan: Plan,
     /// What makes it the same intent as another.

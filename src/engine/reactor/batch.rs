@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::done::{Done, Said};
 use crate::domain::automation::alert::KeptAlert;
-use crate::domain::automation::decide::{Asked, Plan, Recent};
+use crate::domain::automation::decide::{Asked, Recent};
+use crate::domain::automation::plan::Plan;
 use crate::domain::automation::status::Ending;
 use crate::domain::automation::telling;
 use crate::domain::notice::Notice;
@@ -27,7 +28,7 @@ impl<'a> Batch<'a> {
     pub(super) fn keep(&mut self, alert: &'a KeptAlert, plan: Plan, asked: Asked, now: Timestamp) {
         self.recent.add(&asked, plan.state, now);
         self.alerts.push(alert);
-        self.new.push(New { alert: alert.id, plan, identity: asked.identity });
+        self.new.push(New { plan, identity: asked.identity });
     }
 
     /// Adds it all.
@@ -40,7 +41,7 @@ impl<'a> Batch<'a> {
                 continue;
             };
             done.recount |= plan.state.is_open();
-            done.said.push(Said::Decided(id, plan.rule.clone(), plan.state, plan.reason.as_str().into()));
+            done.said.push(Said::Decided(id, plan.origin.rule().into(), plan.state, plan.reason.as_str().into()));
             done.counted.extend(Ending::of(plan.state).map(|it| (kind, it)));
             self.notices.extend(telling::of_plan(id, plan, alert, now));
         }

@@ -28,12 +28,12 @@ const LINE: usize = 200;
 impl Ended {
     /// Says in the log how it ended. Whoever reads only that must see what went wrong.
     pub(super) fn log(&self, state: ActionState, reason: &str) {
-        let Record { id: action, action: what, rule, .. } = &self.record;
+        let Record { id: action, action: what, origin, .. } = &self.record;
         match &self.result {
             Ok(_) => tracing::info!(action, state = state.as_str(), "{what}: {reason}"),
             Err(failure) => {
                 let output = last_lines(failure.output.as_deref().unwrap_or_default());
-                tracing::warn!(action, rule = &**rule, state = state.as_str(), output, "{what}: {reason}");
+                tracing::warn!(action, rule = origin.rule(), state = state.as_str(), output, "{what}: {reason}");
             }
         }
     }

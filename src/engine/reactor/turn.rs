@@ -97,7 +97,7 @@ impl Reactor {
             self.running.kill(action, &why);
         }
         for record in done.begun {
-            tracing::info!(action = record.id, rule = &*record.rule, "{}", record.action);
+            tracing::info!(action = record.id, rule = record.origin.rule(), "{}", record.action);
             let effect = self.outside.effects.get(&record.action.kind()).cloned();
             self.running.begin(record, effect);
         }
@@ -141,7 +141,7 @@ impl Reactor {
     }
 
     fn ends_with_its_alert(&self, held: &Held) -> bool {
-        let rule = self.settings.rules.named(&held.record.rule);
+        let rule = self.settings.rules.named(held.record.origin.rule());
         held.alert == Some(Status::Resolved)
             && rule.is_some_and(|rule| rule.status == Status::Firing && rule.on_resolve == OnResolve::Kill)
     }
@@ -211,7 +211,7 @@ impl Reactor {
     ) -> Result<(), StoreError> {
         let states = [ActionState::Proposed, ActionState::Scheduled, ActionState::Running, ActionState::Done];
         for record in turn.of_alert(alert.id, &states).await? {
-            let rule = self.settings.rules.named(&record.rule);
+            let rule = self.settings.rules.named(record.origin.rule());
             let asked_by_end = rule.is_some_and(|rule| rule.status == Status::Resolved);
             let on_resolve = rule.map_or(OnResolve::Cancel, |rule| rule.on_resolve);
             match record.state {
@@ -260,9 +260,9 @@ impl Reactor {
                     Some(count) => count,
                     None => turn.began(None, before(now, cap.per)).await?,
                 };
-                let rule_cap = self.settings.rules.named(&record.rule).and_then(|rule| rule.cap);
+                let rule_cap = self.settings.rules.named(record.origin.rule()).and_then(|rule| rule.cap);
                 let began_rule = match rule_cap {
-                    Some(cap) => turn.began(Some(&record.rule), before(now, cap.per)).await?,
+                    Some(cap) => turn.began(Some(record.origin.rule()), before(now, cap.per)).await?,
                     None => 0,
                 };
                 let standing = Standing {

@@ -72,8 +72,8 @@ impl From<Record> for Action {
         let text = |text: Option<std::sync::Arc<str>>| text.map(|text| shown(&text));
         Self {
             id: it.id,
-            alert: it.alert,
-            rule: it.rule.to_string(),
+            alert: it.origin.alert(),
+            rule: it.origin.rule().to_owned(),
             kind: it.action.kind().as_str(),
             action: shown(&it.action.to_string()),
             source: it.action.source().map(ToString::to_string),

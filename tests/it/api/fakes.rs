@@ -10,9 +10,11 @@ use axum::routing::post;
 use firedrill::domain::access::Role;
 use firedrill::domain::automation::action::{Action, Kind, hook, rescan, reverify};
 use firedrill::domain::automation::alert::{KeptAlert, Status};
+use firedrill::domain::automation::origin::Origin;
+use firedrill::domain::automation::plan::Plan;
 use firedrill::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
 use firedrill::domain::inventory::Inventory;
-use firedrill::engine::ports::automation::{ActionFilter, ActionStore, Page};
+use firedrill::engine::ports::automation::{ActionFilter, ActionStore, Asked, Page};
 use firedrill::engine::ports::tokens::{NewToken, Token, TokenStore};
 use firedrill::engine::ports::{Clock, StoreError};
 use firedrill::engine::statuses::{Posts, Statuses};
@@ -98,6 +100,16 @@ impl ActionStore for Memory {
         self.answer(Ruled::Taken(action.state))
     }
 
+    fn ask<'a>(&'a self, plan: &'a Plan, now: Timestamp) -> Answer<'a, Asked> {
+        let mut actions = self.actions.lock().unwrap();
+        if let Some(known) = actions.iter().find(|it| it.origin == plan.origin) {
+            return self.answer(Asked { id: known.id, new: false });
+        }
+        let id = actions.iter().map(|it| it.id).max().unwrap_or_default() + 1;
+        actions.push(Record { id, ..Record::planned(plan, now) });
+        self.answer(Asked { id, new: true })
+    }
+
     fn paused(&self) -> Answer<'_, Option<Pause>> {
         self.answer(self.pause.lock().unwrap().clone())
     }
@@ -147,8 +159,7 @@ pub(super) fn record(id: i64, state: ActionState, action: Action, reason: &str) 
     let created = Still.now();
     Record {
         id,
-        alert: Some(1),
-        rule: "reverify-corrupt".into(),
+        origin: Origin::Alert { id: Some(1), fingerprint: "".into(), start: None, rule: "reverify-corrupt".into() },
         action,
         state,
         reason: reason.into(),

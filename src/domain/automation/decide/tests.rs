@@ -193,7 +193,7 @@ fn standing<'a>(rules: &'a Rules, inventory: &'a Inventory) -> Standing<'a> {
 fn planned() -> Record {
     let (source, item) = ("s".parse().unwrap(), "qemu/100".parse().unwrap());
     Record {
-        rule: "reverify".into(),
+        origin: by_rule("reverify"),
         ..example(1, Action::Reverify(reverify::Reverify { source, item, level: Level::Complete }))
     }
 }
@@ -308,4 +308,27 @@ fn one_intent_has_one_identity() {
     let shallow =
         Action::Reverify(reverify::Reverify { source: source.clone(), item: item.clone(), level: Level::Present });
     assert_ne!(identity(&action, &alert), identity(&shallow, &alert));
+}
+
+fn by_rule(name: &str) -> Origin {
+    Origin::Alert { id: Some(1), fingerprint: "".into(), start: None, rule: name.into() }
+}
+
+#[test]
+fn what_a_person_asks_for_waits_for_nothing_but_its_turn() {
+    let (rules, inventory) = (rules(vec![]), inventory(false));
+    let action = || planned().action;
+    let person = Origin::Person { by: "cli:anna".into(), request: "1".into() };
+    let record = Record::planned(&asked_for(person, action(), now()), now());
+    let standing =
+        |running, began| Standing { rules: &rules, inventory: &inventory, alert: None, again: false, running, began };
+    assert_eq!(proceed(&record, standing(0, (1_000, 0)), now()), Step::Begin, "no cap holds back what a person said");
+    assert_eq!(proceed(&record, standing(1, (0, 0)), now()), Step::Wait(now()), "nor is more done at once");
+    let schedule = Origin::Schedule { name: "drill".into(), due: now() };
+    let record = Record::planned(&asked_for(schedule, action(), now()), now());
+    assert_eq!(proceed(&record, standing(0, (0, 0)), now()), Step::Begin);
+    assert!(matches!(proceed(&record, standing(0, (1_000, 0)), now()), Step::Ask(_)), "nobody approved it");
+    let gone = Inventory::default();
+    let standing = Standing { inventory: &gone, ..standing(0, (0, 0)) };
+    assert!(matches!(proceed(&record, standing, now()), Step::Cancel(why) if why.contains("there is no source")));
 }
