@@ -87,7 +87,7 @@ impl Dump {
             name: self.name.clone(),
             kind: SourceKind::Dump,
             roots: self.roots.iter().map(Root::spec).collect(),
-            expected: self.expected.iter().map(|name| ItemId::Dump(name.as_str().into())).collect(),
+            expected: self.expected.iter().map(|name| ItemId::dump(name.as_str().into())).collect(),
             exclude: self.exclude.matcher(),
             scan_interval: self.scan_interval,
             scan_timeout: self.scan_timeout,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::file::FileFacts;
 use super::ids::ItemId;
 use super::local_time::When;
-use super::run::RunLog;
+use super::run_log::RunLog;
 
 /// How an attempt stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +97,36 @@ pub struct Attempt {
     pub sidecar: Option<Sidecar>,
     /// The log of the run.
     pub log: Option<Arc<RunLog>>,
+}
+
+impl Attempt {
+    /// An attempt of which nothing else is known: no size, no log, nothing beside it.
+    pub const fn new(item: ItemId, started: When, outcome: Outcome, file: Box<str>) -> Self {
+        Self {
+            item,
+            started,
+            outcome,
+            file,
+            size: 0,
+            modified: None,
+            changed: None,
+            duration: None,
+            guest_name: None,
+            note: None,
+            protected: false,
+            sidecar: None,
+            log: None,
+        }
+    }
+
+    /// With the facts of its file.
+    #[must_use]
+    pub const fn with_facts(mut self, facts: FileFacts) -> Self {
+        self.size = facts.size;
+        self.modified = Some(facts.modified);
+        self.changed = facts.changed;
+        self
+    }
 }
 
 /// A temporary file or directory of a run.

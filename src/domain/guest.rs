@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::ids::{GuestKind, ItemId};
-use super::run::LeftOut;
+use super::ids::{ItemId, ItemKind};
+use super::run_log::LeftOut;
 
 /// A guest as its configuration describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,13 +38,6 @@ pub struct Guest {
 }
 
 impl Guest {
-    const fn kind(&self) -> Option<GuestKind> {
-        match self.id {
-            ItemId::Guest(kind, _) => Some(kind),
-            ItemId::Dump(_) => None,
-        }
-    }
-
     /// Whether an archive of this VMID, begun at `started` from a guest called `name`, is a backup of this guest.
     ///
     /// A VMID may be given again after its guest was destroyed; its predecessor's archives protect nobody. Proof is
@@ -66,10 +59,8 @@ impl Guest {
     fn inherit(&mut self, before: &Self, now: Timestamp) {
         let renamed = self.name != before.name;
         let same_print = self.fingerprint.is_some() && self.fingerprint == before.fingerprint;
-        let other = match self.id {
-            ItemId::Guest(GuestKind::Qemu, _) => {
-                !same_print && self.fingerprint.is_some() && before.fingerprint.is_some()
-            }
+        let other = match self.id.item_kind() {
+            ItemKind::Qemu => !same_print && self.fingerprint.is_some() && before.fingerprint.is_some(),
             // The address of a container changes with its network; only together with the name does it tell.
             _ => renamed && !same_print,
         };
@@ -97,7 +88,7 @@ pub struct GuestBook {
     pub lost_nodes: BTreeSet<Arc<str>>,
     /// Nodes that lost all their guests of a kind at once, and more than one: a directory that was emptied, not guests
     /// that were removed. They stay expected as well.
-    pub emptied: BTreeSet<(Arc<str>, GuestKind)>,
+    pub emptied: BTreeSet<(Arc<str>, ItemKind)>,
 }
 
 impl GuestBook {
@@ -125,17 +116,15 @@ impl GuestBook {
 
     /// Whether a guest is only remembered, because the place of its configuration went away as a whole.
     pub fn is_lost(&self, guest: &Guest) -> bool {
-        let emptied = guest.kind().is_some_and(|kind| self.emptied.contains(&(guest.node.clone(), kind)));
+        let emptied = self.emptied.contains(&(guest.node.clone(), guest.id.item_kind()));
         emptied || self.lost_nodes.contains(&guest.node)
     }
 
     /// Guests by node and kind.
-    fn counts(&self) -> BTreeMap<(Arc<str>, GuestKind), usize> {
+    fn counts(&self) -> BTreeMap<(Arc<str>, ItemKind), usize> {
         let mut counts = BTreeMap::new();
         for guest in self.guests.values() {
-            if let Some(kind) = guest.kind() {
-                *counts.entry((guest.node.clone(), kind)).or_default() += 1;
-            }
+            *counts.entry((guest.node.clone(), guest.id.item_kind())).or_default() += 1;
         }
         counts
     }

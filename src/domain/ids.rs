@@ -12,8 +12,8 @@ pub enum IdError {
     /// The configured name of a source is empty, too long or has characters that don't belong in a label.
     #[error("a source name has 1 to 64 characters out of a-z A-Z 0-9 _ . -, not {0:?}")]
     SourceName(String),
-    /// Not `qemu/100`, `lxc/100`, `openvz/100` or `dump/NAME`.
-    #[error("an item is written qemu/VMID, lxc/VMID, openvz/VMID or dump/NAME, not {0:?}")]
+    /// No kind of the table, or a key that its rule refuses.
+    #[error("an item is written {ways}, not {0:?}", ways = ways())]
     Item(String),
 }
 
@@ -71,13 +71,18 @@ pub enum GuestKind {
 }
 
 impl GuestKind {
+    /// The kind of item that it is.
+    pub const fn item_kind(self) -> ItemKind {
+        match self {
+            Self::Qemu => ItemKind::Qemu,
+            Self::Lxc => ItemKind::Lxc,
+            Self::Openvz => ItemKind::Openvz,
+        }
+    }
+
     /// As in file names and labels.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Qemu => "qemu",
-            Self::Lxc => "lxc",
-            Self::Openvz => "openvz",
-        }
+        self.item_kind().as_str()
     }
 
     /// Reads the word of a file name.
@@ -94,47 +99,155 @@ impl GuestKind {
 /// Smallest and largest id that Proxmox VE gives to a guest.
 pub const VMID_RANGE: std::ops::RangeInclusive<u32> = 100..=999_999_999;
 
+/// How the key of a kind of item is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyRule {
+    /// A number in [`VMID_RANGE`] without leading zeros.
+    Vmid,
+    /// Any text but the empty one.
+    Name,
+}
+
+impl KeyRule {
+    /// The placeholder in messages.
+    const fn placeholder(self) -> &'static str {
+        match self {
+            Self::Vmid => "VMID",
+            Self::Name => "NAME",
+        }
+    }
+
+    fn read(self, key: &str) -> Option<Key> {
+        match self {
+            Self::Vmid => {
+                let digits = key.bytes().all(|b| b.is_ascii_digit()) && !key.starts_with('0');
+                key.parse().ok().filter(|id| digits && VMID_RANGE.contains(id)).map(Key::Number)
+            }
+            Self::Name => (!key.is_empty()).then(|| Key::Name(key.into())),
+        }
+    }
+}
+
+/// The table of kinds becomes the type, its list and its properties: a further kind is one row.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $label:literal, guest: $guest:literal, key: $rule:ident;)+) => {
+        /// What an item is; items sort by kind in the order of the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum ItemKind {
+            $($(#[$doc])* $kind,)+
+        }
+
+        impl ItemKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// The `kind` label, and the first word of an id.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $label,)+
+                }
+            }
+
+            /// Whether it is a virtual machine or a container.
+            pub const fn is_guest(self) -> bool {
+                match self {
+                    $(Self::$kind => $guest,)+
+                }
+            }
+
+            const fn rule(self) -> KeyRule {
+                match self {
+                    $(Self::$kind => KeyRule::$rule,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A virtual machine of Proxmox VE.
+    Qemu = "qemu", guest: true, key: Vmid;
+    /// A container of Proxmox VE.
+    Lxc = "lxc", guest: true, key: Vmid;
+    /// A container of the predecessor of LXC.
+    Openvz = "openvz", guest: true, key: Vmid;
+    /// A series of dump files, named by what the pattern of the source takes from the file name.
+    Dump = "dump", guest: false, key: Name;
+}
+
+/// How ids are written, for messages: `qemu/VMID, lxc/VMID, openvz/VMID or dump/NAME`.
+fn ways() -> String {
+    let ways: Vec<String> =
+        ItemKind::ALL.iter().map(|kind| format!("{}/{}", kind.as_str(), kind.rule().placeholder())).collect();
+    match ways.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => ways.concat(),
+    }
+}
+
+/// What tells an item from others of its kind. Numbers sort as numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Number(u32),
+    Name(Arc<str>),
+}
+
 /// Stable id of an item within its source, as the `item` label shows it: `qemu/100`, `dump/myappdb`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum ItemId {
-    /// A virtual machine or container with its VMID.
-    Guest(GuestKind, u32),
-    /// A series of dump files, named by what the pattern of the source takes from the file name.
-    Dump(Arc<str>),
+pub struct ItemId {
+    kind: ItemKind,
+    key: Key,
 }
 
 impl ItemId {
+    /// A virtual machine or container of Proxmox VE with its VMID.
+    pub const fn guest(kind: GuestKind, vmid: u32) -> Self {
+        Self { kind: kind.item_kind(), key: Key::Number(vmid) }
+    }
+
+    /// A series of dump files.
+    pub const fn dump(name: Arc<str>) -> Self {
+        Self { kind: ItemKind::Dump, key: Key::Name(name) }
+    }
+
+    /// What it is.
+    pub const fn item_kind(&self) -> ItemKind {
+        self.kind
+    }
+
     /// The `kind` label.
     pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Guest(kind, _) => kind.as_str(),
-            Self::Dump(_) => "dump",
+        self.kind.as_str()
+    }
+
+    /// Whether it is a virtual machine or a container.
+    pub const fn is_guest(&self) -> bool {
+        self.kind.is_guest()
+    }
+
+    /// Its name, where its key is one.
+    pub fn name(&self) -> Option<&str> {
+        match &self.key {
+            Key::Number(_) => None,
+            Key::Name(name) => Some(name),
         }
     }
 
-    /// The name of a dump.
-    pub fn dump_name(&self) -> Option<&str> {
-        match self {
-            Self::Guest(..) => None,
-            Self::Dump(name) => Some(name),
-        }
-    }
-
-    /// The VMID of a guest.
+    /// The VMID, where its key is one.
     pub const fn vmid(&self) -> Option<u32> {
-        match self {
-            Self::Guest(_, vmid) => Some(*vmid),
-            Self::Dump(_) => None,
+        match self.key {
+            Key::Number(vmid) => Some(vmid),
+            Key::Name(_) => None,
         }
     }
 }
 
 impl fmt::Display for ItemId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Guest(kind, vmid) => write!(f, "{}/{vmid}", kind.as_str()),
-            Self::Dump(name) => write!(f, "dump/{name}"),
+        match &self.key {
+            Key::Number(vmid) => write!(f, "{}/{vmid}", self.kind()),
+            Key::Name(name) => write!(f, "{}/{name}", self.kind()),
         }
     }
 }
@@ -143,18 +256,12 @@ impl FromStr for ItemId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let error = || IdError::Item(text.to_owned());
-        let (kind, key) = text.split_once('/').ok_or_else(error)?;
-        if kind == "dump" && !key.is_empty() {
-            return Ok(Self::Dump(key.into()));
-        }
-        let kind = GuestKind::parse(kind.as_bytes()).ok_or_else(error)?;
-        let digits = key.bytes().all(|b| b.is_ascii_digit()) && !key.starts_with('0');
-        let vmid = key.parse().ok().filter(|id| VMID_RANGE.contains(id));
-        match vmid {
-            Some(vmid) if digits => Ok(Self::Guest(kind, vmid)),
-            _ => Err(error()),
-        }
+        let read = || {
+            let (label, key) = text.split_once('/')?;
+            let kind = *ItemKind::ALL.iter().find(|kind| kind.as_str() == label)?;
+            Some(Self { kind, key: kind.rule().read(key)? })
+        };
+        read().ok_or_else(|| IdError::Item(text.to_owned()))
     }
 }
 
@@ -191,6 +298,15 @@ mod tests {
         for text in ["", "a b", "ü", "x/y", &"a".repeat(65)] {
             assert!(text.parse::<SourceName>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_message_names_every_kind() {
+        let error = "vm/100".parse::<ItemId>().unwrap_err().to_string();
+        let want = "an item is written qemu/VMID, lxc/VMID, openvz/VMID or dump/NAME, not \"vm/100\"";
+        assert_eq!(error, want);
+        let guests = ["qemu/100", "lxc/100", "openvz/100", "dump/100"].map(|t| t.parse::<ItemId>().unwrap().is_guest());
+        assert_eq!(guests, [true, true, true, false], "a number alone makes no guest");
     }
 
     #[test]

@@ -126,12 +126,12 @@ impl SourceView {
             id,
             name: guest
                 .map_or_else(|| newest(|it| it.guest_name.as_ref()), |guest| guest.name.as_deref())
-                .or(id.dump_name()),
+                .or(id.name()),
             tags: guest.map_or(&[], |guest| &guest.tags),
             notes: guest.map_or_else(|| newest(|it| it.note.as_ref()), |guest| guest.notes.as_deref()),
         };
         let (environment, expectation) = policy.resolve(&self.spec.name, traits);
-        let unknown_guest = book.is_some() && guest.is_none() && id.vmid().is_some();
+        let unknown_guest = book.is_some() && guest.is_none() && id.is_guest();
         let standing = if self.spec.exclude.matches(traits) {
             Standing::Excluded
         } else if guest.is_some_and(|guest| guest.template) {

@@ -14,7 +14,7 @@ use super::local_time::When;
 use super::look::{Medium, RootSpec};
 use super::policy::Expectation;
 use super::proof::book::{ItemProof, Proofs};
-use super::run::{LeftOut, LogEnd, RunLog};
+use super::run_log::{LeftOut, LogEnd, RunLog};
 use super::statistics;
 
 /// Sizes of this many backups before the newest say what is usual; older ones would hide slow growth.

@@ -15,9 +15,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::file::FileFacts;
 use super::finding::{Finding, Kind, Severity};
 use super::ids::{ItemId, SourceName};
-use super::run::FileFacts;
 
 /// How much is proven of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

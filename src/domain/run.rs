@@ -4,28 +4,22 @@
 //! under its final name is whole as written, a log alone is a failed run, an old `.dat` is a crash.
 //! Source: pve-manager `PVE/VZDump.pm`.
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::{Attempt, Outcome, Sidecar};
+use super::file::FileFacts;
 use super::ids::{GuestKind, ItemId};
-use super::local_time::{CLOCK_SKEW, When, Witness, not_after, resolve};
+use super::local_time::{Witness, resolve};
+use super::rest::{LONG_SETTLE, SETTLE, failed, is_hollow, settling, written_within};
+use super::run_log::{LogEnd, RunLog};
 
 /// A temporary file that was not written for so long belongs to a crashed run. vzdump may pause for minutes
 /// (guest shutdown, prune of the page cache of a slow share), hardly for an hour.
 pub const STALLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
-
-/// A file that something else vouches for (a log, a checksum) is at rest after this.
-pub const SETTLE: SignedDuration = SignedDuration::from_mins(2);
-
-/// A file that nothing vouches for must be at rest for so long: a dump may pause for minutes (a lock, a slow query), and
-/// taken for complete it would hide the good one before it.
-pub const LONG_SETTLE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Kind, VMID and local start time: what all files of a run share in their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,143 +35,7 @@ pub struct RunName {
 impl RunName {
     /// The item that the run backs up.
     pub const fn item(&self) -> ItemId {
-        ItemId::Guest(self.kind, self.vmid)
-    }
-}
-
-/// How a run ended, by its log.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum LogEnd {
-    /// `Finished Backup of VM …`, with the duration it names.
-    Finished(Duration),
-    /// `Backup of VM … failed - …`, with the reason.
-    Failed(Box<str>),
-    /// Neither line: cut off, or another guest's.
-    #[default]
-    Open,
-    /// No line of it is one that vzdump writes: it says nothing, not even that it was cut off.
-    Foreign,
-}
-
-/// Archive size as the log prints it: a whole number of KB or MB, or two decimals of GB or TB (1024-based).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoggedSize {
-    /// Smallest number of bytes that prints like this.
-    pub at_least: u64,
-}
-
-/// A WARN or ERROR line that did not fail the run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Complaint {
-    /// ERROR.
-    pub error: bool,
-    /// What it says.
-    pub text: Box<str>,
-}
-
-/// A volume of the guest that a backup doesn't hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
-    /// `scsi1`, `mp0` …
-    pub key: Box<str>,
-    /// Where it is mounted in a container, or what lies behind the disk of a virtual machine.
-    pub volume: Option<Box<str>>,
-}
-
-impl fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.volume {
-            Some(volume) => write!(f, "{} ({volume})", self.key),
-            None => f.write_str(&self.key),
-        }
-    }
-}
-
-/// What a vzdump log tells.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunLog {
-    /// How the run ended.
-    pub end: LogEnd,
-    /// `VM Name:` or `CT Name:`.
-    pub guest_name: Option<Arc<str>>,
-    /// `archive file size:`.
-    pub archive_size: Option<LoggedSize>,
-    /// Number of WARN and ERROR lines that did not fail the run (a guest that couldn't be frozen, hook trouble).
-    pub complaint_count: u32,
-    /// The first of them, and an error if there is one.
-    pub complaints: Vec<Complaint>,
-    /// Volumes that the run left out.
-    pub left_out: Vec<LeftOut>,
-}
-
-/// A regular file, as `stat` sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileFacts {
-    /// Bytes.
-    pub size: u64,
-    /// Last write.
-    pub modified: Timestamp,
-    /// Last change of the inode (ctime), where it is known. Nobody can set it: a file that takes the place of another one
-    /// with its size and time (`cp -p`, `rsync -t`, `mv`) has its own. An inode's number would tell nothing more, and isn't
-    /// steady on FUSE, SMB and FAT.
-    pub changed: Option<Timestamp>,
-}
-
-impl FileFacts {
-    /// A file of which the inode's last change isn't known.
-    pub const fn new(size: u64, modified: Timestamp) -> Self {
-        Self { size, modified, changed: None }
-    }
-
-    /// Whether size and last write are the same.
-    pub fn same_write(self, other: Self) -> bool {
-        (self.size, self.modified) == (other.size, other.modified)
-    }
-
-    /// Whether size and last write are the same and the inode isn't: the file was replaced or rewritten with its time put
-    /// back, or only its mode, owner or number of links changed. Not known is not touched.
-    pub fn is_touched(self, since: Self) -> bool {
-        let known = self.changed.zip(since.changed);
-        self.same_write(since) && known.is_some_and(|(now, then)| now != then)
-    }
-}
-
-/// Facts of files that are one backup.
-///
-/// Size is the sum and the last write the newest one, to the second. What is below the second is a fingerprint of all
-/// names, sizes and times: another one of the files written again is another backup, and no bit rot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Together {
-    size: u64,
-    newest: Option<Timestamp>,
-    changed: Option<Timestamp>,
-    /// Whether the last change of an inode isn't known.
-    unknown: bool,
-    print: u64,
-}
-
-impl Together {
-    /// One more of them; the order makes no difference.
-    pub fn add(&mut self, name: &[u8], facts: FileFacts) {
-        self.size = self.size.saturating_add(facts.size);
-        self.newest = self.newest.max(Some(facts.modified));
-        self.changed = self.changed.max(facts.changed);
-        self.unknown |= facts.changed.is_none();
-        let time = facts.modified.as_nanosecond().to_le_bytes();
-        let parts = name.iter().chain(&[0]).chain(&facts.size.to_le_bytes()).chain(&time).copied().collect::<Vec<u8>>();
-        // FNV-1a.
-        let hash = parts.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        self.print = self.print.wrapping_add(hash);
-    }
-
-    /// What they are together; `None` of nothing.
-    pub fn facts(self) -> Option<FileFacts> {
-        let newest = self.newest?;
-        let print = i32::try_from(self.print % 1_000_000_000).unwrap_or_default();
-        let modified = Timestamp::new(newest.as_second(), print).unwrap_or(newest);
-        Some(FileFacts { size: self.size, modified, changed: self.changed.filter(|_| !self.unknown) })
+        ItemId::guest(self.kind, self.vmid)
     }
 }
 
@@ -233,19 +91,10 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
     let logged_name = log.as_deref().and_then(|log| log.guest_name.clone());
     let start = |modified: Option<Timestamp>| resolve(run.name.local, zone, Witness { modified, duration }, now);
     let attempt = |file: Box<str>, outcome: Outcome, modified: Option<Timestamp>| Attempt {
-        item: run.name.item(),
-        started: start(modified),
-        outcome,
-        file,
-        size: 0,
-        modified: None,
-        changed: None,
         duration,
         guest_name: logged_name.clone(),
-        note: None,
-        protected: false,
-        sidecar: None,
         log: log.clone(),
+        ..Attempt::new(run.name.item(), start(modified), outcome, file)
     };
     if run.archives.is_empty() {
         let (file, outcome, modified) = without_archive(&run, now);
@@ -257,12 +106,7 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
             let mut found = match &archive.facts {
                 Ok(facts) => {
                     let outcome = of_archive(archive, *facts, &run.log.1, now);
-                    Attempt {
-                        size: facts.size,
-                        modified: Some(facts.modified),
-                        changed: facts.changed,
-                        ..attempt(archive.file.clone(), outcome, Some(facts.modified))
-                    }
+                    attempt(archive.file.clone(), outcome, Some(facts.modified)).with_facts(*facts)
                 }
                 Err(why) => {
                     let reason = format!("the archive can't be examined: {why}");
@@ -314,43 +158,6 @@ fn of_archive(archive: &ArchiveFacts, facts: FileFacts, log: &LogFacts, now: Tim
     Outcome::Complete { warning }
 }
 
-/// A file under its final name that was written just now: vzdump renames what it has written, so it was copied here, or its
-/// log is still to come.
-fn settling(modified: Timestamp, settle: SignedDuration, now: Timestamp) -> Outcome {
-    let last_write = modified.min(now);
-    Outcome::Settling { until: last_write.checked_add(settle).unwrap_or(last_write) }
-}
-
-/// A dump whose name is a day older than its last write isn't being made any more: it was copied here.
-const LONGEST_DUMP: SignedDuration = SignedDuration::from_hours(24);
-
-/// What being written means for a dump that began at `started`.
-pub fn of_dump_begun(started: When, outcome: Outcome) -> Outcome {
-    match (started, outcome) {
-        (When::At(started), Outcome::Running { last_write }) if last_write.duration_since(started) > LONGEST_DUMP => {
-            settling(last_write, LONG_SETTLE, last_write)
-        }
-        (_, outcome) => outcome,
-    }
-}
-
-/// Whether a file was written so recently. A time in the future, beyond what clocks differ, is no sign of writing.
-fn written_within(limit: SignedDuration, modified: Timestamp, now: Timestamp) -> bool {
-    let idle = now.duration_since(modified);
-    idle < limit && idle >= -CLOCK_SKEW
-}
-
-/// Compressors write so many bytes at most (with a file name in the header) when nothing was put in: what is left of
-/// `pg_dump | gzip` after pg_dump failed.
-const HOLLOW: u64 = 64;
-
-/// Whether a file is empty, or the compressed form of nothing.
-fn is_hollow(file: &str, size: u64) -> bool {
-    let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
-    let compressed = matches!(ending, "gz" | "tgz" | "zst" | "xz" | "bz2" | "lz4" | "lzo" | "zip");
-    size == 0 || compressed && size < HOLLOW
-}
-
 /// The first complaint of a log, and the first error where that is another one.
 fn complaint(log: &RunLog) -> Option<Box<str>> {
     let first = log.complaints.first()?;
@@ -394,38 +201,6 @@ fn without_archive(run: &Run, now: Timestamp) -> (Box<str>, Outcome, Option<Time
         LogFacts::Absent | LogFacts::Unreadable(_) => None,
     };
     (file.clone(), outcome, modified)
-}
-
-fn failed(reason: &str) -> Outcome {
-    Outcome::Failed { reason: reason.into() }
-}
-
-/// The outcome of a dump file that carries no log: complete once it is at rest and not empty.
-pub fn of_dump(file: &str, facts: FileFacts, grew: bool, sidecar: Option<Sidecar>, now: Timestamp) -> Outcome {
-    let settle = if sidecar.is_some() { SETTLE } else { LONG_SETTLE };
-    if grew || written_within(settle, facts.modified, now) {
-        let last_write = not_after(facts.modified, now).known().unwrap_or(now);
-        Outcome::Running { last_write }
-    } else if is_hollow(file, facts.size) {
-        failed("the file is empty, or the compressed form of nothing")
-    } else {
-        Outcome::Complete { warning: None }
-    }
-}
-
-/// The outcome of a directory of files that is one backup. `ended`: whether what its program writes last is there, if it
-/// writes such a thing; an error says what isn't.
-pub fn of_directory(facts: FileFacts, grew: bool, ended: Result<bool, &str>, now: Timestamp) -> Outcome {
-    let settle = if ended == Ok(true) { SETTLE } else { LONG_SETTLE };
-    if grew || written_within(settle, facts.modified, now) {
-        let last_write = not_after(facts.modified, now).known().unwrap_or(now);
-        return Outcome::Running { last_write };
-    }
-    match ended {
-        Err(why) => failed(why),
-        Ok(_) if facts.size == 0 => failed("all files of the directory are empty"),
-        Ok(_) => Outcome::Complete { warning: None },
-    }
 }
 
 #[cfg(test)]

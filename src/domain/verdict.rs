@@ -111,7 +111,7 @@ pub fn judge(item: &Item, health: &Health, spec: &SourceSpec, now: Timestamp) ->
     if elapsed(last_scan, now) > spec.stale_after() {
         return verdict(BackupState::Unknown, Cause::ScanStale);
     }
-    if health.guests_never_seen && item.id.vmid().is_some() {
+    if health.guests_never_seen && item.id.is_guest() {
         return verdict(BackupState::Unknown, Cause::GuestsUnknown);
     }
     if is_damaged(item, health) {
@@ -171,7 +171,7 @@ pub fn by_age(item: &Item, now: Timestamp) -> Verdict {
 /// Whether a guest has nothing to restore from. `None` for what is no judged guest, and while a directory that may
 /// hold its backups can't be looked at.
 pub fn unprotected(item: &Item, health: &Health) -> Option<bool> {
-    if item.standing != Standing::Judged || item.id.vmid().is_none() {
+    if item.standing != Standing::Judged || !item.id.is_guest() {
         return None;
     }
     let seen = item.newest_by_root.iter().any(|(root, _)| !health.is_blind(*root));

@@ -13,10 +13,10 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::domain::attempt::Sidecar;
+use crate::domain::file::FileFacts;
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{Look, SourceSpec};
 use crate::domain::proof::{ArchiveId, FirstSight, Level, Verification};
-use crate::domain::run::FileFacts;
 use crate::domain::store::Standing;
 use crate::formats::beside::{Beside, ReadAt};
 use crate::formats::set::Files;

@@ -149,7 +149,7 @@ impl DumpPattern {
             text: text.to_owned(),
             regex,
             names,
-            item: item.map(|name| ItemId::Dump(name.into())),
+            item: item.map(|name| ItemId::dump(name.into())),
             time_format: time_format.map(str::to_owned),
         })
     }
@@ -175,7 +175,7 @@ impl DumpPattern {
         if name.len() > LONGEST_NAME || printable(name.as_bytes()) != name {
             return None;
         }
-        let item = self.item.clone().unwrap_or_else(|| ItemId::Dump(Arc::from(name)));
+        let item = self.item.clone().unwrap_or_else(|| ItemId::dump(Arc::from(name)));
         let time = match (found.name("time"), &self.time_format) {
             (None, _) => NameTime::None,
             (Some(text), None) => common_time(text.as_str())?,

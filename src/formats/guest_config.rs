@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::{container_config, vm_config};
 use crate::domain::guest::Guest;
-use crate::domain::ids::{GuestKind, ItemId};
+use crate::domain::ids::{GuestKind, ItemId, ItemKind};
 use crate::domain::printable::printable;
-use crate::domain::run::LeftOut;
+use crate::domain::run_log::LeftOut;
 
 /// No more than this is read of a configuration; Proxmox VE refuses larger files itself.
 pub const MAX_BYTES: u64 = 1 << 20;
@@ -23,7 +23,7 @@ const MAX_NOTES: usize = 8 << 10;
 /// Reads a configuration. Unknown keys are passed over: there are hundreds, and more with each release.
 pub fn parse(text: &[u8], kind: GuestKind, vmid: u32, node: &Arc<str>) -> Guest {
     let mut guest = Guest {
-        id: ItemId::Guest(kind, vmid),
+        id: ItemId::guest(kind, vmid),
         name: None,
         tags: Vec::new(),
         notes: None,
@@ -88,7 +88,7 @@ fn set(guest: &mut Guest, key: &[u8], value: &[u8]) {
         b"onboot" => guest.onboot = value == b"1",
         b"meta" => guest.created = property(value, b"ctime").and_then(unix_time),
         b"smbios1" => guest.fingerprint = property(value, b"uuid").map(|uuid| printable(uuid).into()),
-        b"net0" if matches!(guest.id, ItemId::Guest(GuestKind::Lxc, _)) => {
+        b"net0" if guest.id.item_kind() == ItemKind::Lxc => {
             guest.fingerprint = property(value, b"hwaddr").map(|address| printable(address).into());
         }
         _ => {}

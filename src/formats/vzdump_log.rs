@@ -18,7 +18,7 @@ use std::time::Duration;
 use memchr::memchr;
 
 use crate::domain::printable::printable;
-use crate::domain::run::{Complaint, LeftOut, LogEnd, LoggedSize, RunLog};
+use crate::domain::run_log::{Complaint, LeftOut, LogEnd, LoggedSize, RunLog};
 
 /// No more than this is read of a log; real ones have a few KiB, long runs some hundred.
 pub const MAX_BYTES: u64 = 1 << 20;

@@ -144,7 +144,7 @@ fn irregular(rest: &[u8]) -> VzdumpName {
         let (kind, tail) = kind(rest)?;
         let digits = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let vmid = number(&tail[..digits]).filter(|id| VMID_RANGE.contains(id))?;
-        (tail.get(digits) == Some(&b'-') && ends_like_archive(tail)).then_some(ItemId::Guest(kind, vmid))
+        (tail.get(digits) == Some(&b'-') && ends_like_archive(tail)).then_some(ItemId::guest(kind, vmid))
     };
     match renamed() {
         Some(item) => VzdumpName::Renamed(item),

@@ -47,19 +47,14 @@ impl Source for OneBackup {
             let _ = self.never.recv();
         }
         let attempt = Attempt {
-            item: "qemu/100".parse().unwrap(),
-            started: When::At(now - SignedDuration::from_hours(1)),
-            outcome: Outcome::Complete { warning: None },
-            file: "vzdump-qemu-100.vma".into(),
             size: 100,
             modified: Some(now),
-            changed: None,
-            duration: None,
-            guest_name: None,
-            note: None,
-            protected: false,
-            sidecar: None,
-            log: None,
+            ..Attempt::new(
+                "qemu/100".parse().unwrap(),
+                When::At(now - SignedDuration::from_hours(1)),
+                Outcome::Complete { warning: None },
+                "vzdump-qemu-100.vma".into(),
+            )
         };
         let listing = RootListing { attempts: vec![attempt], ..RootListing::default() };
         Look { roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }], guests: None }

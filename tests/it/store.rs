@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use firedrill::adapters::store::{Place, Store};
 use firedrill::domain::access::Role;
+use firedrill::domain::file::FileFacts;
 use firedrill::domain::finding::{Finding, Kind};
 use firedrill::domain::ids::SourceName;
 use firedrill::domain::proof::{ArchiveId, Conclusion, Digest, Evidence, Level, Verification};
-use firedrill::domain::run::FileFacts;
 use firedrill::engine::ports::ProofStore as _;
 use firedrill::engine::ports::tokens::{NewToken, TokenStore as _};
 use firedrill::engine::tokens::TokenHash;

@@ -10,8 +10,8 @@ use rustix::fs::{Advice, fadvise};
 use super::directory::{facts_of, with_companions};
 use super::tree::OpenTree;
 use crate::domain::attempt::Sidecar;
+use crate::domain::file::FileFacts;
 use crate::domain::proof::ArchiveId;
-use crate::domain::run::FileFacts;
 use crate::engine::ports::{Archives, FurtherSidecar, OpenArchive};
 use crate::formats::beside::{Beside, ReadAt};
 

@@ -13,9 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use walkdir::WalkDir;
 
+use crate::domain::file::{FileFacts, Together};
 use crate::domain::look::{Capacity, ErrorKind, LookError, RootListing};
 use crate::domain::printable::printable;
-use crate::domain::run::{FileFacts, Together};
 use crate::formats::beside::Beside;
 use crate::formats::foreign_name;
 

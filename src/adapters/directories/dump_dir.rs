@@ -11,10 +11,11 @@ use walkdir::DirEntry;
 use super::directory::{self, Listed, Root, each_root, facts, look_error, special, with_companions};
 use super::tree::{self, Tree};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
+use crate::domain::file::FileFacts;
 use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day, resolve_time};
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
 use crate::domain::printable::printable;
-use crate::domain::run::{FileFacts, of_directory, of_dump, of_dump_begun};
+use crate::domain::rest::{of_directory, of_dump, of_dump_begun};
 use crate::engine::ports::Source;
 use crate::formats::beside::Beside;
 use crate::formats::dump_pattern::{DumpName, DumpPattern, NameTime};
@@ -244,24 +245,12 @@ fn attempt(
     let beside = |ending: &str| sidecars.contains(format!("{}.{ending}", dump.path).as_str());
     let sidecar = Sidecar::ENDINGS.into_iter().find(|(ending, _)| beside(ending)).map(|(_, kind)| kind);
     let started = started(dump.name.time, facts, zone, now);
-    Attempt {
-        item: dump.name.item.clone(),
-        started,
-        outcome: match dump.marks {
-            Some(marks) => of_dump_begun(started, of_directory(facts, grew, marks.ended(), now)),
-            None => of_dump_begun(started, of_dump(&dump.path, facts, grew, sidecar, now)),
-        },
-        file: printable(dump.path.as_bytes()).into(),
-        size: facts.size,
-        modified: Some(facts.modified),
-        changed: facts.changed,
-        duration: None,
-        guest_name: None,
-        note: None,
-        protected: false,
-        sidecar,
-        log: None,
-    }
+    let outcome = match dump.marks {
+        Some(marks) => of_dump_begun(started, of_directory(facts, grew, marks.ended(), now)),
+        None => of_dump_begun(started, of_dump(&dump.path, facts, grew, sidecar, now)),
+    };
+    let file = printable(dump.path.as_bytes()).into();
+    Attempt { sidecar, ..Attempt::new(dump.name.item.clone(), started, outcome, file).with_facts(facts) }
 }
 
 /// A dump that is there and can't be examined: no proof of a backup, and not to be overlooked.

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use walkdir::WalkDir;
 
 use super::directory::facts_of;
-use crate::domain::run::{FileFacts, Together};
+use crate::domain::file::{FileFacts, Together};
 use crate::engine::ports::OpenArchive;
 use crate::formats::set::{DEEPEST, Files, MOST_FILES, Marks, Member, SetKind};
 

@@ -7,9 +7,9 @@ use sqlx::{AnyConnection, Row as _};
 use super::error::Doing;
 use super::rows::{SIGHT, clean, key, micros, moment, nanos, of_row, sight_of, stamp};
 use super::{Store, json};
+use crate::domain::file::FileFacts;
 use crate::domain::ids::SourceName;
 use crate::domain::proof::{ArchiveId, Conclusion, FirstSight, Level, Verification};
-use crate::domain::run::FileFacts;
 use crate::engine::ports::{Kept, LevelReached, ProofStore, StoreError};
 
 impl Store {

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::domain::file::FileFacts;
 use crate::domain::ids::SourceName;
 use crate::domain::proof::{ArchiveId, Conclusion, Evidence, FirstSight, Level, Verification};
-use crate::domain::run::FileFacts;
 use crate::engine::ports::Kept;
 
 /// PostgreSQL's text holds no zeros.

@@ -224,7 +224,7 @@ impl Finder {
             let text = format!("{}: its name is not UTF-8; rename it to have it verified", path.display());
             return self.work.problems.push(text);
         };
-        let item = item.unwrap_or_else(|| ItemId::Dump(name.into()));
+        let item = item.unwrap_or_else(|| ItemId::dump(name.into()));
         let source = "files".parse().expect("a fixed name that fits");
         let archive = ArchiveId { source, root: root.into(), file: name.into() };
         self.work.jobs.push((Job { archive, item, level: self.level }, size));

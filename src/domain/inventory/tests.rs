@@ -25,19 +25,8 @@ fn spec(expected: &[&str]) -> Arc<SourceSpec> {
 
 fn listing(ids: &[&str]) -> Arc<RootListing> {
     let attempt = |id: &&str| Attempt {
-        item: id.parse().unwrap(),
-        started: When::At(now()),
-        outcome: Outcome::Complete { warning: None },
-        file: "f".into(),
         size: 1,
-        modified: None,
-        changed: None,
-        log: None,
-        duration: None,
-        guest_name: None,
-        note: None,
-        protected: false,
-        sidecar: None,
+        ..Attempt::new(id.parse().unwrap(), When::At(now()), Outcome::Complete { warning: None }, "f".into())
     };
     Arc::new(RootListing { attempts: ids.iter().map(attempt).collect(), ..RootListing::default() })
 }

@@ -7,7 +7,7 @@ fn at(hour: i64) -> Timestamp {
 
 fn attempt(hour: i64, size: u64, outcome: Outcome) -> Attempt {
     Attempt {
-        item: ItemId::Guest(GuestKind::Qemu, 100),
+        item: ItemId::guest(GuestKind::Qemu, 100),
         started: When::At(at(hour)),
         outcome,
         file: format!("file-{hour}").into(),
@@ -33,7 +33,7 @@ fn failed(hour: i64) -> Attempt {
 
 fn frame(guest: Option<&Guest>) -> Frame<'_> {
     Frame {
-        id: ItemId::Guest(GuestKind::Qemu, 100),
+        id: ItemId::guest(GuestKind::Qemu, 100),
         guest,
         environment: None,
         standing: Standing::Judged,
@@ -132,7 +132,7 @@ fn copies_are_counted_by_medium() {
 #[test]
 fn archives_of_a_predecessor_protect_nobody() {
     let guest = Guest {
-        id: ItemId::Guest(GuestKind::Qemu, 100),
+        id: ItemId::guest(GuestKind::Qemu, 100),
         name: Some("new".into()),
         tags: Vec::new(),
         notes: None,
@@ -175,7 +175,7 @@ fn what_is_left_out_is_told_by_the_log_or_else_by_the_guest() {
         Attempt { log: Some(log.into()), ..good(1, 100) }
     };
     let mut guest = Guest {
-        id: ItemId::Guest(GuestKind::Qemu, 100),
+        id: ItemId::guest(GuestKind::Qemu, 100),
         name: None,
         tags: Vec::new(),
         notes: None,

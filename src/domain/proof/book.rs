@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::{ArchiveId, Conclusion, Digest, Evidence, FirstSight, Level, Verification};
 use crate::domain::attempt::Attempt;
+use crate::domain::file::FileFacts;
 use crate::domain::finding::Severity;
 use crate::domain::ids::ItemId;
-use crate::domain::run::FileFacts;
 
 /// What the last verification of a file that came to a conclusion said.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -74,19 +74,14 @@ fn less_than_is_enough_is_no_proof() {
         let mut book = SourceProofs::from_level(enough);
         book.add(&it);
         let attempt = Attempt {
-            item: it.item.clone(),
-            file: "a.vma".into(),
             size: 10,
             modified: Some(Timestamp::UNIX_EPOCH),
-            started: crate::domain::local_time::When::At(Timestamp::UNIX_EPOCH),
-            outcome: Outcome::Renamed,
-            duration: None,
-            guest_name: None,
-            note: None,
-            protected: false,
-            sidecar: None,
-            changed: None,
-            log: None,
+            ..Attempt::new(
+                it.item.clone(),
+                crate::domain::local_time::When::At(Timestamp::UNIX_EPOCH),
+                Outcome::Renamed,
+                "a.vma".into(),
+            )
         };
         let root: Arc<str> = "/dump".into();
         let proof = Proofs::Known(Arc::new(book)).of_item(&it.item, &[(&root, Timestamp::UNIX_EPOCH, &attempt)]);

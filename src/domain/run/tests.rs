@@ -1,7 +1,11 @@
 use jiff::civil::date;
 
 use super::*;
+use std::time::Duration;
+
 use crate::domain::local_time::When;
+use crate::domain::rest::{of_dump, of_dump_begun};
+use crate::domain::run_log::{Complaint, LoggedSize};
 
 const MINUTE: i64 = 60;
 

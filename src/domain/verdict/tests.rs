@@ -43,7 +43,7 @@ fn blind(root: usize) -> Health {
 
 fn item(age: Option<i64>) -> Item {
     Item {
-        id: crate::domain::ids::ItemId::Guest(GuestKind::Qemu, 100),
+        id: crate::domain::ids::ItemId::guest(GuestKind::Qemu, 100),
         name: None,
         environment: None,
         node: None,

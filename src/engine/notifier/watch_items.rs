@@ -179,7 +179,7 @@ impl Watcher {
         };
         let (phase, severity) = self.turn(key, &stand, now)?;
         let id = match &item.name {
-            Some(name) if item.id.dump_name() != Some(name) => format!("{} ({name})", item.id),
+            Some(name) if item.id.name() != Some(name) => format!("{} ({name})", item.id),
             _ => item.id.to_string(),
         };
         let state = verdict.state.as_str();

@@ -7,12 +7,12 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::domain::attempt::{Attempt, Outcome, Sidecar};
+use crate::domain::file::FileFacts;
 use crate::domain::local_time::When;
 use crate::domain::look::{Look, Medium, RootLook, RootSpec, SourceKind, SourceSpec};
 use crate::domain::policy::{Matcher, Policy};
 use crate::domain::proof::book::{Proofs, SourceProofs};
 use crate::domain::proof::{ArchiveId, FirstSight};
-use crate::domain::run::FileFacts;
 use crate::engine::ports::{Kept, LevelReached, OpenArchive, ProofStore, StoreError};
 use crate::engine::throttle::Throttle;
 
@@ -201,19 +201,14 @@ fn inventory_of(roots: &[(&str, &[&str])]) -> Arc<Inventory> {
         scan_timeout: Duration::from_secs(60),
     });
     let attempt = |(index, file): (usize, &&str)| Attempt {
-        item: format!("dump/{file}").parse().unwrap(),
-        started: When::At(now() - jiff::SignedDuration::from_secs(index as i64)),
-        outcome: Outcome::Complete { warning: None },
-        file: (*file).into(),
         size: 100,
         modified: Some(now()),
-        changed: None,
-        log: None,
-        duration: None,
-        guest_name: None,
-        note: None,
-        protected: false,
-        sidecar: None,
+        ..Attempt::new(
+            format!("dump/{file}").parse().unwrap(),
+            When::At(now() - jiff::SignedDuration::from_secs(index as i64)),
+            Outcome::Complete { warning: None },
+            (*file).into(),
+        )
     };
     let look_at = |(_, files): &(&str, &[&str])| {
         let attempts = files.iter().enumerate().map(attempt).collect();

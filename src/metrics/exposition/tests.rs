@@ -16,19 +16,14 @@ fn later(seconds: i64) -> Timestamp {
 
 fn look(items: u32) -> Look {
     let attempt = |vmid: u32| Attempt {
-        item: crate::domain::ids::ItemId::Guest(crate::domain::ids::GuestKind::Qemu, vmid),
-        started: When::At(now()),
-        outcome: Outcome::Complete { warning: None },
-        file: "f".into(),
         size: 1,
-        modified: None,
-        changed: None,
-        log: None,
-        duration: None,
         guest_name: Some("quo\"ted\\ \n name".into()),
-        note: None,
-        protected: false,
-        sidecar: None,
+        ..Attempt::new(
+            crate::domain::ids::ItemId::guest(crate::domain::ids::GuestKind::Qemu, vmid),
+            When::At(now()),
+            Outcome::Complete { warning: None },
+            "f".into(),
+        )
     };
     let attempts = (100..100 + items).map(attempt).collect();
     let listing = Ok(Arc::new(RootListing { attempts, ..RootListing::default() }));

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adapters::directories::directory::{facts, look_error, read_capped};
+use crate::domain::file::FileFacts;
 use crate::domain::guest::{Guest, GuestBook};
 use crate::domain::ids::{GuestKind, VMID_RANGE};
 use crate::domain::look::{ErrorKind, LookError};
 use crate::domain::printable::printable;
-use crate::domain::run::FileFacts;
 use crate::formats::guest_config;
 
 /// More guests than this are refused; the largest clusters have some ten thousand.

@@ -14,10 +14,12 @@ use walkdir::DirEntry;
 
 use crate::adapters::directories::directory::{self, Root, facts, look_error, read_capped, special};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
+use crate::domain::file::FileFacts;
 use crate::domain::local_time::When;
 use crate::domain::look::{LookError, RootListing};
 use crate::domain::printable::printable;
-use crate::domain::run::{ArchiveFacts, FileFacts, LogFacts, Run, RunLog, RunName, attempts};
+use crate::domain::run::{ArchiveFacts, LogFacts, Run, RunName, attempts};
+use crate::domain::run_log::RunLog;
 use crate::formats::vzdump_log;
 use crate::formats::vzdump_name::{self, Extension, VzdumpName};
 
@@ -122,22 +124,8 @@ fn classify(entries: Vec<DirEntry>, listing: &mut RootListing) -> Vec<Found> {
 }
 
 fn renamed(item: crate::domain::ids::ItemId, name: &[u8], facts: FileFacts) -> Attempt {
-    Attempt {
-        item,
-        // Never used: a renamed copy has no time.
-        started: When::Future,
-        outcome: Outcome::Renamed,
-        file: printable(name).into(),
-        size: facts.size,
-        modified: Some(facts.modified),
-        changed: facts.changed,
-        duration: None,
-        guest_name: None,
-        note: None,
-        protected: false,
-        sidecar: None,
-        log: None,
-    }
+    // The time is never used: a renamed copy has none.
+    Attempt::new(item, When::Future, Outcome::Renamed, printable(name).into()).with_facts(facts)
 }
 
 fn examine_run(files: &[Found], before: Option<&Remembered>, zone: &TimeZone, now: Timestamp) -> io::Result<Examined> {

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::domain::attempt::Outcome;
+use crate::domain::file::FileFacts;
 use crate::domain::look::{ErrorKind, Medium, RootSpec, SourceKind};
 use crate::domain::policy::Matcher;
-use crate::domain::run::FileFacts;
 
 const BASE: &str = "vzdump-qemu-100-2026_11_01-02_00_00";
 const LOG: &str =

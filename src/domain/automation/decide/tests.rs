@@ -93,19 +93,8 @@ fn inventory(blind: bool) -> Inventory {
         scan_timeout: Duration::from_secs(60),
     });
     let attempt = Attempt {
-        item: "qemu/100".parse().unwrap(),
-        started: When::At(now()),
-        outcome: Outcome::Complete { warning: None },
-        file: "f".into(),
         size: 1,
-        modified: None,
-        changed: None,
-        log: None,
-        duration: None,
-        guest_name: None,
-        note: None,
-        protected: false,
-        sidecar: None,
+        ..Attempt::new("qemu/100".parse().unwrap(), When::At(now()), Outcome::Complete { warning: None }, "f".into())
     };
     let listing = RootListing { attempts: vec![attempt], ..RootListing::default() };
     let looks = Look { roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }], guests: None };

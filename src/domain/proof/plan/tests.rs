@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::file::FileFacts;
 use crate::domain::finding::{Finding, Kind};
 use crate::domain::item::Item;
 use crate::domain::local_time::When;
@@ -8,7 +9,6 @@ use crate::domain::look::{
 use crate::domain::policy::{Matcher, Policy};
 use crate::domain::proof::book::{ItemProof, ProofState, SourceProofs};
 use crate::domain::proof::{Conclusion, Digest, Evidence, Level, Verification};
-use crate::domain::run::FileFacts;
 use crate::domain::verdict::{BackupState, Cause, judge};
 
 const DAY: i64 = 86_400;
