@@ -15,6 +15,7 @@ pub mod html;
 pub mod ids;
 pub mod inventory;
 pub mod item;
+pub mod labels;
 pub mod local_time;
 pub mod look;
 pub mod notice;

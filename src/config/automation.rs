@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer};
 pub use self::rule::Rule;
 use self::rule::{Around, Keys};
 use super::errors::Complaints;
-use super::text;
+use super::{secret, text};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::occurrence::Bounds;
 use crate::domain::automation::rule::{self as domain, Cap, Mode};
@@ -124,9 +124,8 @@ impl Automation {
     /// The bearer token for the members of Alertmanager's cluster.
     pub fn alertmanager_token(&self) -> anyhow::Result<Option<String>> {
         let Some(path) = &self.alertmanager_token_file else { return Ok(None) };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("reading automation.alertmanager_token_file {}", path.display()))?;
-        Ok(Some(text.trim().to_owned()))
+        let token = secret::of_file("automation.alertmanager_token_file", path)?;
+        Ok(Some(token.expose().to_owned()))
     }
 
     pub(super) fn check(&self, can_verify: bool, known: &[&str], complaints: &mut Complaints) {

@@ -1,41 +1,23 @@
 //! `[store]`: where is kept what was verified.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::errors::Complaints;
-use super::text;
+use super::{secret, text};
+use crate::domain::secret::Secret;
 
 /// Where the store is if nothing else is said: the state directory that systemd gives, or this.
 const DEFAULT_DIRECTORY: &str = "/var/lib/firedrill";
-
-/// A URL that may hold a password.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct SecretUrl(String);
-
-impl fmt::Debug for SecretUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
-
-impl From<String> for SecretUrl {
-    fn from(url: String) -> Self {
-        Self(url)
-    }
-}
 
 /// The store.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// `sqlite:///path/file.db` or `postgres://user:password@host/database`.
-    pub url: Option<SecretUrl>,
+    pub url: Option<Secret>,
     /// A file that holds the URL.
     pub url_file: Option<PathBuf>,
     /// Says which store is used; beside the SQLite file, or in the state directory, where nothing is set.
@@ -54,15 +36,8 @@ impl Default for Store {
 impl Store {
     /// The URL. Reads [`url_file`](Self::url_file) where that is set.
     pub fn url(&self) -> anyhow::Result<String> {
-        let url = match (&self.url, &self.url_file) {
-            (Some(url), _) => url.0.clone(),
-            (None, Some(path)) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("reading store.url_file {}", path.display()))?;
-                text.trim().to_owned()
-            }
-            (None, None) => default_url(),
-        };
+        let given = secret::given(&self.url, "store.url_file", &self.url_file)?;
+        let url = given.map_or_else(default_url, |url| url.expose().to_owned());
         if let Some(sentence) = wrong(&url) {
             anyhow::bail!("store.url {sentence}");
         }
@@ -85,7 +60,7 @@ impl Store {
         if self.url.is_some() && self.url_file.is_some() {
             complaints.add("store.url_file".to_owned(), "is set beside store.url; say it once".to_owned());
         }
-        if let Some(sentence) = self.url.as_ref().and_then(|url| wrong(&url.0)) {
+        if let Some(sentence) = self.url.as_ref().and_then(|url| wrong(url.expose())) {
             complaints.add("store.url".to_owned(), sentence);
         }
         if self.marker.as_ref().is_some_and(|path| !path.is_absolute()) {

@@ -6,6 +6,8 @@ use bytesize::ByteSize;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error};
 
+use crate::domain::window::Window;
+
 /// A duration such as `26h` or `1d 12h`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
@@ -52,6 +54,12 @@ pub(super) fn wrong_url(text: &str) -> Option<String> {
         return Some("is no URL: there is white space in it; write %20".to_owned());
     }
     url::Url::parse(text).err().map(|error| format!("is no URL: {error}"))
+}
+
+/// What is wrong with a time of day from one time to another; an example says how it is written.
+pub(super) fn wrong_window(window: Option<&str>, example: &str) -> Option<String> {
+    let wrong = window.is_some_and(|window| Window::parse(window, TimeZone::UTC).is_none());
+    wrong.then(|| format!("must be two times of day such as {example}"))
 }
 
 #[cfg(test)]

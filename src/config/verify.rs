@@ -114,8 +114,8 @@ impl Verify {
         if self.rate.is_some_and(|rate| rate < 1 << 20) {
             wrong("rate", "must be at least 1MiB per second, or no archive of today's sizes is ever read to its end");
         }
-        if self.window.is_some() && self.window().is_none() {
-            wrong("window", "must be two times of day such as 22:00-06:00");
+        if let Some(sentence) = text::wrong_window(self.window.as_deref(), "22:00-06:00") {
+            wrong("window", &sentence);
         }
         if self.unpack_limit < 1 << 20 {
             wrong("unpack_limit", "must be at least 1MiB");

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use serde::Deserialize;
 
 use super::errors::Complaints;
-use super::secret::Secret;
+use super::secret;
+use crate::domain::secret::Secret;
 
 /// A shorter token would be guessed.
 const SHORTEST: usize = 16;
@@ -29,16 +30,10 @@ pub struct Webhook {
 impl Webhook {
     /// The token. Reads [`token_file`](Self::token_file) where that is set.
     pub fn secret(&self) -> anyhow::Result<Option<String>> {
-        let text = match (&self.token, &self.token_file) {
-            (Some(token), _) => token.expose().to_owned(),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .with_context(|| format!("reading webhook.token_file {}", path.display()))?
-                .trim()
-                .to_owned(),
-            (None, None) => return Ok(None),
-        };
-        ensure!(fits(&text), "the webhook token must have {SHORTEST} to {LONGEST} printable characters without blanks");
-        Ok(Some(text))
+        let Some(token) = secret::given(&self.token, "webhook.token_file", &self.token_file)? else { return Ok(None) };
+        let words = "printable characters without blanks";
+        ensure!(fits(token.expose()), "the webhook token must have {SHORTEST} to {LONGEST} {words}");
+        Ok(Some(token.expose().to_owned()))
     }
 
     pub(super) fn check(&self, complaints: &mut Complaints) {

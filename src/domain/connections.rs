@@ -1,5 +1,6 @@
 //! Connections of the web server that were closed before they got an answer.
 
+use super::labels;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a connection was closed.
@@ -37,7 +38,7 @@ pub struct Connections([AtomicU64; Dropped::ALL.len()]);
 impl Connections {
     /// One more.
     pub fn add(&self, why: Dropped) {
-        if let Some(at) = Dropped::ALL.iter().position(|it| *it == why) {
+        if let Some(at) = labels::place(&Dropped::ALL, &why) {
             self.0[at].fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{Attempt, Partial};
 use super::guest::GuestBook;
 use super::ids::{ItemId, SourceName};
+use super::labels;
 use super::policy::Matcher;
 
 /// What a copy lies on, for the 3-2-1 rule.
@@ -286,8 +287,7 @@ impl Health {
         let problems: Vec<LookError> = look.errors().cloned().collect();
         let mut errors = self.errors;
         for problem in &problems {
-            let slot = ErrorKind::ALL.iter().position(|kind| *kind == problem.kind);
-            errors[slot.expect("ALL lists every kind")] += 1;
+            labels::count(&mut errors, &ErrorKind::ALL, &problem.kind);
         }
         Self {
             last_scan: Some(now),

@@ -11,6 +11,7 @@ use crate::domain::age;
 use crate::domain::html::escaped;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::{Item, Standing};
+use crate::domain::labels;
 use crate::domain::verdict::{BackupState, by_age, elapsed, explain, judge};
 use crate::engine::statuses::Snapshot;
 
@@ -47,7 +48,7 @@ pub(super) async fn page(State(state): State<AppState>) -> Html<String> {
         for item in view.items.iter() {
             let verdict = judge(item, &view.health, &view.spec, now);
             let state = verdict.map(|verdict| verdict.state);
-            let slot = BackupState::ALL.iter().position(|it| Some(*it) == state).unwrap_or(BackupState::ALL.len());
+            let slot = state.and_then(|it| labels::place(&BackupState::ALL, &it)).unwrap_or(BackupState::ALL.len());
             counts[slot] += 1;
             if let Some(verdict) = verdict {
                 let why = explain(verdict, item, &view.health, now);

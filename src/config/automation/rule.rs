@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::config::errors::Complaints;
@@ -11,7 +10,6 @@ use crate::config::text;
 use crate::domain::automation::action::{Kind, Template};
 use crate::domain::automation::alert::Status;
 use crate::domain::automation::rule::{Mode, OnResolve};
-use crate::domain::window::Window;
 use crate::formats::matchers;
 
 /// What a sort of action has for itself.
@@ -19,7 +17,7 @@ pub(super) struct Keys {
     /// The sort.
     pub(super) kind: Kind,
     /// Its own keys, each with whether a rule gives it.
-    pub(super) own: &'static [(&'static str, fn(&Rule) -> bool)],
+    pub(super) own: &'static [Own],
     /// What is wrong with one of them: which, and why.
     pub(super) check: fn(&Rule) -> Option<Wrong>,
     /// What is missing in the rest of the configuration.
@@ -27,6 +25,9 @@ pub(super) struct Keys {
     /// What the rule does, before an alert says to what.
     pub(super) template: fn(&Rule) -> anyhow::Result<Template>,
 }
+
+/// A key, and whether a rule gives it.
+pub(super) type Own = (&'static str, fn(&Rule) -> bool);
 
 /// A key, and what is wrong with it.
 pub(super) type Wrong = (&'static str, String);
@@ -167,8 +168,8 @@ impl Rule {
         if self.matchers.is_empty() && self.receiver.is_none() && self.action != Kind::Notify {
             wrong("matchers", "a rule without any acts on every alert; write matchers, or a receiver".to_owned());
         }
-        if self.quiet.as_ref().is_some_and(|text| Window::parse(text, TimeZone::UTC).is_none()) {
-            wrong("quiet", "must be two times of day such as 08:00-18:00".to_owned());
+        if let Some(sentence) = text::wrong_window(self.quiet.as_deref(), "08:00-18:00") {
+            wrong("quiet", sentence);
         }
         if self.max_actions == Some(0) {
             wrong("max_actions", "must be at least 1; mode = \"dry_run\" lets a rule do nothing".to_owned());

@@ -12,10 +12,9 @@ use serde::Deserialize;
 
 use super::route::quiet;
 use crate::config::errors::Complaints;
-use crate::config::text;
+use crate::config::{secret, text};
 use crate::domain::notice::routes::Quiet;
 use crate::domain::secret::Secret;
-use crate::domain::window::Window;
 
 /// Sort of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -197,14 +196,17 @@ impl Receiver {
 
     /// What its type needs. Reads the files that hold secrets.
     pub fn outlet(&self) -> anyhow::Result<Outlet> {
-        let secret = |key: &str, value: &Option<Secret>, file: &Option<PathBuf>| {
-            let read = read(value, file).with_context(|| format!("{key}_file of the receiver {}", self.name))?;
-            anyhow::Ok(read)
+        let read = |key: &str, value: &Option<Secret>, file: &Option<PathBuf>| {
+            let of_receiver = || format!("{key}_file of the receiver {}", self.name);
+            let given = secret::given(value, "", file).with_context(of_receiver)?;
+            let empty = given.as_ref().is_some_and(|secret| secret.expose().is_empty());
+            anyhow::ensure!(!empty || value.is_some(), "{}: it is empty", of_receiver());
+            anyhow::Ok(given)
         };
         let needed =
             |key: &str, value: Option<Secret>| value.with_context(|| format!("{key} of {} is missing", self.name));
         let url = || {
-            let url = needed("url", secret("url", &self.url, &self.url_file)?)?;
+            let url = needed("url", read("url", &self.url, &self.url_file)?)?;
             match text::wrong_http_url(url.expose()) {
                 Some(sentence) => bail!("url of {} {sentence}", self.name),
                 None => anyhow::Ok(url),
@@ -213,7 +215,7 @@ impl Receiver {
         Ok(match self.kind {
             Kind::Telegram => Outlet::Telegram {
                 api_url: self.api_url.clone().unwrap_or_else(|| "https://api.telegram.org".to_owned()),
-                token: needed("token", secret("token", &self.token, &self.token_file)?)?,
+                token: needed("token", read("token", &self.token, &self.token_file)?)?,
                 chat: match &self.chat_id {
                     Some(Chat::Number(number)) => number.to_string(),
                     Some(Chat::Name(name)) => name.clone(),
@@ -229,7 +231,7 @@ impl Receiver {
                     Encryption::Tls => 465,
                     Encryption::None => 25,
                 };
-                let password = secret("password", &self.password, &self.password_file)?;
+                let password = read("password", &self.password, &self.password_file)?;
                 Outlet::Smtp {
                     host: self.host.clone().with_context(|| format!("host of {} is missing", self.name))?,
                     port: self.port.unwrap_or(usual),
@@ -242,9 +244,7 @@ impl Receiver {
                 }
             }
             Kind::Slack => Outlet::Slack { url: url()? },
-            Kind::Webhook => {
-                Outlet::Webhook { url: url()?, secret: secret("secret", &self.secret, &self.secret_file)? }
-            }
+            Kind::Webhook => Outlet::Webhook { url: url()?, secret: read("secret", &self.secret, &self.secret_file)? },
             Kind::Syslog => {
                 let protocol = self.protocol.unwrap_or(Protocol::Unix);
                 let address = self.address.clone().or((protocol == Protocol::Unix).then(|| "/dev/log".to_owned()));
@@ -263,8 +263,8 @@ impl Receiver {
         if !(1..=64).contains(&self.name.len()) || !self.name.bytes().all(plain) {
             wrong("name", "must have 1 to 64 characters out of a-z A-Z 0-9 _ . -");
         }
-        if self.quiet_hours.as_deref().is_some_and(|hours| Window::parse(hours, TimeZone::UTC).is_none()) {
-            wrong("quiet_hours", "must be two times of day such as 22:00-06:00");
+        if let Some(sentence) = text::wrong_window(self.quiet_hours.as_deref(), "22:00-06:00") {
+            wrong("quiet_hours", &sentence);
         }
         for (name, kinds, set) in self.keys() {
             if set && !kinds.contains(&self.kind) {
@@ -404,15 +404,4 @@ fn is_name(name: &str) -> bool {
         (1..=63).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(fits)
-}
-
-fn read(value: &Option<Secret>, file: &Option<PathBuf>) -> anyhow::Result<Option<Secret>> {
-    if value.is_some() {
-        return Ok(value.clone());
-    }
-    let Some(path) = file else { return Ok(None) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let text = text.trim();
-    anyhow::ensure!(!text.is_empty(), "{} is empty", path.display());
-    Ok(Some(Secret::from(text.to_owned())))
 }

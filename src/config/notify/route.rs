@@ -65,9 +65,8 @@ impl Route {
     }
 
     pub(super) fn check(&self, key: &str, complaints: &mut Complaints) {
-        let hours = self.quiet_hours.as_deref();
-        if hours.is_some_and(|hours| Window::parse(hours, TimeZone::UTC).is_none()) {
-            complaints.add(format!("{key}.quiet_hours"), "must be two times of day such as 22:00-06:00".to_owned());
+        if let Some(sentence) = text::wrong_window(self.quiet_hours.as_deref(), "22:00-06:00") {
+            complaints.add(format!("{key}.quiet_hours"), sentence);
         }
     }
 }

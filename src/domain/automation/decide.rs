@@ -14,6 +14,7 @@ use super::rule::{Cap, Mode, OnResolve, Rule, Rules};
 use super::subject::{Refusal, Subject};
 use crate::domain::age;
 use crate::domain::inventory::Inventory;
+use crate::domain::labels;
 use crate::domain::notice::digest::cut;
 use crate::domain::verdict::elapsed;
 
@@ -276,8 +277,7 @@ pub fn asked_for(origin: Origin, action: Action, now: Timestamp) -> Plan {
 
 /// So many of a sort may run at the same time.
 pub fn allowed(rules: &Rules, kind: Kind) -> u32 {
-    let at = Kind::ALL.iter().position(|it| *it == kind);
-    at.map_or(1, |at| rules.concurrency[at])
+    labels::place(&Kind::ALL, &kind).map_or(1, |at| rules.concurrency[at])
 }
 
 /// What becomes of an action that was running when its process ended.

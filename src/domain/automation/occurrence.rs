@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::domain::labels;
 use crate::domain::verdict::elapsed;
 
 /// Told to fire so often after its end, by one receiver, it does.
@@ -189,7 +190,7 @@ pub struct Tidings([(u64, Option<Arc<str>>); Heard::ALL.len()]);
 impl Tidings {
     /// Counts one.
     pub fn count(&mut self, heard: Heard, fingerprint: &Arc<str>) {
-        if let Some(at) = Heard::ALL.iter().position(|it| *it == heard) {
+        if let Some(at) = labels::place(&Heard::ALL, &heard) {
             let (count, first) = &mut self.0[at];
             *count += 1;
             first.get_or_insert_with(|| fingerprint.clone());

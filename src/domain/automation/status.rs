@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::action::Kind;
 use super::occurrence::Heard;
 use super::record::ActionState;
+use crate::domain::labels;
 
 /// What can come of an alert and a rule, for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,10 +88,8 @@ pub struct Tally([[u64; Ending::ALL.len()]; Kind::ALL.len()]);
 impl Tally {
     /// Counts one.
     pub fn count(&mut self, kind: Kind, result: Ending) {
-        let kind = Kind::ALL.iter().position(|it| *it == kind);
-        let result = Ending::ALL.iter().position(|it| *it == result);
-        if let (Some(kind), Some(result)) = (kind, result) {
-            self.0[kind][result] += 1;
+        if let Some(results) = labels::place(&Kind::ALL, &kind).and_then(|kind| self.0.get_mut(kind)) {
+            labels::count(results, &Ending::ALL, &result);
         }
     }
 

@@ -18,6 +18,7 @@ use crate::domain::automation::rule::OnResolve;
 use crate::domain::automation::status::{Ending, OpenActions};
 use crate::domain::automation::telling;
 use crate::domain::inventory::Inventory;
+use crate::domain::labels;
 use crate::engine::intake::heard;
 use crate::engine::ports::StoreError;
 use crate::engine::ports::ledger::{Change, Due, EffectFailure, Held, LEASE, Outcome, Turn};
@@ -123,7 +124,7 @@ impl Reactor {
                 if mine && self.ends_with_its_alert(&held) {
                     done.killed.push((held.record.id, "ended while it ran: the alert is over".to_owned()));
                 }
-                if let Some(at) = Kind::ALL.iter().position(|kind| *kind == held.record.action.kind()) {
+                if let Some(at) = labels::place(&Kind::ALL, &held.record.action.kind()) {
                     running[at] += 1;
                 }
                 continue;
@@ -276,7 +277,7 @@ impl Reactor {
                 let step = proceed(&record, standing, now);
                 let begun = self.step(turn, &record, step, done, now).await?;
                 running[at] += u32::from(begun);
-                began_by_all = Some(began_all + u32::from(begun && kind != Kind::Notify));
+                began_by_all = Some(began_all + u32::from(begun && kind.sort().acts));
             }
         }
         Ok(())
@@ -344,7 +345,7 @@ impl Reactor {
             let now = self.outside.clock.now();
             let mut turn = self.outside.ledger.turn().await?;
             let (state, change, mut notices) = end_of(ended);
-            if ended.record.action.kind() == Kind::Notify {
+            if !ended.record.action.kind().sort().acts {
                 // The alert ended before it was known that people were told of it. If it fires again by now, that is what
                 // they know.
                 let held = turn.held().await?;

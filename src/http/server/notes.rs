@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::neighbourhood::Neighbourhood;
 use crate::domain::connections::{Connections, Dropped};
+use crate::domain::labels;
 
 /// Lines in the log are so far apart.
 pub(super) const PAUSE: Duration = Duration::from_secs(60);
@@ -44,9 +45,7 @@ impl Notes {
     fn add(&self, why: Dropped, also: impl FnOnce(&mut Untold)) {
         self.counts.add(why);
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = Dropped::ALL.iter().position(|it| *it == why) {
-            untold.counts[at] += 1;
-        }
+        labels::count(&mut untold.counts, &Dropped::ALL, &why);
         also(&mut untold);
         untold.tell();
     }

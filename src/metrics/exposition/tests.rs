@@ -44,7 +44,7 @@ fn unseen() -> SourceView {
 }
 
 fn inventory(view: SourceView) -> Arc<Inventory> {
-    Arc::new(Inventory { sources: vec![Arc::new(view)], ..Inventory::default() })
+    Arc::new(Inventory { sources: vec![Arc::new(view)] })
 }
 
 fn text(exposition: &Exposition, now: Timestamp) -> String {

@@ -34,7 +34,7 @@ impl Place {
     }
 
     fn inventory(&self) -> Inventory {
-        Inventory { sources: vec![Arc::new(self.view.clone())], ..Inventory::default() }
+        Inventory { sources: vec![Arc::new(self.view.clone())] }
     }
 }
 
