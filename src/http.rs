@@ -1,15 +1,11 @@
 //! The web server: routes, limits, TLS, authentication. Reads snapshots; touches no disk and no other system.
 
-mod actions_page;
 mod api;
 pub mod auth;
 mod error;
 mod health;
-mod landing;
-mod landing_automation;
-mod landing_proofs;
 mod metrics;
-mod page;
+mod pages;
 pub mod reload;
 pub mod router;
 pub mod server;

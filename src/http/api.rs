@@ -8,7 +8,6 @@ mod items;
 mod list;
 mod me;
 mod openapi;
-mod openapi_page;
 mod query;
 mod sources;
 
@@ -48,15 +47,15 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// The API behind the gate, and beside it what describes the API to everybody.
-pub(super) fn router(gate: Arc<Gate>) -> Router<AppState> {
+/// The API behind the gate, and beside it what describes the API to everybody: to people, `page`.
+pub(super) fn router(gate: Arc<Gate>, page: MethodRouter<AppState>) -> Router<AppState> {
     let all = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
     let guarded = all
         .route("/api/v1/{*rest}", axum::routing::any(unknown))
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(gate, auth::identify));
     let described = Router::new()
-        .route("/api", get(openapi_page::page))
+        .route("/api", page)
         .route("/api/openapi.json", get(openapi::document))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed());
     guarded.merge(described)
@@ -73,6 +72,11 @@ async fn not_allowed(_: Viewer) -> ApiError {
 /// For every path under `/api` that nothing answers to.
 pub(super) fn nothing_there() -> ApiError {
     ApiError::not_found("the API has no such path; /api lists all")
+}
+
+/// The OpenAPI document.
+pub(super) fn described() -> serde_json::Value {
+    serde_json::to_value(openapi::openapi()).unwrap_or_default()
 }
 
 /// Where actions are kept, if they are.

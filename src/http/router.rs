@@ -12,7 +12,7 @@ use axum::routing::{any, get};
 use super::auth::{self, Gate};
 use super::error::ApiError;
 use super::state::AppState;
-use super::{actions_page, api, health, landing, metrics};
+use super::{api, health, metrics, pages};
 
 /// Nothing here takes a body; what is announced as larger is refused unread.
 const MAX_BODY: u64 = 64 << 10;
@@ -21,7 +21,7 @@ const MAX_BODY: u64 = 64 << 10;
 /// the extensions of the request, and bounds its bodies by itself.
 pub fn router(state: AppState, gate: Arc<Gate>, webhook: Router) -> Router {
     let pages = Router::new()
-        .route("/", get(landing::page))
+        .route("/", get(pages::overview::page))
         .route("/metrics", get(metrics::metrics))
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
@@ -29,10 +29,10 @@ pub fn router(state: AppState, gate: Arc<Gate>, webhook: Router) -> Router {
         .fallback(async || (StatusCode::NOT_FOUND, "There is no such page; / lists all.\n"))
         .layer(middleware::from_fn_with_state(gate.clone(), auth::pages));
     // It holds no data; whoever has no password but a token must get it too.
-    let actions = Router::new().route("/actions", get(actions_page::page));
+    let actions = Router::new().route("/actions", get(pages::actions::page));
     let nowhere = || any(async || api::nothing_there());
     let nowhere = Router::new().route("/api/", nowhere()).route("/api/{*rest}", nowhere());
-    let own = pages.merge(actions).merge(nowhere).merge(api::router(gate.clone()));
+    let own = pages.merge(actions).merge(nowhere).merge(api::router(gate.clone(), get(pages::api::page)));
     let webhook = if webhook.has_routes() {
         webhook.route_layer(middleware::from_fn_with_state(gate, auth::deliver))
     } else {

@@ -5,10 +5,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use maud::{Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-/// The style of the landing page is that of all pages.
-const LANDING: &str = include_str!("landing.head.html");
+use super::{PLACES, STYLE, document, head, navigation};
 
 /// A page that is the same for everybody.
 pub(super) struct Page {
@@ -18,25 +18,27 @@ pub(super) struct Page {
 
 impl Page {
     /// A page without a script.
-    pub(super) fn without_script(title: &str, style: &str, body: &str) -> Self {
+    pub(super) fn without_script(title: &str, style: &str, body: &Markup) -> Self {
         Self::new(title, style, body, "")
     }
 
     /// A page with a script.
-    pub(super) fn new(title: &str, style: &str, body: &str, script: &str) -> Self {
-        let common = LANDING.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
-        let style = format!("{}{style}", common.map_or("", |(style, _)| style));
+    pub(super) fn new(title: &str, style: &str, body: &Markup, script: &str) -> Self {
+        let style = format!("{STYLE}{style}");
         let script_source = if script.is_empty() { "'none'".to_owned() } else { digest(script) };
         let policy = format!(
             "default-src 'none'; script-src {script_source}; style-src {}; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             digest(&style)
         );
-        let script = if script.is_empty() { String::new() } else { format!("<script>{script}</script>\n") };
-        let html = format!(
-            "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <link rel=\"icon\" href=\"data:,\"><title>firedrill: {title}</title>\n<style>{style}</style>\n<main>\n<nav><a href=\"/\">overview</a><a href=\"/actions\">actions</a><a href=\"/api\">API</a></nav>\n{body}</main>\n{script}</html>\n"
-        );
-        Self { html, policy }
+        let head = head(&format!("firedrill: {title}"), &style, &html! { link rel="icon" href="data:,"; });
+        let body = html! {
+            main {
+                (navigation(&PLACES))
+                (body)
+            }
+            @if !script.is_empty() { script { (PreEscaped(script)) } }
+        };
+        Self { html: document(&head, &body).into_string(), policy }
     }
 
     pub(super) fn answer(&'static self) -> Response {
@@ -61,11 +63,11 @@ mod tests {
 
     #[test]
     fn the_policy_names_what_stands_in_the_page() {
-        let page = Page::new("t", "b{}", "<p>", "let a = 1;");
+        let page = Page::new("t", "b > c {}", &html! { p {} }, "let a = 1 < 2;");
         let script = page.html.split("<script>").nth(1).unwrap().split("</script>").next().unwrap();
         assert!(page.policy.contains(&format!("script-src {};", digest(script))));
         let style = page.html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
         assert!(style.contains("--line") && page.policy.contains(&format!("style-src {};", digest(style))));
-        assert!(Page::without_script("t", "", "").policy.contains("script-src 'none';"));
+        assert!(Page::without_script("t", "", &html! {}).policy.contains("script-src 'none';"));
     }
 }

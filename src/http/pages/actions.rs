@@ -4,19 +4,20 @@
 use std::sync::LazyLock;
 
 use axum::response::Response;
+use maud::PreEscaped;
 
-use super::page::Page;
+use super::fixed::Page;
 
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
     Page::new(
         "actions",
-        include_str!("actions_page.css"),
-        include_str!("actions_page.body.html"),
-        include_str!("actions_page.js"),
+        include_str!("actions.css"),
+        &PreEscaped(include_str!("actions.body.html").to_owned()),
+        include_str!("actions.js"),
     )
 });
 
-pub(super) async fn page() -> Response {
+pub(in crate::http) async fn page() -> Response {
     PAGE.answer()
 }
 
@@ -24,7 +25,7 @@ pub(super) async fn page() -> Response {
 mod tests {
     #[test]
     fn the_script_makes_text_only() {
-        let script = include_str!("actions_page.js");
+        let script = include_str!("actions.js");
         for forbidden in
             ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "</script", ".href"]
         {
@@ -38,7 +39,7 @@ mod tests {
 
     #[test]
     fn the_script_hides_what_can_not_be_seen_like_the_command_line() {
-        let script = include_str!("actions_page.js");
+        let script = include_str!("actions.js");
         let class = script.split("const UNSEEN = /[").nth(1).unwrap().split("]/gu").next().unwrap();
         let class = regex::Regex::new(r"\\u([0-9a-f]{4})").unwrap().replace_all(class, r"\u{$1}").into_owned();
         let unseen = regex::Regex::new(&format!("^[{class}]$")).unwrap();
