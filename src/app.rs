@@ -7,6 +7,7 @@ mod api;
 mod automation;
 mod loops;
 pub mod notify;
+mod sources;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,21 +20,19 @@ use tokio::sync::{mpsc, watch};
 
 use self::automation::{Automation, Reach};
 use self::loops::{End, Loops};
-use crate::adapters::directories::archive_files::ArchiveFiles;
-use crate::adapters::directories::directory::Root;
+pub use self::sources::{WatchedSource, sources};
 use crate::adapters::directories::directory_watch;
-use crate::adapters::directories::dump_dir::DumpDir;
-use crate::adapters::directories::vzdump_dir::VzdumpDir;
 use crate::adapters::machine::background::Background;
 use crate::adapters::machine::open_files;
 use crate::adapters::store::{Place, Shared};
-use crate::config::{Config, root};
+use crate::config::Config;
 use crate::domain::inventory::Inventory;
 use crate::domain::policy::Policy;
 use crate::domain::proof::book::Proofs;
+use crate::engine::archives::ArchivesBySource;
 use crate::engine::examiner::Allowance;
+use crate::engine::ports::Clock;
 use crate::engine::ports::custody::Custody;
-use crate::engine::ports::{Clock, Source};
 use crate::engine::statuses::{Post, Posts, Statuses};
 use crate::engine::throttle::Throttle;
 use crate::engine::verifier::{self, Outside, Told};
@@ -49,39 +48,6 @@ const LAST_FOLD: Duration = Duration::from_secs(5);
 
 /// Reports of scans that wait to be folded.
 const REPORTS: usize = 16;
-
-/// A source with the directories whose changes bring its next scan forward.
-pub struct WatchedSource {
-    /// The source.
-    pub source: Box<dyn Source>,
-    /// Directories to watch.
-    pub paths: Vec<PathBuf>,
-}
-
-/// The configured sources.
-pub fn sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
-    let mut all = Vec::new();
-    for it in &config.vzdump {
-        let source =
-            VzdumpDir::new(it.spec().into(), directories(&it.roots), it.time_zone.clone(), it.guests_dir.clone());
-        all.push(WatchedSource { source: Box::new(source), paths: paths(&it.roots) });
-    }
-    for it in &config.dump {
-        let patterns: Result<_, _> = it.patterns.iter().map(|pattern| pattern.compiled()).collect();
-        let patterns = patterns.with_context(|| format!("patterns of the dump source {}", it.name))?;
-        let source = DumpDir::new(it.spec().into(), directories(&it.roots), it.time_zone.clone(), patterns);
-        all.push(WatchedSource { source: Box::new(source), paths: paths(&it.roots) });
-    }
-    Ok(all)
-}
-
-fn directories(roots: &[root::Root]) -> Vec<Root> {
-    roots.iter().map(|root| Root { path: root.path.clone(), require_mount: root.require_mount.clone() }).collect()
-}
-
-fn paths(roots: &[root::Root]) -> Vec<PathBuf> {
-    roots.iter().map(|root| root.path.clone()).collect()
-}
 
 /// The configured store, as commands use it. Opens nothing yet.
 pub fn store(config: &Config) -> anyhow::Result<Shared> {
@@ -116,7 +82,9 @@ fn verifier(
         retention: config.store.retention,
         prepare: Arc::new(move || background.enter()),
     };
-    let outside = Outside { stores: Arc::new(store.clone()), archives: Arc::new(ArchiveFiles), clock: clock.clone() };
+    let archives =
+        ArchivesBySource::new(sources.iter().map(|it| (it.source.spec().name.clone(), it.source.archives())));
+    let outside = Outside { stores: Arc::new(store.clone()), archives: Arc::new(archives), clock: clock.clone() };
     Ok(Some((settings, outside)))
 }
 

@@ -13,6 +13,7 @@ pub mod logging;
 pub mod notify;
 pub mod root;
 pub mod secret;
+pub mod section;
 pub mod store;
 mod text;
 pub mod verify;
@@ -31,12 +32,16 @@ use serde::Deserialize;
 
 use self::errors::Complaints;
 pub use self::errors::ConfigErrors;
+use self::section::Section;
 use crate::domain::ids::SourceName;
 use crate::domain::policy::Policy;
 use crate::domain::proof::Level;
 
 /// Prefix of environment variables; `__` separates levels: `FIREDRILL_WEB__LISTEN_ADDRESS`.
 pub const ENVIRONMENT_PREFIX: &str = "FIREDRILL_";
+
+/// Tables that hold sources.
+const SOURCES: [&str; 2] = ["vzdump", "dump"];
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -99,20 +104,30 @@ impl Config {
         }
     }
 
+    /// All sources, each with the table that it stands in and its place there.
+    fn sections(&self) -> impl Iterator<Item = (String, &dyn Section)> {
+        let vzdump = self.vzdump.iter().enumerate().map(|(at, it)| (format!("vzdump.{at}"), it as &dyn Section));
+        let dump = self.dump.iter().enumerate().map(|(at, it)| (format!("dump.{at}"), it as &dyn Section));
+        vzdump.chain(dump)
+    }
+
+    fn sections_mut(&mut self) -> impl Iterator<Item = &mut dyn Section> {
+        let vzdump = self.vzdump.iter_mut().map(|it| it as &mut dyn Section);
+        vzdump.chain(self.dump.iter_mut().map(|it| it as &mut dyn Section))
+    }
+
     /// One scan of any source may take so long, whatever the file says.
     pub fn set_scan_timeout(&mut self, timeout: Duration) {
-        self.vzdump.iter_mut().for_each(|source| source.scan_timeout = timeout);
-        self.dump.iter_mut().for_each(|source| source.scan_timeout = timeout);
+        self.sections_mut().for_each(|source| source.set_scan_timeout(timeout));
+    }
+
+    /// From which level on a backup of a source is proven, where somebody said that less than asked is enough.
+    pub fn accepted_levels(&self) -> BTreeMap<SourceName, Level> {
+        let accepted = |it: &dyn Section| Some((it.name().clone(), self.verify.accepted(it.accept_level())?));
+        self.sections().filter_map(|(_, it)| accepted(it)).collect()
     }
 
     /// Errors of meaning: what each value says is fine, but together they make no sense.
-    /// From which level on a backup of a source is proven, where somebody said that less than asked is enough.
-    pub fn accepted_levels(&self) -> BTreeMap<SourceName, Level> {
-        let vzdump = self.vzdump.iter().map(|it| (&it.name, it.accept_level));
-        let all = vzdump.chain(self.dump.iter().map(|it| (&it.name, it.accept_level)));
-        all.filter_map(|(name, own)| Some((name.clone(), self.verify.accepted(own)?))).collect()
-    }
-
     fn check(&self, complaints: &mut Complaints) {
         self.web.check(complaints);
         self.webhook.check(complaints);
@@ -122,23 +137,16 @@ impl Config {
         let receivers: Vec<&str> = self.notify.receivers.iter().map(|it| &*it.name).collect();
         self.automation.check(self.verify.enabled, &receivers, complaints);
         self.defaults.check("defaults", complaints);
-        let mut names = BTreeSet::new();
-        let sources = self.vzdump.iter().enumerate().map(|(index, it)| (format!("vzdump.{index}"), &it.name));
-        let dumps = self.dump.iter().enumerate().map(|(index, it)| (format!("dump.{index}"), &it.name));
-        for (key, name) in sources.chain(dumps) {
-            if !names.insert(name) {
-                complaints.add(format!("{key}.name"), format!("another source is called {name} already"));
+        let mut sources: BTreeMap<&SourceName, &dyn Section> = BTreeMap::new();
+        for (key, source) in self.sections() {
+            // Of two with one name the first has it.
+            if sources.contains_key(source.name()) {
+                complaints.add(format!("{key}.name"), format!("another source is called {} already", source.name()));
+            } else {
+                sources.insert(source.name(), source);
             }
-        }
-        for (index, source) in self.vzdump.iter().enumerate() {
-            source.check(&format!("vzdump.{index}"), complaints);
-            let key = format!("vzdump.{index}.accept_level");
-            self.verify.check_accepted(source.accept_level, key, complaints);
-        }
-        for (index, source) in self.dump.iter().enumerate() {
-            source.check(&format!("dump.{index}"), complaints);
-            let key = format!("dump.{index}.accept_level");
-            self.verify.check_accepted(source.accept_level, key, complaints);
+            source.check(&key, complaints);
+            self.verify.check_accepted(source.accept_level(), format!("{key}.accept_level"), complaints);
         }
         let mut environments: BTreeSet<&Arc<str>> = BTreeSet::new();
         for (index, environment) in self.environments.iter().enumerate() {
@@ -155,33 +163,21 @@ impl Config {
             if self.items[..index].iter().any(|other| other.source == item.source && other.item == item.item) {
                 complaints.add(format!("{key}.item"), format!("{} of {} is listed twice", item.item, item.source));
             }
-            let guests = self.vzdump.iter().any(|source| source.name == item.source);
-            if names.contains(&item.source) && guests != item.item.vmid().is_some() {
-                let holds = if guests { "guests (qemu/100, lxc/100)" } else { "dumps (dump/NAME)" };
-                complaints.add(format!("{key}.item"), format!("the items of {} are {holds}", item.source));
-            }
-            if !names.contains(&item.source) && !complaints.left_out("vzdump") && !complaints.left_out("dump") {
-                complaints.add(format!("{key}.source"), format!("there is no source called {}", item.source));
+            match sources.get(&item.source) {
+                Some(source) if !source.may_hold(&item.item) => {
+                    let sentence = format!("the items of {} are {}", item.source, source.items());
+                    complaints.add(format!("{key}.item"), sentence);
+                }
+                None if !SOURCES.into_iter().any(|table| complaints.left_out(table)) => {
+                    complaints.add(format!("{key}.source"), format!("there is no source called {}", item.source));
+                }
+                Some(_) | None => {}
             }
             if let Some(name) = item.environment.as_ref().filter(|name| !environments.contains(name))
                 && !complaints.left_out("environments")
             {
                 complaints.add(format!("{key}.environment"), format!("there is no environment called {name}"));
             }
-        }
-    }
-}
-
-/// Shortest pause between two scans that is accepted.
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Longest pause between two scans that is accepted: what is known would be older than most backups.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-fn check_schedule(key: &str, interval: Duration, timeout: Duration, complaints: &mut Complaints) {
-    for (name, value) in [("scan_interval", interval), ("scan_timeout", timeout)] {
-        if !(SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&value) {
-            complaints.add(format!("{key}.{name}"), "must be from 1s to 7d".to_owned());
         }
     }
 }

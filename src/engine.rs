@@ -1,5 +1,6 @@
 //! The loops that drive everything. The outside is reached through [`ports`] only.
 
+pub mod archives;
 pub mod custodian;
 pub mod effects;
 pub mod examiner;

@@ -12,7 +12,7 @@ use clap::Args;
 use super::{ConfigFile, looking, say};
 use crate::adapters::machine::clock::SystemClock;
 use crate::app;
-use crate::config::{Config, dump, root, vzdump};
+use crate::config::{Config, dump, root, section, vzdump};
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
 use crate::domain::look::Medium;
@@ -69,7 +69,7 @@ impl Scan {
             None => jiff::tz::TimeZone::system(),
         };
         let guests_dir = self.guests_dir.as_deref().map(std::path::absolute).transpose()?;
-        let limit = self.timeout.unwrap_or(vzdump::SCAN_TIMEOUT);
+        let limit = self.timeout.unwrap_or(section::SCAN_TIMEOUT);
         let roots = |of: fn(&Path) -> Vec<PathBuf>| -> anyhow::Result<Vec<root::Root>> {
             let mut all: Vec<PathBuf> = Vec::new();
             for path in &self.paths {

@@ -12,12 +12,13 @@ use clap::Args;
 use super::{ConfigFile, looking, say, say_error};
 use crate::adapters::machine::clock::SystemClock;
 use crate::app;
-use crate::config::{Config, verify, vzdump};
+use crate::config::{Config, section, verify};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::inventory::Inventory;
 use crate::domain::proof::{ArchiveId, Level, Verification};
+use crate::engine::archives::ArchivesBySource;
 use crate::engine::examiner::Job;
-use crate::engine::ports::{Clock as _, ProofStore, Stores as _};
+use crate::engine::ports::{Archives, Clock as _, ProofStore, Stores as _};
 use crate::formats::archive::UNPACK_LIMIT;
 
 pub(super) use self::found::Passed;
@@ -87,6 +88,8 @@ struct Work {
     jobs: Vec<(Job, u64)>,
     problems: Vec<String>,
     passed: Passed,
+    /// What opens them.
+    archives: Arc<dyn Archives>,
 }
 
 impl Verify {
@@ -105,7 +108,7 @@ impl Verify {
             unpack_limit = config.verify.unpack_limit;
             (work, Memory::open(&config), config.verify.stall_timeout)
         } else {
-            let limit = self.timeout.unwrap_or(vzdump::SCAN_TIMEOUT);
+            let limit = self.timeout.unwrap_or(section::SCAN_TIMEOUT);
             (in_paths(&self.paths, level, limit)?, None, verify::STALL_TIMEOUT)
         };
         for problem in &work.problems {
@@ -123,6 +126,7 @@ impl Verify {
             stall: self.timeout.unwrap_or(stall),
             unpack_limit,
             enough: &enough,
+            archives: &work.archives,
         };
         let outcome = run::run(work.jobs, how, memory.as_ref())?;
         let summary = report::Summary::of(&outcome, work.problems, work.passed, (started, &enough));
@@ -143,6 +147,8 @@ impl Verify {
             sources.retain(|it| it.source.spec().name == *name);
             ensure!(!sources.is_empty(), "there is no source called {name} in the configuration");
         }
+        let all = sources.iter().map(|it| (it.source.spec().name.clone(), it.source.archives()));
+        let archives = Arc::new(ArchivesBySource::new(all));
         let inventory = looking::at_all(sources, &config.policy());
         let problems = inventory.sources.iter().flat_map(|view| {
             let blind = view.health.problems.iter().map(ToString::to_string);
@@ -153,7 +159,7 @@ impl Verify {
             blind.chain(unread).map(|problem| format!("{}: could not look: {problem}", view.spec.name))
         });
         let jobs = jobs(&inventory, self.item.as_ref(), level);
-        let work = Work { problems: problems.collect(), jobs, passed: Passed::default() };
+        let work = Work { problems: problems.collect(), jobs, passed: Passed::default(), archives };
         if let Some(item) = &self.item {
             let seen = !work.jobs.is_empty() || !work.problems.is_empty();
             ensure!(seen, "there is no backup of {item} in the configured sources");

@@ -10,9 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::attempt::Attempt;
-use super::guest::GuestBook;
 use super::ids::{ItemId, SourceName};
 use super::item::{Frame, Item, Standing};
+use super::look::estate::{Estate, same};
 use super::look::{Capacity, Health, Look, RootListing, SourceSpec};
 use super::policy::{Policy, Traits};
 use super::proof::ArchiveId;
@@ -31,8 +31,8 @@ pub struct SourceView {
     pub listings: Vec<Option<Arc<RootListing>>>,
     /// The file system of each root, as of the last look.
     pub capacities: Vec<Option<Capacity>>,
-    /// The guests, as of the last look that could tell.
-    pub guests: Option<Arc<GuestBook>>,
+    /// What it knows beside backups, as of the last look that could tell.
+    pub estate: Estate,
     /// What is proven of its files.
     pub proofs: Proofs,
 }
@@ -45,7 +45,7 @@ impl SourceView {
             items: Arc::new(Vec::new()),
             listings: vec![None; spec.roots.len()],
             capacities: vec![None; spec.roots.len()],
-            guests: None,
+            estate: Estate::default(),
             proofs: Proofs::Off,
             spec,
         };
@@ -55,11 +55,8 @@ impl SourceView {
 
     /// The source after another look, which ended at `now` after `took`.
     pub fn after(&self, look: Look, took: Duration, policy: &Policy, now: Timestamp) -> Self {
-        let health = self.health.after(&look, self.guests.is_some(), took, now);
-        let guests = match look.guests {
-            Some(Ok(book)) => Some(self.next_book(book, now)),
-            Some(Err(_)) | None => self.guests.clone(),
-        };
+        let health = self.health.after(&look, self.estate.guests.is_some(), took, now);
+        let estate = self.estate.after(look.estate, now);
         let mut listings = self.listings.clone();
         let mut capacities = Vec::with_capacity(look.roots.len());
         for (slot, root) in listings.iter_mut().zip(look.roots) {
@@ -69,9 +66,9 @@ impl SourceView {
             }
         }
         let unchanged = self.health.last_scan.is_some()
-            && same(self.guests.as_ref(), guests.as_ref())
+            && self.estate.is_same(&estate)
             && self.listings.iter().zip(&listings).all(|(old, new)| same(old.as_ref(), new.as_ref()));
-        let view = Self { health, listings, capacities, guests, ..self.clone() };
+        let view = Self { health, listings, capacities, estate, ..self.clone() };
         if unchanged { view } else { view.summed_up(policy) }
     }
 
@@ -88,16 +85,6 @@ impl SourceView {
         self
     }
 
-    fn next_book(&self, book: Arc<GuestBook>, now: Timestamp) -> Arc<GuestBook> {
-        match &self.guests {
-            Some(before) if !Arc::ptr_eq(before, &book) => {
-                let next = book.as_ref().clone().following(before, now);
-                if next == **before { before.clone() } else { Arc::new(next) }
-            }
-            _ => book,
-        }
-    }
-
     fn sum_up(&self, policy: &Policy) -> Vec<Item> {
         let mut by_item: BTreeMap<&ItemId, Vec<(usize, &Attempt)>> = BTreeMap::new();
         for (root, listing) in self.listings.iter().enumerate() {
@@ -105,7 +92,7 @@ impl SourceView {
                 by_item.entry(&attempt.item).or_default().push((root, attempt));
             }
         }
-        let wanted = self.guests.iter().flat_map(|book| book.guests.keys()).chain(&self.spec.expected);
+        let wanted = self.estate.guests.iter().flat_map(|book| book.guests.keys()).chain(&self.spec.expected);
         let ids: BTreeSet<&ItemId> = wanted.chain(by_item.keys().copied()).collect();
         ids.into_iter()
             .map(|id| {
@@ -116,7 +103,7 @@ impl SourceView {
     }
 
     fn frame(&self, id: &ItemId, attempts: &[(usize, &Attempt)], policy: &Policy) -> Frame<'_> {
-        let book = self.guests.as_deref();
+        let book = self.estate.guests.as_deref();
         let guest = book.and_then(|book| book.guests.get(id));
         let newest = |what: fn(&Attempt) -> Option<&Arc<str>>| {
             let told = attempts.iter().filter(|(_, attempt)| what(attempt).is_some());
@@ -143,14 +130,6 @@ impl SourceView {
         };
         let node_lost = guest.zip(book).is_some_and(|(guest, book)| book.is_lost(guest));
         Frame { id: id.clone(), guest, environment, standing, expectation, node_lost, proofs: &self.proofs }
-    }
-}
-
-fn same<T>(old: Option<&Arc<T>>, new: Option<&Arc<T>>) -> bool {
-    match (old, new) {
-        (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-        (None, None) => true,
-        _ => false,
     }
 }
 

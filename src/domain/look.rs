@@ -1,5 +1,7 @@
 //! What a source is, and what one look at it found.
 
+pub mod estate;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::estate::EstateLook;
 use super::attempt::{Attempt, Partial};
-use super::guest::GuestBook;
 use super::ids::{ItemId, SourceName};
 use super::labels;
 use super::policy::Matcher;
@@ -42,22 +44,19 @@ impl Medium {
     }
 }
 
-/// What sort of place a source is; the `kind` label of a source.
+/// What sort of place a source is; the `kind` label of a source, and the table of the configuration that it stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceKind {
-    /// Directories that vzdump writes to.
-    Vzdump,
-    /// Directories of database dumps or other files with a pattern.
-    Dump,
-}
+pub struct SourceKind(&'static str);
 
 impl SourceKind {
+    /// A kind by its label.
+    pub const fn new(label: &'static str) -> Self {
+        Self(label)
+    }
+
     /// The `kind` label.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Vzdump => "vzdump",
-            Self::Dump => "dump",
-        }
+        self.0
     }
 }
 
@@ -229,21 +228,20 @@ pub struct RootLook {
 pub struct Look {
     /// In the order of [`SourceSpec::roots`].
     pub roots: Vec<RootLook>,
-    /// The guests that exist, where the source has a way to know.
-    pub guests: Option<Result<Arc<GuestBook>, LookError>>,
+    /// What it knows beside backups.
+    pub estate: EstateLook,
 }
 
 impl Look {
     /// A look that saw nothing at all, for one reason.
     pub fn blind(spec: &SourceSpec, error: &LookError) -> Self {
         let root = RootLook { listing: Err(error.clone()), capacity: None };
-        Self { roots: vec![root; spec.roots.len()], guests: None }
+        Self { roots: vec![root; spec.roots.len()], estate: EstateLook::default() }
     }
 
     /// All errors of this look.
     pub fn errors(&self) -> impl Iterator<Item = &LookError> {
-        let guests = self.guests.iter().filter_map(|guests| guests.as_ref().err());
-        self.roots.iter().filter_map(|root| root.listing.as_ref().err()).chain(guests)
+        self.roots.iter().filter_map(|root| root.listing.as_ref().err()).chain(self.estate.errors())
     }
 }
 
@@ -293,7 +291,7 @@ impl Health {
             last_scan: Some(now),
             last_success: if problems.is_empty() { Some(now) } else { self.last_success },
             duration: took,
-            guests_never_seen: !guests_known && matches!(look.guests, Some(Err(_))),
+            guests_never_seen: !guests_known && matches!(look.estate.guests, Some(Err(_))),
             blind: look.roots.iter().map(|root| root.listing.is_err()).collect(),
             problems,
             errors,

@@ -26,6 +26,9 @@ pub trait Source: Send + 'static {
     /// What is configured about it.
     fn spec(&self) -> &Arc<SourceSpec>;
 
+    /// What opens its archives.
+    fn archives(&self) -> Arc<dyn Archives>;
+
     /// Looks at everything. Blocks for as long as the place takes to answer, which may be for ever; called on a thread
     /// of its own. What can't be seen is part of the result, not an error of the call.
     fn look(&mut self, now: Timestamp) -> Look;

@@ -1,5 +1,7 @@
 //! The world changes under the daemon: the machine sleeps, files grow, permissions go, sources get other names.
 
+use firedrill::engine::archives::ArchivesBySource;
+use firedrill::engine::ports::Archives;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use firedrill::app::{App, WatchedSource};
 use firedrill::config::Config;
 use firedrill::domain::attempt::{Attempt, Outcome};
 use firedrill::domain::local_time::When;
+use firedrill::domain::look::estate::EstateLook;
 use firedrill::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
 use firedrill::engine::ports::{Clock, Source};
 use jiff::{SignedDuration, Timestamp};
@@ -42,6 +45,10 @@ impl Source for OneBackup {
         &self.spec
     }
 
+    fn archives(&self) -> Arc<dyn Archives> {
+        Arc::new(ArchivesBySource::default())
+    }
+
     fn look(&mut self, now: Timestamp) -> Look {
         if self.looks.fetch_add(1, Ordering::SeqCst) > 0 {
             let _ = self.never.recv();
@@ -57,7 +64,7 @@ impl Source for OneBackup {
             )
         };
         let listing = RootListing { attempts: vec![attempt], ..RootListing::default() };
-        Look { roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }], guests: None }
+        Look { roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }], estate: EstateLook::default() }
     }
 }
 
@@ -66,7 +73,7 @@ async fn after_a_sleep_of_the_machine_nothing_is_green_longer_than_it_is_true() 
     let (held, never) = mpsc::channel();
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: vec![RootSpec { path: "/x".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Default::default(),

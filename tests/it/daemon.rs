@@ -1,5 +1,7 @@
 //! The real binary on the demo estate, watched by a real Prometheus with the shipped rules and dashboards.
 
+use firedrill::engine::archives::ArchivesBySource;
+use firedrill::engine::ports::Archives;
 use std::collections::BTreeSet;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -220,6 +222,10 @@ impl Source for Dead {
         &self.spec
     }
 
+    fn archives(&self) -> Arc<dyn Archives> {
+        Arc::new(ArchivesBySource::default())
+    }
+
     fn look(&mut self, _now: Timestamp) -> Look {
         let _ = self.never.recv();
         unreachable!("nobody sends");
@@ -230,7 +236,7 @@ fn dead_share() -> WatchedSource {
     let root = RootSpec { path: "/dead".into(), medium: firedrill::domain::look::Medium::Nfs, node: None };
     let spec = SourceSpec {
         name: "dead".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: vec![root],
         expected: vec!["qemu/100".parse().unwrap()],
         exclude: Default::default(),

@@ -21,6 +21,7 @@ use firedrill::domain::automation::record::{ActionState, Record, Ruled, Ruling};
 use firedrill::domain::automation::rule::{Cap, Mode, OnResolve, Rule, Rules};
 use firedrill::domain::automation::status::OpenActions;
 use firedrill::domain::inventory::{Inventory, SourceView};
+use firedrill::domain::look::estate::EstateLook;
 use firedrill::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
 use firedrill::domain::notice::Notice;
 use firedrill::domain::policy::{Matcher as Exclude, Policy};
@@ -281,7 +282,7 @@ impl Effect for Counted {
 fn inventory() -> Arc<Inventory> {
     let spec = Arc::new(SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: vec![RootSpec { path: "/a".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Exclude::new(&[], &[], &[], &[]).unwrap(),
@@ -291,7 +292,7 @@ fn inventory() -> Arc<Inventory> {
     let roots = vec![RootLook { listing: Ok(Arc::new(RootListing::default())), capacity: None }];
     let view = SourceView::unseen(spec.clone(), &Policy::default());
     let now = Hands::default().now();
-    let view = view.after(Look { roots, guests: None }, Duration::ZERO, &Policy::default(), now);
+    let view = view.after(Look { roots, estate: EstateLook::default() }, Duration::ZERO, &Policy::default(), now);
     Arc::new(Inventory::unseen(&[spec], &Policy::default()).with(view))
 }
 

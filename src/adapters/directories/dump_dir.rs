@@ -8,15 +8,17 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use walkdir::DirEntry;
 
+use super::archive_files::ArchiveFiles;
 use super::directory::{self, Listed, Root, each_root, facts, look_error, special, with_companions};
 use super::tree::{self, Tree};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::file::FileFacts;
 use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day, resolve_time};
+use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
 use crate::domain::printable::printable;
 use crate::domain::rest::{of_directory, of_dump, of_dump_begun};
-use crate::engine::ports::Source;
+use crate::engine::ports::{Archives, Source};
 use crate::formats::beside::Beside;
 use crate::formats::dump_pattern::{DumpName, DumpPattern, NameTime};
 use crate::formats::set::Marks;
@@ -58,13 +60,17 @@ impl Source for DumpDir {
         &self.spec
     }
 
+    fn archives(&self) -> Arc<dyn Archives> {
+        Arc::new(ArchiveFiles)
+    }
+
     fn look(&mut self, now: Timestamp) -> Look {
         let (patterns, zone) = (&self.patterns, &self.zone);
         let roots = each_root(&mut self.roots, |(root, seen)| {
             let listing = look_at(root, seen, patterns, zone, now);
             RootLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
         });
-        Look { roots, guests: None }
+        Look { roots, estate: EstateLook::default() }
     }
 }
 

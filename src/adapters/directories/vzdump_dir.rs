@@ -11,9 +11,11 @@ use jiff::tz::TimeZone;
 
 use self::guests::GuestFiles;
 use self::runs::Memory;
+use super::archive_files::ArchiveFiles;
 use super::directory::{Listed, Root, each_root};
+use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
-use crate::engine::ports::Source;
+use crate::engine::ports::{Archives, Source};
 
 /// A vzdump source.
 pub struct VzdumpDir {
@@ -48,6 +50,10 @@ impl Source for VzdumpDir {
         &self.spec
     }
 
+    fn archives(&self) -> Arc<dyn Archives> {
+        Arc::new(ArchiveFiles)
+    }
+
     fn look(&mut self, now: Timestamp) -> Look {
         let guests = self.guests.as_mut().map(GuestFiles::read);
         let zone = &self.zone;
@@ -55,7 +61,7 @@ impl Source for VzdumpDir {
             let listing = look_at(root, seen, zone, now);
             RootLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
         });
-        Look { roots, guests }
+        Look { roots, estate: EstateLook { guests } }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::Work;
+use crate::adapters::directories::archive_files::ArchiveFiles;
 use crate::adapters::directories::directory;
 use crate::adapters::directories::tree::{self, Tree};
 use crate::cli::looking;
@@ -83,7 +85,12 @@ struct Finder {
 
 impl Finder {
     fn new(level: Level, seen: BTreeSet<PathBuf>) -> Self {
-        let work = Work { jobs: Vec::new(), problems: Vec::new(), passed: Passed::default() };
+        let work = Work {
+            jobs: Vec::new(),
+            problems: Vec::new(),
+            passed: Passed::default(),
+            archives: Arc::new(ArchiveFiles),
+        };
         Self { level, seen, links: Vec::new(), work }
     }
 

@@ -11,12 +11,11 @@ use jiff::Timestamp;
 
 use super::outcome::Outcome;
 use super::{Enough, Memory};
-use crate::adapters::directories::archive_files::ArchiveFiles;
 use crate::adapters::machine::clock::SystemClock;
 use crate::cli::{say, say_error};
 use crate::domain::proof::{Conclusion, Verification};
 use crate::engine::examiner::{Allowance, Control, Examined, Job, examine, unchecked};
-use crate::engine::ports::Clock as _;
+use crate::engine::ports::{Archives, Clock as _};
 use crate::engine::throttle::Throttle;
 use crate::engine::watch::{Limits, Watch};
 
@@ -39,6 +38,8 @@ pub(super) struct How<'a> {
     pub(super) unpack_limit: u64,
     /// From which level on an archive is proven.
     pub(super) enough: &'a Enough,
+    /// What opens the archives.
+    pub(super) archives: &'a Arc<dyn Archives>,
     /// A reading that stands still for so long is given up, and nothing else is read in its directory.
     pub(super) stall: Duration,
 }
@@ -117,10 +118,10 @@ impl Run<'_> {
 
     fn start(&mut self, job: Job, size: u64, control: Arc<Control>) -> anyhow::Result<()> {
         let (work, watched, ended) = (job.clone(), control.clone(), self.ended.clone());
-        let unpack_limit = self.how.unpack_limit;
+        let (unpack_limit, archives) = (self.how.unpack_limit, self.how.archives.clone());
         std::thread::Builder::new().name("verify".to_owned()).spawn(move || {
             let allowance = Allowance { throttle: Arc::new(Throttle::new(None)), timeout: TIMEOUT, unpack_limit };
-            let examined = examine(&work, &ArchiveFiles, &allowance, &watched, &SystemClock);
+            let examined = examine(&work, &*archives, &allowance, &watched, &SystemClock);
             // Nobody listens any more at the end.
             let _ = ended.send((watched, examined));
         })?;

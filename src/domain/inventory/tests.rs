@@ -1,7 +1,9 @@
 use super::*;
 use crate::domain::attempt::Outcome;
 use crate::domain::guest::Guest;
+use crate::domain::guest::GuestBook;
 use crate::domain::local_time::When;
+use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{ErrorKind, LookError, Medium, RootLook, RootSpec, SourceKind};
 use crate::domain::policy::Matcher;
 use crate::domain::verdict::{BackupState, judge, unprotected};
@@ -14,7 +16,7 @@ fn spec(expected: &[&str]) -> Arc<SourceSpec> {
     let root = |path: &str| RootSpec { path: path.into(), medium: Medium::Local, node: None };
     Arc::new(SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: vec![root("/a"), root("/b")],
         expected: expected.iter().map(|id| id.parse().unwrap()).collect(),
         exclude: Matcher::new(&["300".to_owned()], &[], &[], &[]).unwrap(),
@@ -36,11 +38,14 @@ fn not_mounted() -> LookError {
 }
 
 fn look(roots: [Result<Arc<RootListing>, LookError>; 2]) -> Look {
-    Look { roots: roots.into_iter().map(|listing| RootLook { listing, capacity: None }).collect(), guests: None }
+    Look {
+        roots: roots.into_iter().map(|listing| RootLook { listing, capacity: None }).collect(),
+        estate: EstateLook::default(),
+    }
 }
 
 fn with_guests(mut look: Look, guests: Result<&[(&str, bool)], LookError>) -> Look {
-    look.guests = Some(guests.map(|guests| {
+    look.estate.guests = Some(guests.map(|guests| {
         let guest = |(id, template): &(&str, bool)| Guest {
             id: id.parse().unwrap(),
             name: Some("x".into()),

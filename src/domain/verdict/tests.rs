@@ -21,7 +21,7 @@ fn spec() -> SourceSpec {
     let root = RootSpec { path: "/x".into(), medium: crate::domain::look::Medium::Local, node: None };
     SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: vec![root.clone(), root],
         expected: Vec::new(),
         exclude: Matcher::default(),

@@ -1,7 +1,10 @@
+use crate::engine::archives::ArchivesBySource;
+use crate::engine::ports::Archives;
 use std::sync::Mutex;
 use std::sync::mpsc as std_mpsc;
 
 use super::*;
+use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Medium, RootListing, RootLook, RootSpec, SourceKind};
 use crate::domain::policy::Matcher;
 
@@ -28,6 +31,10 @@ impl Source for Scripted {
         &self.spec
     }
 
+    fn archives(&self) -> Arc<dyn Archives> {
+        Arc::new(ArchivesBySource::default())
+    }
+
     fn look(&mut self, _now: Timestamp) -> Look {
         let inside = self.inside.clone();
         let _alone = inside.try_lock().expect("two scans at once");
@@ -42,7 +49,7 @@ impl Source for Scripted {
             Some(Act::Find) | None => {}
         }
         let root = RootLook { listing: Ok(Arc::new(RootListing::default())), capacity: None };
-        Look { roots: vec![root], guests: None }
+        Look { roots: vec![root], estate: EstateLook::default() }
     }
 }
 
@@ -57,7 +64,7 @@ impl Clock for Fixed {
 fn start_scanner(acts: Vec<Act>, interval: Duration, limit: Duration) -> (mpsc::Receiver<Report>, mpsc::Sender<()>) {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: vec![RootSpec { path: "/x".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Matcher::default(),

@@ -9,6 +9,7 @@ use super::*;
 use crate::domain::attempt::{Attempt, Outcome, Sidecar};
 use crate::domain::file::FileFacts;
 use crate::domain::local_time::When;
+use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, Medium, RootLook, RootSpec, SourceKind, SourceSpec};
 use crate::domain::policy::{Matcher, Policy};
 use crate::domain::proof::book::{Proofs, SourceProofs};
@@ -193,7 +194,7 @@ fn inventory_of(roots: &[(&str, &[&str])]) -> Arc<Inventory> {
     let spec_of = |(path, _): &(&str, &[&str])| RootSpec { path: (*path).into(), medium: Medium::Local, node: None };
     let spec = Arc::new(SourceSpec {
         name: source(),
-        kind: SourceKind::Dump,
+        kind: SourceKind::new("dump"),
         roots: roots.iter().map(spec_of).collect(),
         expected: Vec::new(),
         exclude: Matcher::default(),
@@ -215,7 +216,7 @@ fn inventory_of(roots: &[(&str, &[&str])]) -> Arc<Inventory> {
         let listing = RootListing { attempts, ..RootListing::default() };
         RootLook { listing: Ok(Arc::new(listing)), capacity: None }
     };
-    let look = Look { roots: roots.iter().map(look_at).collect(), guests: None };
+    let look = Look { roots: roots.iter().map(look_at).collect(), estate: EstateLook::default() };
     let view = crate::domain::inventory::SourceView::unseen(spec.clone(), &Policy::default());
     let view = view.after(look, Duration::ZERO, &Policy::default(), now());
     Arc::new(Inventory::unseen(&[spec], &Policy::default()).with(view))

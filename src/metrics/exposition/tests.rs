@@ -3,6 +3,7 @@ use std::io::Read as _;
 use super::*;
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::local_time::When;
+use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
 use crate::domain::policy::{Matcher, Policy};
 
@@ -27,13 +28,13 @@ fn look(items: u32) -> Look {
     };
     let attempts = (100..100 + items).map(attempt).collect();
     let listing = Ok(Arc::new(RootListing { attempts, ..RootListing::default() }));
-    Look { roots: vec![RootLook { listing, capacity: None }], guests: None }
+    Look { roots: vec![RootLook { listing, capacity: None }], estate: EstateLook::default() }
 }
 
 fn unseen() -> SourceView {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: vec![RootSpec { path: "/x".into(), medium: Medium::Nfs, node: None }],
         expected: Vec::new(),
         exclude: Matcher::default(),

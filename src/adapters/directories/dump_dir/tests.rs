@@ -21,7 +21,7 @@ fn put(path: &Path, text: &str, modified: &str) {
 fn source(root: &Path, pattern: &str) -> DumpDir {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Dump,
+        kind: SourceKind::new("dump"),
         roots: vec![RootSpec { path: "x".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Matcher::default(),

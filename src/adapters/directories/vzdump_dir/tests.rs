@@ -26,7 +26,7 @@ fn put(path: &Path, text: &str, modified: &str) {
 fn source(root: &Path, guests: Option<PathBuf>) -> VzdumpDir {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: vec![RootSpec { path: "x".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Matcher::default(),
@@ -126,25 +126,25 @@ fn guests_are_read_and_their_absence_is_an_error() {
     let nodes = place.path().join("nodes");
     fs::create_dir_all(place.path().join("dump")).unwrap();
     let mut source = source(&place.path().join("dump"), Some(nodes.clone()));
-    let missing = source.look(now()).guests.unwrap().unwrap_err();
+    let missing = source.look(now()).estate.guests.unwrap().unwrap_err();
     assert_eq!(missing.kind, ErrorKind::Guests);
     fs::create_dir_all(&nodes).unwrap();
-    let empty = source.look(now()).guests.unwrap().unwrap_err();
+    let empty = source.look(now()).estate.guests.unwrap().unwrap_err();
     assert!(empty.message.contains("no guest configurations"));
     put(&nodes.join("pve1/qemu-server/100.conf"), "name: web\n", "2026-11-01T02:01:00Z");
     put(&nodes.join("pve1/qemu-server/notes.conf"), "name: x\n", "2026-11-01T02:01:00Z");
     put(&nodes.join("pve2/lxc/200.conf"), "hostname: dns\n", "2026-11-01T02:01:00Z");
-    let half = source.look(now()).guests.unwrap().unwrap_err();
+    let half = source.look(now()).estate.guests.unwrap().unwrap_err();
     assert!(half.message.contains("No such file"), "half a node is no node: {half}");
     fs::create_dir_all(nodes.join("pve1/lxc")).unwrap();
     fs::create_dir_all(nodes.join("pve2/qemu-server/101.conf")).unwrap();
-    let odd = source.look(now()).guests.unwrap().unwrap_err();
+    let odd = source.look(now()).estate.guests.unwrap().unwrap_err();
     assert!(odd.message.contains("101.conf"), "{odd}");
     fs::remove_dir(nodes.join("pve2/qemu-server/101.conf")).unwrap();
-    let book = source.look(now()).guests.unwrap().unwrap();
+    let book = source.look(now()).estate.guests.unwrap().unwrap();
     let names: Vec<&str> = book.guests.values().filter_map(|guest| guest.name.as_deref()).collect();
     assert_eq!(names, ["web", "dns"]);
-    assert!(Arc::ptr_eq(&book, &source.look(now()).guests.unwrap().unwrap()));
+    assert!(Arc::ptr_eq(&book, &source.look(now()).estate.guests.unwrap().unwrap()));
 }
 
 #[test]

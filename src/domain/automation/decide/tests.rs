@@ -12,6 +12,7 @@ use crate::domain::automation::record::example;
 use crate::domain::automation::telling;
 use crate::domain::inventory::SourceView;
 use crate::domain::local_time::When;
+use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{
     ErrorKind, Look, LookError, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec,
 };
@@ -85,7 +86,7 @@ fn rules(rules: Vec<Rule>) -> Rules {
 fn inventory(blind: bool) -> Inventory {
     let spec = Arc::new(SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: vec![RootSpec { path: "/a".into(), medium: Medium::Local, node: None }],
         expected: vec!["qemu/101".parse().unwrap()],
         exclude: Exclude::new(&[], &[], &[], &[]).unwrap(),
@@ -97,7 +98,10 @@ fn inventory(blind: bool) -> Inventory {
         ..Attempt::new("qemu/100".parse().unwrap(), When::At(now()), Outcome::Complete { warning: None }, "f".into())
     };
     let listing = RootListing { attempts: vec![attempt], ..RootListing::default() };
-    let looks = Look { roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }], guests: None };
+    let looks = Look {
+        roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }],
+        estate: EstateLook::default(),
+    };
     let mut view = SourceView::unseen(spec.clone(), &Policy::default()).after(looks, HOUR, &Policy::default(), now());
     if blind {
         let error = LookError::new(ErrorKind::NotMounted, "not mounted");

@@ -3,6 +3,7 @@ use crate::domain::file::FileFacts;
 use crate::domain::finding::{Finding, Kind};
 use crate::domain::item::Item;
 use crate::domain::local_time::When;
+use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{
     ErrorKind, Look, LookError, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec,
 };
@@ -45,7 +46,7 @@ fn view(roots: &[Result<Vec<Attempt>, ()>]) -> SourceView {
     let paths = ["/a", "/b"];
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
-        kind: SourceKind::Vzdump,
+        kind: SourceKind::new("vzdump"),
         roots: paths[..roots.len()]
             .iter()
             .map(|path| RootSpec { path: (*path).into(), medium: Medium::Local, node: None })
@@ -65,8 +66,8 @@ fn view(roots: &[Result<Vec<Attempt>, ()>]) -> SourceView {
     let seen = |result: &Result<Vec<Attempt>, ()>| root(&Ok(result.clone().unwrap_or_default()));
     let unseen = SourceView::unseen(Arc::new(spec), &Policy::default());
     // Everything was seen once.
-    let first = Look { roots: roots.iter().map(seen).collect(), guests: None };
-    let then = Look { roots: roots.iter().map(root).collect(), guests: None };
+    let first = Look { roots: roots.iter().map(seen).collect(), estate: EstateLook::default() };
+    let then = Look { roots: roots.iter().map(root).collect(), estate: EstateLook::default() };
     unseen.after(first, Duration::ZERO, &Policy::default(), now()).after(
         then,
         Duration::ZERO,
@@ -255,7 +256,7 @@ fn a_damaged_backup_is_never_ok_because_its_place_is_gone() {
     let damaged = [verified(&new, "/b", Conclusion::Damaged, now())];
     let seen = with_proofs(&view(&[Ok(vec![old.clone()]), Ok(vec![new.clone()])]), &damaged);
     assert_eq!(state(&seen), (BackupState::Corrupt, Cause::Damaged));
-    let mut look = Look { roots: Vec::new(), guests: None };
+    let mut look = Look { roots: Vec::new(), estate: EstateLook::default() };
     look.roots.push(RootLook { listing: Ok(seen.listings[0].clone().unwrap()), capacity: None });
     look.roots.push(RootLook { listing: Err(LookError::new(ErrorKind::NotMounted, "gone")), capacity: None });
     let blind = seen.after(look, Duration::ZERO, &Policy::default(), now());

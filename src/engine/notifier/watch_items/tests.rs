@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::section::Section as _;
 use crate::domain::notice::Topic;
 use crate::domain::policy::Policy;
 use crate::engine::ports::Source as _;

@@ -1,0 +1,46 @@
+//! The configured sources: the only place that knows which adapter looks at which.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::adapters::directories::directory::Root;
+use crate::adapters::directories::dump_dir::DumpDir;
+use crate::adapters::directories::vzdump_dir::VzdumpDir;
+use crate::config::section::Section as _;
+use crate::config::{Config, dump, root, vzdump};
+use crate::engine::ports::Source;
+
+/// A source with the directories whose changes bring its next scan forward.
+pub struct WatchedSource {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// Directories to watch.
+    pub paths: Vec<PathBuf>,
+}
+
+/// The configured sources.
+pub fn sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
+    let vzdump = config.vzdump.iter().map(|it| Ok(of_vzdump(it)));
+    vzdump.chain(config.dump.iter().map(of_dump)).collect()
+}
+
+fn of_vzdump(it: &vzdump::Vzdump) -> WatchedSource {
+    let source = VzdumpDir::new(it.spec().into(), directories(&it.roots), it.time_zone.clone(), it.guests_dir.clone());
+    WatchedSource { source: Box::new(source), paths: paths(&it.roots) }
+}
+
+fn of_dump(it: &dump::Dump) -> anyhow::Result<WatchedSource> {
+    let patterns: Result<_, _> = it.patterns.iter().map(|pattern| pattern.compiled()).collect();
+    let patterns = patterns.with_context(|| format!("patterns of the dump source {}", it.name))?;
+    let source = DumpDir::new(it.spec().into(), directories(&it.roots), it.time_zone.clone(), patterns);
+    Ok(WatchedSource { source: Box::new(source), paths: paths(&it.roots) })
+}
+
+fn directories(roots: &[root::Root]) -> Vec<Root> {
+    roots.iter().map(|root| Root { path: root.path.clone(), require_mount: root.require_mount.clone() }).collect()
+}
+
+fn paths(roots: &[root::Root]) -> Vec<PathBuf> {
+    roots.iter().map(|root| root.path.clone()).collect()
+}
