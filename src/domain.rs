@@ -7,6 +7,7 @@ pub mod access;
 pub mod age;
 pub mod attempt;
 pub mod automation;
+pub mod candidates;
 pub mod connections;
 pub mod file;
 pub mod finding;

@@ -5,11 +5,13 @@
 
 mod actions;
 mod alerts;
+mod audit;
 mod bond;
 mod care;
 mod disk;
 mod error;
 mod intents;
+mod lost;
 mod marker;
 mod memory;
 mod notices;
@@ -19,6 +21,7 @@ mod proofs;
 mod pulse;
 mod rows;
 mod shared;
+mod switch;
 mod tokens;
 mod turn;
 mod writing;

@@ -170,8 +170,8 @@ impl Verify {
 
 /// Everything that would be verified, newest first.
 fn jobs(inventory: &Inventory, item: Option<&ItemId>, level: Level) -> Vec<(Job, u64)> {
+    use crate::domain::candidates::{Rules, candidates};
     use crate::domain::proof::book::SourceProofs;
-    use crate::domain::proof::plan::{Rules, candidates};
 
     let nothing_known = SourceProofs::default();
     let rules = Rules { again_after: Duration::MAX, level };

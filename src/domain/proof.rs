@@ -5,7 +5,6 @@
 //! until it is read. Damage counts until then.
 
 pub mod book;
-pub mod plan;
 
 use std::fmt;
 use std::str::FromStr;

@@ -4,6 +4,7 @@ mod actions;
 mod alerts;
 mod audit;
 mod automation;
+mod failures;
 mod items;
 mod list;
 mod me;
@@ -11,52 +12,60 @@ mod openapi;
 mod query;
 mod sources;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
+use axum::http::header;
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::{self, Gate, Viewer};
 use super::error::ApiError;
 use super::state::AppState;
 use crate::engine::ports::automation::ActionStore;
 
-/// A route of the API. Each path has one method.
-struct Route {
-    path: &'static str,
-    handler: MethodRouter<AppState>,
+/// The list: each route with what the document says of it. Each path has one method.
+fn listed() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(actions::list))
+        .routes(routes!(actions::one))
+        .routes(routes!(actions::approve))
+        .routes(routes!(actions::deny))
+        .routes(routes!(alerts::list))
+        .routes(routes!(audit::list))
+        .routes(routes!(automation::status))
+        .routes(routes!(automation::pause))
+        .routes(routes!(automation::resume))
+        .routes(routes!(items::list))
+        .routes(routes!(me::me))
+        .routes(routes!(sources::list))
 }
 
-/// All of them; a test compares them with the document.
-fn routes() -> Vec<Route> {
-    let route = |path, handler| Route { path, handler };
-    vec![
-        route("/api/v1/actions", get(actions::list)),
-        route("/api/v1/actions/{id}", get(actions::one)),
-        route("/api/v1/actions/{id}/approve", post(actions::approve)),
-        route("/api/v1/actions/{id}/deny", post(actions::deny)),
-        route("/api/v1/alerts", get(alerts::list)),
-        route("/api/v1/audit", get(audit::list)),
-        route("/api/v1/automation", get(automation::status)),
-        route("/api/v1/automation/pause", post(automation::pause)),
-        route("/api/v1/automation/resume", post(automation::resume)),
-        route("/api/v1/items", get(items::list)),
-        route("/api/v1/me", get(me::me)),
-        route("/api/v1/sources", get(sources::list)),
-    ]
+/// The OpenAPI document.
+pub(super) fn document() -> OpenApi {
+    listed().into_openapi()
+}
+
+static TEXT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default());
+
+async fn described() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], TEXT.as_str())
 }
 
 /// The API behind the gate, and beside it what describes the API to everybody: to people, `page`.
 pub(super) fn router(gate: Arc<Gate>, page: MethodRouter<AppState>) -> Router<AppState> {
-    let all = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
+    let (all, _) = listed().split_for_parts();
     let guarded = all
         .route("/api/v1/{*rest}", axum::routing::any(unknown))
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(gate, auth::identify));
     let described = Router::new()
         .route("/api", page)
-        .route("/api/openapi.json", get(openapi::document))
+        .route("/api/openapi.json", get(described))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed());
     guarded.merge(described)
 }
@@ -72,11 +81,6 @@ async fn not_allowed(_: Viewer) -> ApiError {
 /// For every path under `/api` that nothing answers to.
 pub(super) fn nothing_there() -> ApiError {
     ApiError::not_found("the API has no such path; /api lists all")
-}
-
-/// The OpenAPI document.
-pub(super) fn described() -> serde_json::Value {
-    serde_json::to_value(openapi::openapi()).unwrap_or_default()
 }
 
 /// Where actions are kept, if they are.

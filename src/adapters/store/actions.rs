@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
 
+use super::audit::{Line, write_down};
 use super::error::Doing;
-use super::rows::{chunks, clean, micros, stamp, values};
-use super::{Store, intents, origins};
+use super::rows::{clean, micros, stamp};
+use super::{Store, intents, origins, switch};
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::plan::Plan;
 use crate::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
@@ -19,9 +20,6 @@ use crate::engine::ports::ledger::New;
 
 /// Columns of an action, in the order of [`of_row`].
 pub(super) const COLUMNS: &str = "a.id, a.alert, a.rule, a.plan, a.state, a.reason, a.created, a.not_before, a.expires, a.decided_by, a.decided_at, a.started, a.ended, a.result, a.output, a.origin, a.fingerprint, a.starts_at, a.asked_by, a.request";
-
-/// Name of the switch that pauses the automation.
-const PAUSED: &str = "automation_paused";
 
 impl Store {
     async fn list_actions(&self, filter: &ActionFilter, page: Page) -> Result<Vec<Record>, sqlx::Error> {
@@ -140,7 +138,7 @@ impl Store {
 
     async fn read_pause(&self) -> Result<Option<Pause>, sqlx::Error> {
         let row = sqlx::query("SELECT at, by FROM switches WHERE name = $1 AND value = '1'")
-            .bind(PAUSED)
+            .bind(switch::PAUSED)
             .fetch_optional(&self.pool)
             .await?;
         let Some(row) = row else { return Ok(None) };
@@ -150,7 +148,7 @@ impl Store {
 
     async fn write_pause(&self, paused: bool, by: &str, now: Timestamp) -> Result<bool, sqlx::Error> {
         let mut transaction = self.begin().await?;
-        let changed = switch(&mut transaction, paused, by, now).await?;
+        let changed = switch::turn(&mut transaction, paused, by, now).await?;
         if changed {
             let (event, detail) = if paused {
                 ("paused", "no action begins until it is resumed")
@@ -165,69 +163,6 @@ impl Store {
         }
         Ok(changed)
     }
-}
-
-/// Turns the switch. Whether that changed anything.
-pub(super) async fn switch(
-    connection: &mut AnyConnection,
-    paused: bool,
-    by: &str,
-    now: Timestamp,
-) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
-        "INSERT INTO switches (name, value, at, by) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at, by = excluded.by \
-         WHERE switches.value <> excluded.value",
-    )
-    .bind(PAUSED)
-    .bind(if paused { "1" } else { "0" })
-    .bind(micros(now))
-    .bind(clean(by))
-    .execute(connection)
-    .await?;
-    Ok(changed.rows_affected() == 1)
-}
-
-/// Whether the automation is paused, within a turn. That the switch isn't there doesn't mean that it is off.
-pub(super) async fn is_paused(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query("SELECT value FROM switches WHERE name = $1").bind(PAUSED).fetch_optional(connection).await?;
-    let missing = "the switch of the automation is missing, nobody knows whether it is paused: \
-                   `firedrill automation pause` or `resume` sets it";
-    row.ok_or_else(|| sqlx::Error::Protocol(missing.to_owned()))?.try_get::<String, _>(0).map(|value| value == "1")
-}
-
-/// A line of the audit trail to be.
-pub(super) struct Line {
-    pub(super) actor: String,
-    pub(super) action: Option<i64>,
-    pub(super) event: String,
-    pub(super) detail: String,
-    pub(super) at: Timestamp,
-}
-
-impl Line {
-    pub(super) fn new(actor: &str, action: Option<i64>, event: &str, detail: &str, at: Timestamp) -> Self {
-        Self { actor: actor.to_owned(), action, event: event.to_owned(), detail: detail.to_owned(), at }
-    }
-}
-
-/// Adds lines to the audit trail, in this order.
-pub(super) async fn write_down(connection: &mut AnyConnection, lines: &[Line]) -> Result<(), sqlx::Error> {
-    for some in chunks(lines) {
-        let rows = values(some.len(), 5);
-        let text = format!("INSERT INTO audit (at, actor, action, event, detail) VALUES {rows}");
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
-        for line in some {
-            query = query
-                .bind(micros(line.at))
-                .bind(clean(&line.actor))
-                .bind(line.action)
-                .bind(clean(&line.event))
-                .bind(clean(&line.detail));
-        }
-        query.execute(&mut *connection).await?;
-    }
-    Ok(())
 }
 
 /// States for an `IN` list: words of our own.

@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row as _};
 
-use super::actions::{self, Line, write_down};
+use super::audit::{Line, write_down};
 use super::disk::Disk;
+use super::lost::not_the_store;
 use super::marker::{self, Known, Marker};
 use super::memory::Memory;
 use super::pulse::Pulse;
 use super::rows::{clean, micros};
+use super::switch;
 use super::{Place, Store};
 
 /// Daemons that wrote nothing for so long don't come back.
@@ -23,16 +25,6 @@ const FORGET_WRITERS: i64 = 400 * 24 * 60 * 60 * 1_000_000;
 
 /// Who did what firedrill does by itself, in the audit trail.
 const ACTOR: &str = "firedrill";
-
-/// The store isn't the one of before.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct NotTheStore(String);
-
-/// As the errors of the store go.
-pub(super) fn not_the_store(why: impl Into<String>) -> sqlx::Error {
-    sqlx::Error::Configuration(Box::new(NotTheStore(why.into())))
-}
 
 /// Device and inode.
 type FileId = (u64, u64);
@@ -311,7 +303,7 @@ async fn suspect(
 
 /// Nothing begins in a store that isn't known until a person says so.
 async fn pause(connection: &mut AnyConnection, why: &str, now: Timestamp) -> Result<(), sqlx::Error> {
-    actions::switch(connection, true, ACTOR, now).await?;
+    switch::turn(connection, true, ACTOR, now).await?;
     let detail = format!("no action begins until it is resumed: the store isn't the one that was used before, {why}");
     write_down(connection, &[Line::new(ACTOR, None, "paused", &detail, now)]).await
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use sqlx::migrate::MigrateError;
 
 use super::Place;
-use super::bond::NotTheStore;
+use super::lost::NotTheStore;
 use crate::domain::store::Trouble;
 use crate::engine::ports::StoreError;
 

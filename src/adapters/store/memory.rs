@@ -9,10 +9,10 @@ use sqlx::any::{AnyArguments, AnyRow, AnyTypeInfoKind};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Column as _, Row as _, ValueRef as _};
 
-use super::actions::{self, Line, write_down};
+use super::audit::{Line, write_down};
 use super::error::Doing;
 use super::rows::{chunks, clean, nanos};
-use super::{Store, occurrences};
+use super::{Store, occurrences, switch};
 use crate::domain::automation::occurrence::{Bounds, Occurrence};
 use crate::engine::ports::StoreError;
 use crate::engine::ports::ledger::Received;
@@ -273,7 +273,7 @@ impl Store {
                 go_on_counting(&mut writing).await?;
             }
             // It was paused when it was found to be another one.
-            actions::switch(&mut writing, paused, "firedrill", now).await?;
+            switch::turn(&mut writing, paused, "firedrill", now).await?;
             if let Some(bond) = &self.bond {
                 bond.accept(&mut writing).await?;
             }

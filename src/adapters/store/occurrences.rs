@@ -9,7 +9,6 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use super::rows::{chunks, clean, micros, moment, nanos, stamp, values};
-use super::turn::questions;
 use super::{Place, json};
 use crate::domain::automation::occurrence::{Doubt, Heard, Occurrence, Over, Tidings, believe};
 
@@ -122,6 +121,14 @@ const AGAIN: &str = "INSERT INTO alerts (fingerprint, occurrence, receiver, star
      FROM alerts WHERE fingerprint = $1 AND occurrence = $2 AND receiver = $3 \
      ON CONFLICT (fingerprint, occurrence, receiver) DO NOTHING";
 
+/// Asked in every turn: it may not go through the whole table.
+pub(super) fn question() -> String {
+    format!(
+        "SELECT {} FROM occurrences WHERE doubt_since IS NOT NULL AND doubt_since <= $1 ORDER BY doubt_since LIMIT $2",
+        COLUMNS
+    )
+}
+
 async fn in_doubt(
     connection: &mut AnyConnection,
     bound: Duration,
@@ -129,7 +136,7 @@ async fn in_doubt(
     now: Timestamp,
 ) -> Result<Vec<(String, Occurrence)>, sqlx::Error> {
     let before = SignedDuration::try_from(bound).ok().and_then(|bound| now.checked_sub(bound).ok());
-    let rows = sqlx::query(sqlx::AssertSqlSafe(questions::in_doubt()))
+    let rows = sqlx::query(sqlx::AssertSqlSafe(question()))
         .bind(before.map_or(i64::MIN, micros))
         .bind(i64::from(most))
         .fetch_all(connection)

@@ -13,9 +13,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 pub use self::accepting::Requests;
-use super::bond::{Tie, not_the_store};
+use super::bond::Tie;
 use super::disk::Disk;
 use super::error::Doing;
+use super::lost::not_the_store;
 use super::memory::Memory;
 use super::pulse::Pulse;
 use super::{Place, Store, marker};

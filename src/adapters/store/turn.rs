@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::actions::{self, Line, states, write_down};
+use super::actions::{self, states};
+use super::audit::{Line, write_down};
 use super::error::Doing;
 use super::rows::{chunks, clean, micros, stamp};
-use super::{Store, Writing, alerts, intents, notices, occurrences};
+use super::{Store, Writing, alerts, intents, notices, occurrences, switch};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past};
@@ -410,7 +411,7 @@ impl Turn for Open {
         let failed = self.failed(Doing::Read);
         let memory = self.store.bond.as_ref().map(|bond| bond.memory.clone());
         Box::pin(async move {
-            let paused = actions::is_paused(&mut self.transaction).await;
+            let paused = switch::is_paused(&mut self.transaction).await;
             if let (Ok(paused), Some(memory)) = (&paused, memory) {
                 memory.paused(*paused);
             }

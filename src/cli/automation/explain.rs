@@ -17,7 +17,7 @@ use crate::domain::automation::alert::{Alert, KeptAlert};
 use crate::domain::automation::decide::{Asked, Past, Recent, Standing, Step, Wish, proceed, wishes};
 use crate::domain::automation::occurrence::{Heard, Occurrence, TELLINGS, order, step};
 use crate::domain::automation::plan::Plan;
-use crate::domain::automation::record::{ActionState, Record};
+use crate::domain::automation::record::ActionState;
 use crate::domain::automation::rule::Rules;
 use crate::domain::inventory::Inventory;
 use crate::domain::printable::shown;
@@ -229,7 +229,7 @@ impl Explained<'_> {
         let (rules, inventory) = (self.rules, self.inventory);
         let standing =
             Standing { rules, inventory, alert: None, again: false, running: 0, began: (history.began, *own) };
-        match proceed(&Record::planned(plan, now), standing, now) {
+        match proceed(&plan.record(now), standing, now) {
             Step::Begin => {
                 let counts = u32::from(plan.action.kind().sort().acts);
                 history.began += counts;

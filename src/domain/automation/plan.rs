@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::action::Action;
 use super::origin::Origin;
-use super::record::ActionState;
+use super::record::{ActionState, Record};
 
 /// What is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,4 +23,26 @@ pub struct Plan {
     pub not_before: Timestamp,
     /// Nobody can approve it after.
     pub expires: Option<Timestamp>,
+}
+
+impl Plan {
+    /// The plan as it would be kept.
+    pub fn record(&self, now: Timestamp) -> Record {
+        Record {
+            id: 0,
+            origin: self.origin.clone(),
+            action: self.action.clone(),
+            state: self.state,
+            reason: self.reason.as_str().into(),
+            created: now,
+            not_before: self.not_before,
+            expires: self.expires,
+            decided_by: self.origin.approved_by().cloned(),
+            decided_at: self.origin.approved_by().map(|_| now),
+            started: None,
+            ended: None,
+            result: None,
+            output: None,
+        }
+    }
 }

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::origin::Origin;
-use super::plan::Plan;
 
 /// Where an action stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,28 +115,6 @@ pub struct Record {
     pub result: Option<Arc<str>>,
     /// What a program wrote, capped.
     pub output: Option<Arc<str>>,
-}
-
-impl Record {
-    /// A plan as it would be kept.
-    pub fn planned(plan: &Plan, now: Timestamp) -> Self {
-        Self {
-            id: 0,
-            origin: plan.origin.clone(),
-            action: plan.action.clone(),
-            state: plan.state,
-            reason: plan.reason.as_str().into(),
-            created: now,
-            not_before: plan.not_before,
-            expires: plan.expires,
-            decided_by: plan.origin.approved_by().cloned(),
-            decided_at: plan.origin.approved_by().map(|_| now),
-            started: None,
-            ended: None,
-            result: None,
-            output: None,
-        }
-    }
 }
 
 /// A person's word on a proposed action.

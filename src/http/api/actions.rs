@@ -11,8 +11,8 @@ use super::super::auth::{Identity, Operator, Viewer};
 use super::super::error::{ApiError, json};
 use super::super::state::AppState;
 use super::audit::AuditLine;
+use super::failures::{Decisions, Failures, NotFound};
 use super::list::{LONGEST, List, Part};
-use super::openapi::{Decisions, Failures, NotFound};
 use super::query::{Query, word};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::record::{ActionState, Record, Ruled, Ruling};
@@ -117,7 +117,7 @@ pub(super) struct Decided {
     ("item" = Option<String>, Query, description = "about this item, such as qemu/100"),
     ("limit" = Option<i32>, Query, minimum = 1, maximum = 500, description = "at most so many; 100 by default"),
     ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller numbers: next of the part before"),
-), responses((status = 200, body = List<Action>), Failures))]
+), responses((status = 200, description = "what was asked for", body = List<Action>), Failures))]
 pub(super) async fn list(
     _: Viewer,
     State(state): State<AppState>,
@@ -141,7 +141,7 @@ pub(super) async fn list(
 /// One action, with its lines of the audit trail.
 #[utoipa::path(get, path = "/api/v1/actions/{id}", tag = "automation",
     params(("id" = i64, Path, minimum = 1, description = "its number")),
-    responses((status = 200, body = ActionWithAudit), Failures, NotFound))]
+    responses((status = 200, description = "what was asked for", body = ActionWithAudit), Failures, NotFound))]
 pub(super) async fn one(
     _: Viewer,
     State(state): State<AppState>,
@@ -160,7 +160,7 @@ pub(super) async fn one(
 /// Approve a proposed action. The first decision counts.
 #[utoipa::path(post, path = "/api/v1/actions/{id}/approve", tag = "automation",
     params(("id" = i64, Path, minimum = 1, description = "its number")),
-    responses((status = 200, body = Decided), Failures, NotFound, Decisions))]
+    responses((status = 200, description = "what was asked for", body = Decided), Failures, NotFound, Decisions))]
 pub(super) async fn approve(
     Operator(who): Operator,
     State(state): State<AppState>,
@@ -174,7 +174,7 @@ pub(super) async fn approve(
 /// Deny a proposed action. The first decision counts.
 #[utoipa::path(post, path = "/api/v1/actions/{id}/deny", tag = "automation",
     params(("id" = i64, Path, minimum = 1, description = "its number")),
-    responses((status = 200, body = Decided), Failures, NotFound, Decisions))]
+    responses((status = 200, description = "what was asked for", body = Decided), Failures, NotFound, Decisions))]
 pub(super) async fn deny(
     Operator(who): Operator,
     State(state): State<AppState>,

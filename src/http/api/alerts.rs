@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use super::super::auth::Viewer;
 use super::super::error::ApiError;
 use super::super::state::AppState;
+use super::failures::Failures;
 use super::list::{List, Part};
-use super::openapi::Failures;
 use super::query::{Query, word};
 use crate::domain::automation::alert::{KeptAlert, Labels, Status};
 
@@ -89,7 +89,7 @@ impl From<KeptAlert> for Alert {
     ("status" = Option<String>, Query, description = "firing or resolved"),
     ("limit" = Option<i32>, Query, minimum = 1, maximum = 500, description = "at most so many; 100 by default"),
     ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller numbers: next of the part before"),
-), responses((status = 200, body = List<Alert>), Failures))]
+), responses((status = 200, description = "what was asked for", body = List<Alert>), Failures))]
 pub(super) async fn list(
     _: Viewer,
     State(state): State<AppState>,

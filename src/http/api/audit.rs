@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use super::super::auth::Viewer;
 use super::super::error::ApiError;
 use super::super::state::AppState;
+use super::failures::Failures;
 use super::list::{List, Part};
-use super::openapi::Failures;
 use super::query::Query;
 use crate::domain::automation::record;
 use crate::domain::printable::shown;
@@ -50,7 +50,7 @@ impl From<record::AuditLine> for AuditLine {
     ("action" = Option<i64>, Query, minimum = 1, description = "only about this action"),
     ("limit" = Option<i32>, Query, minimum = 1, maximum = 500, description = "at most so many; 100 by default"),
     ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller numbers: next of the part before"),
-), responses((status = 200, body = List<AuditLine>), Failures))]
+), responses((status = 200, description = "what was asked for", body = List<AuditLine>), Failures))]
 pub(super) async fn list(
     _: Viewer,
     State(state): State<AppState>,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::super::auth::{Identity, Operator, Viewer};
 use super::super::error::{ApiError, json};
 use super::super::state::AppState;
-use super::openapi::{Failures, Writes};
+use super::failures::{Failures, Writes};
 use super::query::Query;
 
 /// Whether the automation is paused.
@@ -26,7 +26,7 @@ pub(super) struct Automation {
 
 /// Whether the automation is paused.
 #[utoipa::path(get, path = "/api/v1/automation", tag = "automation",
-    responses((status = 200, body = Automation), Failures))]
+    responses((status = 200, description = "what was asked for", body = Automation), Failures))]
 pub(super) async fn status(
     _: Viewer,
     State(state): State<AppState>,
@@ -38,7 +38,7 @@ pub(super) async fn status(
 
 /// Pause the automation: no action begins until it is resumed.
 #[utoipa::path(post, path = "/api/v1/automation/pause", tag = "automation",
-    responses((status = 200, body = Automation), Failures, Writes))]
+    responses((status = 200, description = "what was asked for", body = Automation), Failures, Writes))]
 pub(super) async fn pause(
     Operator(who): Operator,
     State(state): State<AppState>,
@@ -50,7 +50,7 @@ pub(super) async fn pause(
 
 /// Resume the automation.
 #[utoipa::path(post, path = "/api/v1/automation/resume", tag = "automation",
-    responses((status = 200, body = Automation), Failures, Writes))]
+    responses((status = 200, description = "what was asked for", body = Automation), Failures, Writes))]
 pub(super) async fn resume(
     Operator(who): Operator,
     State(state): State<AppState>,

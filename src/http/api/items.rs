@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::super::auth::Viewer;
 use super::super::error::ApiError;
 use super::super::state::AppState;
+use super::failures::Failures;
 use super::list::{List, Part};
-use super::openapi::Failures;
 use super::query::{Query, word};
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::SourceView;
@@ -72,7 +72,7 @@ pub(super) struct Proof {
     ("state" = Option<String>, Query, description = "in this state"),
     ("limit" = Option<i32>, Query, minimum = 1, maximum = 500, description = "at most so many; 100 by default"),
     ("before" = Option<i64>, Query, minimum = 1, description = "only with smaller positions: next of the part before"),
-), responses((status = 200, body = List<Item>), Failures))]
+), responses((status = 200, description = "what was asked for", body = List<Item>), Failures))]
 pub(super) async fn list(
     _: Viewer,
     State(state): State<AppState>,

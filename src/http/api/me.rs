@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::super::auth::Viewer;
 use super::super::error::{ApiError, json};
-use super::openapi::Failures;
+use super::failures::Failures;
 use super::query::Query;
 
 /// Who asks.
@@ -23,7 +23,7 @@ pub(super) struct Me {
 }
 
 /// Who I am here.
-#[utoipa::path(get, path = "/api/v1/me", tag = "access", responses((status = 200, body = Me), Failures))]
+#[utoipa::path(get, path = "/api/v1/me", tag = "access", responses((status = 200, description = "what was asked for", body = Me), Failures))]
 pub(super) async fn me(Viewer(who): Viewer, RawQuery(raw): RawQuery) -> Result<Response, ApiError> {
     Query::parse(raw.as_deref(), &[])?;
     let role = who.role.as_str();

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use super::super::auth::Viewer;
 use super::super::error::ApiError;
 use super::super::state::AppState;
+use super::failures::Failures;
 use super::list::{self, List};
-use super::openapi::Failures;
 use super::query::Query;
 
 /// A source.
@@ -32,7 +32,7 @@ pub(super) struct Source {
 
 /// The sources, in the order of the configuration.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "backups",
-    responses((status = 200, body = List<Source>), Failures))]
+    responses((status = 200, description = "what was asked for", body = List<Source>), Failures))]
 pub(super) async fn list(
     _: Viewer,
     State(state): State<AppState>,

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::fixed::Page;
 
-static PAGE: LazyLock<Page> =
-    LazyLock::new(|| Page::without_script("API", STYLE, &body(&crate::http::api::described())));
+static PAGE: LazyLock<Page> = LazyLock::new(|| {
+    Page::without_script("API", STYLE, &body(&serde_json::to_value(crate::http::api::document()).unwrap_or_default()))
+});
 
 const STYLE: &str = "code, pre { font: 13px/1.45 ui-monospace, monospace; } pre { background: var(--soft); padding: .6rem .8rem; overflow-x: auto; } \
 h3 { font-size: 1rem; margin: 1.6rem 0 .3rem; overflow-wrap: anywhere; } .method { font-weight: 700; } .post { color: #ad5700; } .get { color: #0b68cb; } \

@@ -106,7 +106,7 @@ impl ActionStore for Memory {
             return self.answer(Asked { id: known.id, new: false });
         }
         let id = actions.iter().map(|it| it.id).max().unwrap_or_default() + 1;
-        actions.push(Record { id, ..Record::planned(plan, now) });
+        actions.push(Record { id, ..plan.record(now) });
         self.answer(Asked { id, new: true })
     }
 

@@ -1,20 +1,13 @@
 //! What a turn asks the store.
 
 use super::super::actions::{self, states};
-use super::super::{alerts, occurrences};
+use super::super::alerts;
 use crate::domain::automation::record::ActionState;
 
 /// The condition of the index over open actions, word for word.
 pub(super) const OPEN: &str = "state IN ('proposed', 'running', 'scheduled')";
 
 // Every turn asks these, however much is kept: none of them may go through a whole table.
-
-pub(in super::super) fn in_doubt() -> String {
-    format!(
-        "SELECT {} FROM occurrences WHERE doubt_since IS NOT NULL AND doubt_since <= $1 ORDER BY doubt_since LIMIT $2",
-        occurrences::COLUMNS
-    )
-}
 
 pub(super) fn pending() -> String {
     format!("SELECT {} FROM alerts WHERE handled < changed ORDER BY id LIMIT $1", alerts::COLUMNS)
@@ -85,6 +78,7 @@ mod tests {
     use sqlx::Row as _;
 
     use super::*;
+    use crate::adapters::store::occurrences;
     use crate::adapters::store::{Place, Store};
 
     #[tokio::test]
@@ -93,7 +87,7 @@ mod tests {
         let url = format!("sqlite://{}/firedrill.db", place.path().display());
         let store = Store::open(Place::new(&url)).await.unwrap();
         let asked = [
-            in_doubt(),
+            occurrences::question(),
             pending(),
             past(1),
             past(8),

@@ -260,7 +260,7 @@ fn what_tells_of_an_end_begins_no_story() {
     let told = |alert: &KeptAlert, status| {
         let rule = Rule { status, ..rule("tell", Template::Notify(notify::Template { receivers: Vec::new() })) };
         let plan = decided(rule, alert, Past::default(), now()).unwrap();
-        let record = Record::planned(&plan, now());
+        let record = plan.record(now());
         (plan.action.deed().notice(now()).unwrap(), telling::of_recovery(&record, now()))
     };
     let (problem, recovery) = told(&fires, Status::Firing);
@@ -312,13 +312,13 @@ fn what_a_person_asks_for_waits_for_nothing_but_its_turn() {
     let (rules, inventory) = (rules(vec![]), inventory(false));
     let action = || planned().action;
     let person = Origin::Person { by: "cli:anna".into(), request: "1".into() };
-    let record = Record::planned(&asked_for(person, action(), now()), now());
+    let record = asked_for(person, action(), now()).record(now());
     let standing =
         |running, began| Standing { rules: &rules, inventory: &inventory, alert: None, again: false, running, began };
     assert_eq!(proceed(&record, standing(0, (1_000, 0)), now()), Step::Begin, "no cap holds back what a person said");
     assert_eq!(proceed(&record, standing(1, (0, 0)), now()), Step::Wait(now()), "nor is more done at once");
     let schedule = Origin::Schedule { name: "drill".into(), due: now() };
-    let record = Record::planned(&asked_for(schedule, action(), now()), now());
+    let record = asked_for(schedule, action(), now()).record(now());
     assert_eq!(proceed(&record, standing(0, (0, 0)), now()), Step::Begin);
     assert!(matches!(proceed(&record, standing(0, (1_000, 0)), now()), Step::Ask(_)), "nobody approved it");
     let gone = Inventory::default();

@@ -305,7 +305,7 @@ fn blind_places_and_files_without_content_are_left_alone() {
 }
 
 fn with_proofs(view: &SourceView, verifications: &[Verification]) -> SourceView {
-    view.with_proofs(super::super::book::Proofs::Known(Arc::new(book(verifications))), &Policy::default())
+    view.with_proofs(crate::domain::proof::book::Proofs::Known(Arc::new(book(verifications))), &Policy::default())
 }
 
 fn state(view: &SourceView) -> (BackupState, Cause) {
@@ -313,7 +313,7 @@ fn state(view: &SourceView) -> (BackupState, Cause) {
     (verdict.state, verdict.cause)
 }
 
-fn proof(item: &Item) -> &super::super::book::Proven {
+fn proof(item: &Item) -> &crate::domain::proof::book::Proven {
     let ItemProof::Known(proven) = &item.proof else { panic!("nothing is known") };
     proven
 }
@@ -369,7 +369,7 @@ fn one_intact_copy_of_the_newest_backup_is_enough() {
 
 #[test]
 fn while_proofs_are_not_known_nothing_is_ok() {
-    let proofs = super::super::book::Proofs::Unknown("the store is gone".into());
+    let proofs = crate::domain::proof::book::Proofs::Unknown("the store is gone".into());
     let fresh = view(&[Ok(vec![backup("qemu/100", 0)])]).with_proofs(proofs.clone(), &Policy::default());
     assert_eq!(state(&fresh), (BackupState::Unknown, Cause::ProofsUnknown));
     // What is bad by its age stays so.

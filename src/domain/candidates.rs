@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::book::{ArchiveProof, Fit, Known, SourceProofs, facts_of};
-use super::{ArchiveId, Conclusion, Level};
+use super::proof::book::{ArchiveProof, Fit, Known, SourceProofs, facts_of};
+use super::proof::{ArchiveId, Conclusion, Level};
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::ids::ItemId;
 use crate::domain::inventory::SourceView;
