@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::automation::action::Action;
+use crate::domain::automation::action::{Action, silence};
 use crate::domain::automation::alert::Labels;
 use crate::domain::automation::record::Record;
 use crate::domain::printable;
@@ -158,7 +158,7 @@ fn plain(error: reqwest::Error) -> String {
 impl Effect for Alertmanager {
     fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
         Box::pin(async move {
-            let Action::Silence { matchers, duration } = &record.action else {
+            let Action::Silence(silence::Silence { matchers, duration }) = &record.action else {
                 return Err(EffectFailure::new("a defect in firedrill: an action of another sort; please report it"));
             };
             let from = record.started.unwrap_or(record.created);

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use self::environment::{add, cleaned};
 pub use self::place::{Place, inspect};
 use crate::domain::age;
-use crate::domain::automation::action::Action;
+use crate::domain::automation::action::{Action, hook};
 use crate::domain::automation::record::Record;
 use crate::engine::ports::ledger::{Effect, EffectFailure, Outcome};
 
@@ -53,7 +53,7 @@ pub struct Hook;
 impl Effect for Hook {
     fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
         Box::pin(async move {
-            let Action::Hook { program, arguments, timeout, labels, annotations } = &record.action else {
+            let Action::Hook(hook::Hook { program, arguments, timeout, labels, annotations }) = &record.action else {
                 return Err(EffectFailure::new("a defect in firedrill: an action of another sort; please report it"));
             };
             check(program)?;

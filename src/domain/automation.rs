@@ -18,4 +18,5 @@ pub mod occurrence;
 pub mod record;
 pub mod rule;
 pub mod status;
+pub mod subject;
 pub mod telling;

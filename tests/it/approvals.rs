@@ -9,7 +9,7 @@ use axum::http::Uri;
 use firedrill::adapters::machine::clock::SystemClock;
 use firedrill::adapters::messengers::telegram::approvals::Approvals;
 use firedrill::adapters::messengers::telegram::{Settings, Telegram};
-use firedrill::domain::automation::action::Action;
+use firedrill::domain::automation::action::{Action, rescan};
 use firedrill::domain::automation::alert::{KeptAlert, Status};
 use firedrill::domain::automation::record::{self, AuditLine, Pause, Record, Ruled, Ruling};
 use firedrill::domain::secret::Secret;
@@ -39,7 +39,7 @@ impl ActionStore for Actions {
             id,
             alert: None,
             rule: "look".into(),
-            action: Action::Rescan { source: "pve".parse().unwrap() },
+            action: Action::Rescan(rescan::Rescan { source: "pve".parse().unwrap() }),
             state: record::ActionState::Proposed,
             reason: "".into(),
             created: Timestamp::UNIX_EPOCH,

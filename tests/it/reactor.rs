@@ -11,19 +11,19 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use firedrill::adapters::store::{Place, Shared};
-use firedrill::domain::automation::action::Kind;
+use firedrill::domain::automation::action::{Kind, Template, hook, notify, rescan};
 use firedrill::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
 use firedrill::domain::automation::decide::{Asked, Past};
 use firedrill::domain::automation::matcher::Matcher;
 use firedrill::domain::automation::occurrence::{Bounds, Occurrence, Tidings};
 use firedrill::domain::automation::record::{ActionState, Record, Ruled, Ruling};
-use firedrill::domain::automation::rule::{Cap, Mode, OnResolve, Rule, Rules, Template};
+use firedrill::domain::automation::rule::{Cap, Mode, OnResolve, Rule, Rules};
 use firedrill::domain::automation::status::OpenActions;
 use firedrill::domain::inventory::{Inventory, SourceView};
 use firedrill::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
 use firedrill::domain::notice::Notice;
 use firedrill::domain::policy::{Matcher as Exclude, Policy};
-use firedrill::engine::effects::Tell;
+use firedrill::engine::effects::notify::Tell;
 use firedrill::engine::intake::{self, Outlet};
 use firedrill::engine::ports::automation::{ActionFilter, ActionStore as _, Page};
 use firedrill::engine::ports::ledger::{
@@ -296,11 +296,13 @@ fn inventory() -> Arc<Inventory> {
 
 fn rule(kind: Kind, mode: Mode) -> Rule {
     let template = match kind {
-        Kind::Hook => {
-            Template::Hook { program: "/bin/x".into(), arguments: Vec::new(), timeout: Duration::from_secs(9) }
-        }
-        Kind::Notify => Template::Notify { receivers: Vec::new() },
-        _ => Template::Rescan,
+        Kind::Hook => Template::Hook(hook::Template {
+            program: "/bin/x".into(),
+            arguments: Vec::new(),
+            timeout: Duration::from_secs(9),
+        }),
+        Kind::Notify => Template::Notify(notify::Template { receivers: Vec::new() }),
+        _ => Template::Rescan(rescan::Template),
     };
     Rule {
         name: kind.as_str().into(),

@@ -15,13 +15,13 @@ fn script(directory: &Path, text: &str) -> PathBuf {
 async fn hook(text: &str, arguments: &[&str], labels: &[(&str, &str)], limit: u64) -> Result<Outcome, EffectFailure> {
     let place = tempfile::tempdir().unwrap();
     let program = script(place.path(), text);
-    let action = Action::Hook {
+    let action = Action::Hook(hook::Hook {
         program: program.to_str().unwrap().into(),
         arguments: arguments.iter().map(|it| Arc::from(*it)).collect(),
         timeout: limit,
         labels: labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         annotations: Labels::new(),
-    };
+    });
     Hook.perform(&crate::domain::automation::record::example(7, action)).await
 }
 

@@ -13,7 +13,6 @@ use crate::adapters::store::Shared;
 use crate::app;
 use crate::cli::{looking, say};
 use crate::config::Config;
-use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{Alert, KeptAlert};
 use crate::domain::automation::decide::{Asked, Past, Plan, Recent, Standing, Step, Wish, proceed, wishes};
 use crate::domain::automation::occurrence::{Heard, Occurrence, TELLINGS, order, step};
@@ -231,7 +230,7 @@ impl Explained<'_> {
             Standing { rules, inventory, alert: None, again: false, running: 0, began: (history.began, *own) };
         match proceed(&Record::planned(plan, now), standing, now) {
             Step::Begin => {
-                let counts = u32::from(plan.action.kind() != Kind::Notify);
+                let counts = u32::from(plan.action.kind().sort().acts);
                 history.began += counts;
                 *own += counts;
                 String::new()

@@ -1,45 +1,158 @@
-//! What can be done about an alert.
+//! What can be done about an alert: a room for each sort of action, and one list of them.
+
+pub mod hook;
+pub mod notify;
+pub mod rescan;
+pub mod reverify;
+pub mod silence;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::alert::{KeptAlert, Labels};
+use super::subject::{Refusal, Subject};
 use crate::domain::ids::{ItemId, SourceName};
-use crate::domain::notice::Urgency;
-use crate::domain::proof::Level;
+use crate::domain::inventory::Inventory;
+use crate::domain::notice::Notice;
 
-/// The sorts of actions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
+/// What is so of all actions of a sort.
+#[derive(Debug, Clone, Copy)]
+pub struct Sort {
+    /// As in configurations and labels.
+    pub label: &'static str,
+    /// Whether doing it twice is as good as doing it once, so that it may be done again after a crash.
+    pub idempotent: bool,
+    /// Whether it counts for caps, and is told of when it is done. What only tells does not.
+    pub acts: bool,
+    /// Whether one about the end of an alert is another matter than one about its beginning, for cooldowns.
+    pub ends_apart: bool,
+    /// So many run at the same time, where nobody says otherwise.
+    pub at_once: u32,
+    /// The pause between two on one target, where nobody says otherwise.
+    pub cooldown: Duration,
+}
+
+/// What an action of some sort knows of itself. Its words are its [`Display`](fmt::Display).
+pub trait Deed: fmt::Display {
+    /// The source that it is about.
+    fn source(&self) -> Option<&SourceName> {
+        None
+    }
+
+    /// The item that it is about.
+    fn item(&self) -> Option<&ItemId> {
+        None
+    }
+
+    /// What tells it from another one of its sort, whoever asked. Part of a key in the store: it must never change.
+    fn identity(&self) -> Vec<String>;
+
+    /// What a cooldown counts by: what is acted on, however it is asked for.
+    fn target(&self, of: &Subject<'_>) -> String;
+
+    /// How long it may take at most.
+    fn timeout(&self) -> Duration;
+
+    /// What it tells people, where that is what it does.
+    fn notice(&self, _now: jiff::Timestamp) -> Option<Notice> {
+        None
+    }
+
+    /// What it needs and isn't there any more.
+    fn missing(&self, _inventory: &Inventory) -> Option<String> {
+        None
+    }
+}
+
+/// What a rule does, before an alert says to what.
+pub trait Resolve {
+    /// The action.
+    type Deed;
+
+    /// Fills it from an alert, checked against what is there.
+    fn resolve(&self, of: &Subject<'_>) -> Result<Self::Deed, Refusal>;
+}
+
+/// The list: each sort by its name, with its room.
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident in $room:ident;)*) => {
+        /// The sorts of actions.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Kind { $($(#[$doc])* $name,)* }
+
+        impl Kind {
+            /// All of them, in label order.
+            pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
+
+            /// Their labels, in the same order.
+            pub const LABELS: [&'static str; Self::ALL.len()] = [$($room::SORT.label),*];
+
+            /// What is so of all of its actions.
+            pub const fn sort(self) -> &'static Sort {
+                match self { $(Self::$name => &$room::SORT,)* }
+            }
+        }
+
+        /// What is to be done, with everything that is needed to do it.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase", tag = "action")]
+        pub enum Action { $($(#[$doc])* $name($room::$name),)* }
+
+        $(impl From<$room::$name> for Action {
+            fn from(it: $room::$name) -> Self {
+                Self::$name(it)
+            }
+        })*
+
+        impl Action {
+            /// Its sort.
+            pub const fn kind(&self) -> Kind {
+                match self { $(Self::$name(_) => Kind::$name,)* }
+            }
+
+            /// What it knows of itself.
+            pub fn deed(&self) -> &dyn Deed {
+                match self { $(Self::$name(it) => it,)* }
+            }
+        }
+
+        /// What a rule does, before an alert says to what.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Template { $($(#[$doc])* $name($room::Template),)* }
+
+        impl Template {
+            /// The sort of its actions.
+            pub const fn kind(&self) -> Kind {
+                match self { $(Self::$name(_) => Kind::$name,)* }
+            }
+
+            /// Fills it from an alert, checked against what is there.
+            pub fn resolve(&self, of: &Subject<'_>) -> Result<Action, Refusal> {
+                match self { $(Self::$name(it) => it.resolve(of).map(Action::$name),)* }
+            }
+        }
+    };
+}
+
+actions! {
     /// Runs a program.
-    Hook,
+    Hook in hook;
     /// Tells somebody.
-    Notify,
+    Notify in notify;
     /// Scans a source.
-    Rescan,
+    Rescan in rescan;
     /// Reads the newest backup of an item.
-    Reverify,
+    Reverify in reverify;
     /// Silences the alert.
-    Silence,
+    Silence in silence;
 }
 
 impl Kind {
-    /// All of them, in label order.
-    pub const ALL: [Self; 5] = [Self::Hook, Self::Notify, Self::Rescan, Self::Reverify, Self::Silence];
-
     /// As in configurations and labels.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Hook => "hook",
-            Self::Notify => "notify",
-            Self::Rescan => "rescan",
-            Self::Reverify => "reverify",
-            Self::Silence => "silence",
-        }
+        self.sort().label
     }
 
     /// Reads what [`as_str`](Self::as_str) writes.
@@ -49,7 +162,7 @@ impl Kind {
 
     /// Whether doing it twice is as good as doing it once, so that it may be done again after a crash.
     pub const fn is_idempotent(self) -> bool {
-        !matches!(self, Self::Hook)
+        self.sort().idempotent
     }
 }
 
@@ -59,150 +172,32 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What is to be done, with everything that is needed to do it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "action")]
-pub enum Action {
-    /// Runs a program, without a shell.
-    Hook {
-        /// Its absolute path.
-        program: Arc<str>,
-        /// Its arguments, as configured: nothing of the alert is put into them.
-        arguments: Vec<Arc<str>>,
-        /// Seconds after which it is killed with its children.
-        timeout: u64,
-        /// Labels and annotations of the alert, for its environment.
-        labels: Labels,
-        /// See `labels`.
-        annotations: Labels,
-    },
-    /// Tells somebody.
-    Notify {
-        /// Names of receivers; by the routes when empty.
-        receivers: Vec<Arc<str>>,
-        /// How urgent.
-        severity: Urgency,
-        /// One line.
-        title: Arc<str>,
-        /// Further lines.
-        body: Arc<str>,
-        /// Where to read more.
-        link: Option<Arc<str>>,
-        /// It tells of an alert that is over already.
-        #[serde(default)]
-        over: bool,
-        /// The story: it is over when the alert is.
-        story: Arc<str>,
-        /// Environment that the alert names.
-        environment: Option<Arc<str>>,
-        /// Source, where the alert names one that is configured.
-        source: Option<SourceName>,
-        /// Item, likewise.
-        item: Option<ItemId>,
-    },
-    /// Scans a source.
-    Rescan {
-        /// The source.
-        source: SourceName,
-    },
-    /// Reads the newest backup of an item.
-    Reverify {
-        /// Its source.
-        source: SourceName,
-        /// The item.
-        item: ItemId,
-        /// How much is to be proven.
-        level: Level,
-    },
-    /// Silences the alert in Alertmanager.
-    Silence {
-        /// Labels that the silence matches, all of them.
-        matchers: Labels,
-        /// Seconds from its start to its end.
-        duration: u64,
-    },
-}
-
 impl Action {
-    /// Its sort.
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Hook { .. } => Kind::Hook,
-            Self::Notify { .. } => Kind::Notify,
-            Self::Rescan { .. } => Kind::Rescan,
-            Self::Reverify { .. } => Kind::Reverify,
-            Self::Silence { .. } => Kind::Silence,
-        }
-    }
-
     /// The source that it is about.
     pub fn source(&self) -> Option<&SourceName> {
-        match self {
-            Self::Rescan { source } | Self::Reverify { source, .. } => Some(source),
-            Self::Notify { source, .. } => source.as_ref(),
-            Self::Hook { .. } | Self::Silence { .. } => None,
-        }
+        self.deed().source()
     }
 
     /// The item that it is about.
     pub fn item(&self) -> Option<&ItemId> {
-        match self {
-            Self::Reverify { item, .. } => Some(item),
-            Self::Notify { item, .. } => item.as_ref(),
-            Self::Rescan { .. } | Self::Hook { .. } | Self::Silence { .. } => None,
-        }
+        self.deed().item()
     }
 
-    /// What identifies one intent: the occurrence of the alert, and what is to be done. The store keeps a digest.
-    pub fn identity(&self, alert: &KeptAlert) -> Vec<String> {
-        let mut parts = vec![alert.fingerprint.to_string(), alert.instance(), self.kind().as_str().to_owned()];
-        match self {
-            Self::Hook { program, arguments, .. } => {
-                parts.push(program.to_string());
-                parts.extend(arguments.iter().map(ToString::to_string));
-            }
-            Self::Notify { receivers, .. } => parts.extend(receivers.iter().map(ToString::to_string)),
-            Self::Rescan { source } => parts.push(source.to_string()),
-            Self::Reverify { source, item, level } => {
-                parts.extend([source.to_string(), item.to_string(), level.as_str().to_owned()]);
-            }
-            Self::Silence { matchers, .. } => {
-                parts.extend(matchers.iter().flat_map(|(name, value)| [name.to_string(), value.to_string()]));
-            }
-        }
+    /// What tells it from another intent, whoever asked: its sort, and what is to be done. The store keeps a digest.
+    pub fn identity(&self) -> Vec<String> {
+        let mut parts = vec![self.kind().as_str().to_owned()];
+        parts.extend(self.deed().identity());
         parts
     }
 
     /// How long it may take at most.
     pub fn timeout(&self) -> Duration {
-        match self {
-            Self::Hook { timeout, .. } => Duration::from_secs(*timeout),
-            Self::Notify { .. } => Duration::from_secs(30),
-            Self::Silence { .. } => Duration::from_secs(60),
-            Self::Rescan { .. } => Duration::from_secs(60 * 60),
-            Self::Reverify { .. } => Duration::from_secs(24 * 60 * 60),
-        }
+        self.deed().timeout()
     }
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hook { program, arguments, .. } => {
-                write!(f, "run {program}")?;
-                arguments.iter().try_for_each(|argument| write!(f, " {argument:?}"))
-            }
-            Self::Notify { receivers, .. } if receivers.is_empty() => f.write_str("notify by the routes"),
-            Self::Notify { receivers, .. } => write!(f, "notify {}", receivers.join(", ")),
-            Self::Rescan { source } => write!(f, "rescan {source}"),
-            Self::Reverify { source, item, level } => {
-                write!(f, "verify the newest backup of {item} in {source} to level {}", level.as_str())
-            }
-            Self::Silence { matchers, duration } => {
-                let matchers: Vec<String> = matchers.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-                let length = crate::domain::age::words(Duration::from_secs(*duration));
-                write!(f, "silence {} for {length}", matchers.join(" "))
-            }
-        }
+        self.deed().fmt(f)
     }
 }

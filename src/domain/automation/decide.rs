@@ -6,18 +6,14 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::action::{Action, Kind};
-use super::alert::{KeptAlert, Labels, Status};
+use super::alert::{KeptAlert, Status};
 use super::record::{ActionState, Record};
-use super::rule::{Cap, Mode, OnResolve, Rule, Rules, Template};
+use super::rule::{Cap, Mode, OnResolve, Rule, Rules};
+use super::subject::{Refusal, Subject};
 use crate::domain::age;
-use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::inventory::Inventory;
-use crate::domain::notice::Urgency;
 use crate::domain::notice::digest::cut;
 use crate::domain::verdict::elapsed;
-
-/// Texts of alerts are cut to so many characters before they are told.
-const LONGEST_TEXT: usize = 2_000;
 
 /// What a rule wants to be done about an alert, before history is asked.
 #[derive(Debug, Clone)]
@@ -26,43 +22,15 @@ pub struct Wish<'a> {
     pub rule: &'a Rule,
     /// The action, or why there can be none.
     pub action: Result<Action, Refusal>,
+    /// What a cooldown counts by: what is acted on, however it is asked for.
+    pub target: String,
 }
 
-/// Why an alert can't be acted on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The label isn't there.
-    #[error("the alert has no label {0}")]
-    NoLabel(Arc<str>),
-    /// It names a source that isn't configured.
-    #[error("the alert's label {label} names {value:?}, and no source is called so")]
-    NoSource {
-        /// The label.
-        label: Arc<str>,
-        /// Its value.
-        value: String,
-    },
-    /// It names an item that the source doesn't have.
-    #[error("the alert's label {label} names {value:?}, and {source_name} has no such item")]
-    NoItem {
-        /// The label.
-        label: Arc<str>,
-        /// Its value.
-        value: String,
-        /// The source.
-        source_name: SourceName,
-    },
-    /// The source can't be looked at, so nobody knows what it has.
-    #[error("{0} can't be looked at now, so whether it has the item isn't known")]
-    Blind(SourceName),
-    /// The item has no backup that could be read.
-    #[error("{item} of {source_name} has no complete backup to read")]
-    NoBackup {
-        /// The source.
-        source_name: SourceName,
-        /// The item.
-        item: ItemId,
-    },
+fn target(rule: &Rule, action: &Result<Action, Refusal>, of: &Subject<'_>) -> String {
+    let target = action.as_ref().map_or_else(|_| of.named(), |action| action.deed().target(of));
+    // What follows the end of an alert is another matter than what its beginning asked for.
+    let ends = of.alert.status() == Status::Resolved && rule.kind().sort().ends_apart;
+    cut(&format!("{}{target}", if ends { "end of " } else { "" }), 300)
 }
 
 /// What history is asked about a wish.
@@ -139,141 +107,38 @@ pub struct Plan {
 /// What every rule wants of an alert.
 pub fn wishes<'a>(alert: &KeptAlert, rules: &'a Rules, inventory: &Inventory) -> Vec<Wish<'a>> {
     let concerned = rules.rules.iter().filter(|rule| rule.concerns(alert));
-    concerned.map(|rule| Wish { rule, action: resolve(rule, alert, inventory) }).collect()
+    let wish = |rule: &'a Rule| {
+        let subject = rule.subject(alert, inventory);
+        let action = rule.template.resolve(&subject);
+        Wish { rule, target: target(rule, &action, &subject), action }
+    };
+    concerned.map(wish).collect()
 }
 
-/// Fills a rule's template from an alert, checked against what is there.
-fn resolve(rule: &Rule, alert: &KeptAlert, inventory: &Inventory) -> Result<Action, Refusal> {
-    match &rule.template {
-        Template::Hook { program, arguments, timeout } => Ok(Action::Hook {
-            program: program.clone(),
-            arguments: arguments.clone(),
-            timeout: timeout.as_secs(),
-            labels: alert.labels.clone(),
-            annotations: alert.annotations.clone(),
-        }),
-        Template::Notify { receivers } => Ok(notify(rule, alert, inventory, receivers)),
-        Template::Rescan => Ok(Action::Rescan { source: source(rule, alert, inventory)? }),
-        Template::Reverify { level } => {
-            let source = source(rule, alert, inventory)?;
-            let item = item(rule, alert, inventory, &source)?;
-            Ok(Action::Reverify { source, item, level: *level })
-        }
-        Template::Silence { duration, labels } => {
-            let matchers = silenced(alert, labels)?;
-            Ok(Action::Silence { matchers, duration: duration.as_secs() })
-        }
+/// What identifies one intent: the occurrence of the alert, and what is to be done. The store keeps a digest.
+fn identity(action: &Action, alert: &KeptAlert) -> Vec<String> {
+    let mut parts = vec![alert.fingerprint.to_string(), alert.instance()];
+    parts.extend(action.identity());
+    if alert.status() == Status::Resolved {
+        parts.push("resolved".to_owned());
     }
-}
-
-fn source(rule: &Rule, alert: &KeptAlert, inventory: &Inventory) -> Result<SourceName, Refusal> {
-    let (label, value) = (&rule.source_label, alert.label(&rule.source_label));
-    if value.is_empty() {
-        return Err(Refusal::NoLabel(label.clone()));
-    }
-    let known = value.parse().ok().filter(|name| inventory.source(name).is_some());
-    known.ok_or_else(|| Refusal::NoSource { label: label.clone(), value: cut(value, 100) })
-}
-
-fn item(rule: &Rule, alert: &KeptAlert, inventory: &Inventory, source: &SourceName) -> Result<ItemId, Refusal> {
-    let (label, value) = (&rule.item_label, alert.label(&rule.item_label));
-    if value.is_empty() {
-        return Err(Refusal::NoLabel(label.clone()));
-    }
-    let view = inventory.source(source);
-    let id: Option<ItemId> = value.parse().ok();
-    let found = id.zip(view).and_then(|(id, view)| view.items.iter().find(|item| item.id == id));
-    match (found, view) {
-        (Some(item), _) if item.newest.is_some() => Ok(item.id.clone()),
-        (Some(item), _) => Err(Refusal::NoBackup { source_name: source.clone(), item: item.id.clone() }),
-        (None, Some(view)) if !view.health.up() => Err(Refusal::Blind(source.clone())),
-        (None, _) => Err(Refusal::NoItem { label: label.clone(), value: cut(value, 100), source_name: source.clone() }),
-    }
-}
-
-fn silenced(alert: &KeptAlert, labels: &[Arc<str>]) -> Result<Labels, Refusal> {
-    if labels.is_empty() {
-        return Ok(alert.labels.clone());
-    }
-    let mut matchers = Labels::new();
-    for label in labels {
-        let value = alert.labels.get(label).ok_or_else(|| Refusal::NoLabel(label.clone()))?;
-        matchers.insert(label.clone(), value.clone());
-    }
-    Ok(matchers)
-}
-
-fn notify(rule: &Rule, alert: &KeptAlert, inventory: &Inventory, receivers: &[Arc<str>]) -> Action {
-    let text = |name: &str| alert.annotations.get(name).map(|text| cut(text, LONGEST_TEXT)).unwrap_or_default();
-    let title = Some(text("summary")).filter(|title| !title.is_empty()).unwrap_or_else(|| {
-        let name = Some(alert.label("alertname")).filter(|name| !name.is_empty()).unwrap_or("an alert");
-        format!("{} {}", cut(name, 200), if alert.status() == Status::Firing { "fires" } else { "is over" })
-    });
-    let found = source(rule, alert, inventory).ok();
-    let environment = Some(alert.label("environment")).filter(|name| !name.is_empty());
-    Action::Notify {
-        over: alert.status() == Status::Resolved,
-        receivers: receivers.to_vec(),
-        severity: Urgency::parse(alert.label("severity")).unwrap_or(Urgency::Warning),
-        title: title.into(),
-        body: text("description").into(),
-        link: alert.annotations.get("runbook_url").cloned().filter(|url| is_link(url)),
-        story: format!("alert/{}", alert.fingerprint).into(),
-        environment: environment.map(|name| cut(name, 100).into()),
-        item: found.as_ref().and_then(|source| item(rule, alert, inventory, source).ok()),
-        source: found,
-    }
-}
-
-fn is_link(url: &str) -> bool {
-    (url.starts_with("https://") || url.starts_with("http://")) && url.len() <= 1_000 && !url.contains(char::is_control)
+    parts
 }
 
 impl Wish<'_> {
     /// What must be known of the past to decide on it.
     pub fn asks(&self, alert: &KeptAlert) -> Asked {
-        let identity = |action: &Action| {
-            let mut parts = action.identity(alert);
-            if alert.status() == Status::Resolved {
-                parts.push("resolved".to_owned());
-            }
-            parts
-        };
         Asked {
             kind: self.action.as_ref().map_or(self.rule.kind(), Action::kind),
-            target: self.target(alert),
+            target: self.target.clone(),
             rule: self.rule.name.clone(),
-            identity: self.action.as_ref().map(identity).unwrap_or_default(),
+            identity: self.action.as_ref().map(|action| identity(action, alert)).unwrap_or_default(),
         }
-    }
-
-    /// What a cooldown counts by: what is acted on, however it is asked for.
-    pub fn target(&self, alert: &KeptAlert) -> String {
-        let of_alert = || {
-            let (source, item) = (alert.label(&self.rule.source_label), alert.label(&self.rule.item_label));
-            if source.is_empty() && item.is_empty() {
-                alert.fingerprint.to_string()
-            } else {
-                format!("{source}/{item}")
-            }
-        };
-        let target = match &self.action {
-            Ok(Action::Rescan { source }) => source.to_string(),
-            Ok(Action::Reverify { source, item, .. }) => format!("{source}/{item}"),
-            Ok(Action::Hook { program, arguments, .. }) => format!("{} {program} {}", of_alert(), arguments.join(" ")),
-            Ok(Action::Notify { receivers, .. }) => format!("{} {}", alert.fingerprint, receivers.join(" ")),
-            Ok(Action::Silence { .. }) => alert.fingerprint.to_string(),
-            Err(_) => of_alert(),
-        };
-        // What follows the end of an alert is another matter than what its beginning asked for.
-        let ends = alert.status() == Status::Resolved && matches!(self.rule.kind(), Kind::Hook | Kind::Notify);
-        cut(&format!("{}{target}", if ends { "end of " } else { "" }), 300)
     }
 
     /// Decides what becomes of the wish now.
     pub fn decide(self, alert: &KeptAlert, past: Past, rules: &Rules, now: Timestamp) -> Result<Plan, Refusal> {
-        let target = self.target(alert);
-        let rule = self.rule;
+        let (rule, target) = (self.rule, self.target);
         let plan = |action, state, reason: String| Plan {
             rule: rule.name.clone(),
             action,
@@ -365,7 +230,7 @@ pub fn proceed(record: &Record, standing: Standing<'_>, now: Timestamp) -> Step 
     if standing.again && rule.status == Status::Resolved && !rule.patience.is_zero() {
         return Step::Cancel("cancelled: the alert fires again".to_owned());
     }
-    if let Some(gone) = gone(&record.action, standing.inventory) {
+    if let Some(gone) = record.action.deed().missing(standing.inventory) {
         return Step::Cancel(format!("cancelled: {gone}"));
     }
     if standing.running >= allowed(standing.rules, record.action.kind()) {
@@ -382,7 +247,7 @@ pub fn proceed(record: &Record, standing: Standing<'_>, now: Timestamp) -> Step 
     if let Some(end) = rule.quiet.as_ref().filter(|window| window.contains(now)).map(|window| window.end_after(now)) {
         return Step::Wait(end);
     }
-    if record.action.kind() == Kind::Notify {
+    if !record.action.kind().sort().acts {
         return Step::Begin;
     }
     let caps = [(Some(standing.rules.cap), standing.began.0, "all rules"), (rule.cap, standing.began.1, "this rule")];
@@ -401,18 +266,6 @@ pub fn proceed(record: &Record, standing: Standing<'_>, now: Timestamp) -> Step 
 pub fn allowed(rules: &Rules, kind: Kind) -> u32 {
     let at = Kind::ALL.iter().position(|it| *it == kind);
     at.map_or(1, |at| rules.concurrency[at])
-}
-
-/// What the action needs and isn't there any more.
-fn gone(action: &Action, inventory: &Inventory) -> Option<String> {
-    let source = match action {
-        Action::Rescan { source } | Action::Reverify { source, .. } => source,
-        Action::Hook { .. } | Action::Notify { .. } | Action::Silence { .. } => return None,
-    };
-    let Some(view) = inventory.source(source) else { return Some(format!("there is no source {source} any more")) };
-    let item = action.item()?;
-    let there = view.items.iter().any(|it| it.id == *item) || !view.health.up();
-    (!there).then(|| format!("{source} has no item {item} any more"))
 }
 
 /// What becomes of an action that was running when its process ended.

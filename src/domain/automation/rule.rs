@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::action::Kind;
+use super::action::{Kind, Template};
 use super::alert::{KeptAlert, Status};
 use super::matcher::Matcher;
 use super::occurrence::Bounds;
-use crate::domain::proof::Level;
+use super::subject::Subject;
+use crate::domain::inventory::Inventory;
 use crate::domain::window::Window;
 
 /// How far a rule goes by itself.
@@ -36,39 +37,6 @@ pub enum OnResolve {
     Kill,
     /// Nothing.
     Ignore,
-}
-
-/// What a rule does, before an alert says to what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Template {
-    /// Runs a program.
-    Hook {
-        /// Absolute path.
-        program: Arc<str>,
-        /// Arguments.
-        arguments: Vec<Arc<str>>,
-        /// It is killed after this.
-        timeout: Duration,
-    },
-    /// Tells somebody.
-    Notify {
-        /// Names of receivers; by the routes when empty.
-        receivers: Vec<Arc<str>>,
-    },
-    /// Scans the source that the alert names.
-    Rescan,
-    /// Reads the newest backup of the item that the alert names.
-    Reverify {
-        /// How much is to be proven.
-        level: Level,
-    },
-    /// Silences the alert.
-    Silence {
-        /// From start to end.
-        duration: Duration,
-        /// Labels that the silence matches; all of the alert when empty.
-        labels: Vec<Arc<str>>,
-    },
 }
 
 /// At most so many actions begin in a time.
@@ -118,13 +86,12 @@ pub struct Rule {
 impl Rule {
     /// The sort of its actions.
     pub const fn kind(&self) -> Kind {
-        match self.template {
-            Template::Hook { .. } => Kind::Hook,
-            Template::Notify { .. } => Kind::Notify,
-            Template::Rescan => Kind::Rescan,
-            Template::Reverify { .. } => Kind::Reverify,
-            Template::Silence { .. } => Kind::Silence,
-        }
+        self.template.kind()
+    }
+
+    /// What its actions are asked for by an alert.
+    pub fn subject<'a>(&'a self, alert: &'a KeptAlert, inventory: &'a Inventory) -> Subject<'a> {
+        Subject { alert, source_label: &self.source_label, item_label: &self.item_label, inventory }
     }
 
     /// Whether it is about this alert.

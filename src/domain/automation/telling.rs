@@ -1,13 +1,12 @@
 //! What people are told of actions.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::action::Action;
 use super::alert::KeptAlert;
-use super::decide::{Plan, Refusal};
+use super::decide::Plan;
 use super::record::{ActionState, Record};
+use super::subject::Refusal;
 use crate::domain::notice::digest::cut;
 use crate::domain::notice::{Notice, Phase, Topic, Urgency};
 
@@ -75,7 +74,7 @@ pub fn of_change(record: &Record, state: ActionState, reason: &str, now: Timesta
     let (severity, title) = match state {
         ActionState::Proposed => (Urgency::Critical, question(&record.action)),
         // That somebody was told shows by itself.
-        ActionState::Done if matches!(record.action, Action::Notify { .. }) => return None,
+        ActionState::Done if !record.action.kind().sort().acts => return None,
         ActionState::Done => (Urgency::Info, format!("Done: {}", record.action)),
         ActionState::Failed => (Urgency::Warning, format!("Failed: {}", record.action)),
         ActionState::Expired => (Urgency::Warning, format!("Nobody answered: {}", record.action)),
@@ -91,33 +90,7 @@ pub fn of_change(record: &Record, state: ActionState, reason: &str, now: Timesta
 
 /// Of an alert that is over, to those who were told that it fires. `None` for an action that told nobody.
 pub fn of_recovery(record: &Record, now: Timestamp) -> Option<Notice> {
-    let told = of_action(&record.action, now)?;
+    let told = record.action.deed().notice(now)?;
     let problem = told.phase == Phase::Problem;
     problem.then(|| Notice { phase: Phase::Recovered, body: format!("{} is over.", told.title).into(), ..told })
-}
-
-/// What a `notify` action tells. `None` for every other action.
-pub fn of_action(action: &Action, now: Timestamp) -> Option<Notice> {
-    let Action::Notify { over, receivers, severity, title, body, link, story, environment, source, item } = action
-    else {
-        return None;
-    };
-    // What tells of an end begins no story: nothing would ever end that.
-    let (key, phase) =
-        if *over { (format!("{story}/over").into(), Phase::Event) } else { (Arc::clone(story), Phase::Problem) };
-    Some(Notice {
-        key,
-        phase,
-        severity: *severity,
-        topic: Topic::Alert,
-        source: source.clone(),
-        item: item.clone(),
-        environment: environment.clone(),
-        title: title.clone(),
-        body: body.clone(),
-        link: link.clone(),
-        at: now,
-        proposal: None,
-        receivers: receivers.clone(),
-    })
 }

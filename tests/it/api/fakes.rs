@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::post;
 use firedrill::domain::access::Role;
-use firedrill::domain::automation::action::{Action, Kind};
+use firedrill::domain::automation::action::{Action, Kind, hook, rescan, reverify};
 use firedrill::domain::automation::alert::{KeptAlert, Status};
 use firedrill::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
 use firedrill::domain::inventory::Inventory;
@@ -168,19 +168,19 @@ pub(super) fn record(id: i64, state: ActionState, action: Action, reason: &str) 
 pub(super) fn filled() -> Memory {
     let memory = Memory::default();
     let text = |text: &str| Arc::<str>::from(text);
-    let rescan = || Action::Rescan { source: "nas".parse().unwrap() };
-    let hook = Action::Hook {
+    let rescan = || Action::Rescan(rescan::Rescan { source: "nas".parse().unwrap() });
+    let hook = Action::Hook(hook::Hook {
         program: text("/usr/local/bin/restart-backup"),
         arguments: vec![text("--node"), text("pve1")],
         timeout: 60,
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
-    };
-    let reverify = Action::Reverify {
+    });
+    let reverify = Action::Reverify(reverify::Reverify {
         source: "nas".parse().unwrap(),
         item: "qemu/100".parse().unwrap(),
         level: firedrill::domain::proof::Level::Complete,
-    };
+    });
     let mut actions = Vec::new();
     let more = [
         (hook, "the alert <img src=x onerror=alert(1)> names the node pve1"),

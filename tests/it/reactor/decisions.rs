@@ -49,8 +49,11 @@ async fn a_clock_that_is_set_back_repeats_nothing_and_opens_no_cooldown() {
 }
 
 fn hook(name: &str, argument: &str) -> Rule {
-    let template =
-        Template::Hook { program: "/bin/x".into(), arguments: vec![argument.into()], timeout: Duration::from_secs(9) };
+    let template = Template::Hook(hook::Template {
+        program: "/bin/x".into(),
+        arguments: vec![argument.into()],
+        timeout: Duration::from_secs(9),
+    });
     let cooldown = Duration::from_secs(3600);
     Rule { name: name.into(), template, cooldown, ..rule(Kind::Hook, Mode::Execute) }
 }

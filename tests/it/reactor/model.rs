@@ -39,14 +39,18 @@ struct Log(Arc<Mutex<Vec<usize>>>);
 
 impl Effect for Log {
     fn perform<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Result<Outcome, EffectFailure>> {
-        let Action::Hook { labels, .. } = &record.action else { panic!("another action") };
+        let Action::Hook(hook::Hook { labels, .. }) = &record.action else { panic!("another action") };
         self.0.lock().unwrap().push(labels["number"].parse().unwrap());
         Box::pin(async { Ok(Outcome { result: "done".into(), ..Outcome::default() }) })
     }
 }
 
 fn all_rules() -> Rules {
-    let asks = Template::Hook { program: "/bin/asks".into(), arguments: Vec::new(), timeout: Duration::from_secs(9) };
+    let asks = Template::Hook(hook::Template {
+        program: "/bin/asks".into(),
+        arguments: Vec::new(),
+        timeout: Duration::from_secs(9),
+    });
     let all = vec![
         rule(Kind::Hook, Mode::Execute),
         Rule { name: "asks".into(), template: asks, ..rule(Kind::Hook, Mode::Propose) },
@@ -100,7 +104,7 @@ async fn check(store: &Shared, log: &Log, expected: &[Expected], length: usize, 
     let waits = store.actions(&waits, Page { before: None, limit: 100_000 }).await.unwrap();
     let mut asked = vec![0; expected.len()];
     for record in &waits {
-        let Action::Hook { labels, .. } = &record.action else { panic!("another action") };
+        let Action::Hook(hook::Hook { labels, .. }) = &record.action else { panic!("another action") };
         asked[labels["number"].parse::<usize>().unwrap()] += 1;
     }
     let lasting: BTreeSet<Arc<str>> = store.stories("alert/").await.unwrap().into_iter().map(|it| it.key).collect();

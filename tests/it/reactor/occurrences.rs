@@ -52,7 +52,11 @@ async fn a_start_that_moves_is_the_same_intent_and_its_end_takes_all_back() {
     let kill = Rule { on_resolve: OnResolve::Kill, ..rule(Kind::Hook, Mode::Execute) };
     let patient = Rule { patience: Duration::from_secs(3600), ..rule(Kind::Rescan, Mode::Execute) };
     let asks = Rule { name: "asks".into(), ..rule(Kind::Rescan, Mode::Propose) };
-    let template = Template::Hook { program: "/bin/y".into(), arguments: Vec::new(), timeout: Duration::from_secs(9) };
+    let template = Template::Hook(hook::Template {
+        program: "/bin/y".into(),
+        arguments: Vec::new(),
+        timeout: Duration::from_secs(9),
+    });
     let asks = Rule { template, ..asks };
     let all = rules(vec![kill, patient, asks, rule(Kind::Notify, Mode::Execute)]);
     let life = world.live(all, effect, Cut::never(), true);
@@ -243,8 +247,11 @@ async fn rules_of_several_receivers_hear_of_one_occurrence() {
     let world = World::new();
     let effect = Counted::default();
     let of = |receiver: &str, program: &str| {
-        let template =
-            Template::Hook { program: program.into(), arguments: Vec::new(), timeout: Duration::from_secs(9) };
+        let template = Template::Hook(hook::Template {
+            program: program.into(),
+            arguments: Vec::new(),
+            timeout: Duration::from_secs(9),
+        });
         let receiver = Some(receiver.into());
         Rule { name: program.into(), receiver, template, ..rule(Kind::Hook, Mode::Propose) }
     };

@@ -4,6 +4,8 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::domain::attempt::{Attempt, Outcome};
+use crate::domain::automation::action::{Template, hook, notify, reverify};
+use crate::domain::automation::alert::Labels;
 use crate::domain::automation::matcher::Matcher;
 use crate::domain::automation::occurrence::Bounds;
 use crate::domain::automation::record::example;
@@ -13,7 +15,7 @@ use crate::domain::local_time::When;
 use crate::domain::look::{
     ErrorKind, Look, LookError, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec,
 };
-use crate::domain::notice::Phase;
+use crate::domain::notice::{Phase, Urgency};
 use crate::domain::policy::{Matcher as Exclude, Policy};
 use crate::domain::proof::Level;
 use crate::domain::window::Window;
@@ -65,7 +67,7 @@ fn rule(name: &str, template: Template) -> Rule {
 }
 
 fn reverify() -> Rule {
-    rule("reverify", Template::Reverify { level: Level::Complete })
+    rule("reverify", Template::Reverify(reverify::Template { level: Level::Complete }))
 }
 
 fn rules(rules: Vec<Rule>) -> Rules {
@@ -190,7 +192,10 @@ fn standing<'a>(rules: &'a Rules, inventory: &'a Inventory) -> Standing<'a> {
 
 fn planned() -> Record {
     let (source, item) = ("s".parse().unwrap(), "qemu/100".parse().unwrap());
-    Record { rule: "reverify".into(), ..example(1, Action::Reverify { source, item, level: Level::Complete }) }
+    Record {
+        rule: "reverify".into(),
+        ..example(1, Action::Reverify(reverify::Reverify { source, item, level: Level::Complete }))
+    }
 }
 
 #[test]
@@ -229,13 +234,13 @@ fn what_a_person_approved_is_held_back_by_little() {
 
 #[test]
 fn an_interrupted_hook_is_never_run_again() {
-    let hook = Action::Hook {
+    let hook = Action::Hook(hook::Hook {
         program: "/bin/true".into(),
         arguments: Vec::new(),
         timeout: 1,
         labels: Labels::new(),
         annotations: Labels::new(),
-    };
+    });
     assert_eq!(interrupted(&hook, 1).0, ActionState::Failed);
     assert_eq!(interrupted(&planned().action, 1).0, ActionState::Scheduled);
     assert_eq!(interrupted(&planned().action, MOST_TRIES).0, ActionState::Failed, "it may be what ends the process");
@@ -246,10 +251,12 @@ fn what_is_told_of_an_alert_is_plain_and_short() {
     let mut alert = corrupt("s", "qemu/100");
     alert.annotations.insert("summary".into(), "<b>x</b>".repeat(10_000).into());
     alert.annotations.insert("runbook_url".into(), "javascript:alert(1)".into());
-    let rule = rule("tell", Template::Notify { receivers: Vec::new() });
+    let rule = rule("tell", Template::Notify(notify::Template { receivers: Vec::new() }));
     let plan = decided(rule, &alert, Past::default(), now()).unwrap();
-    let Action::Notify { title, link, severity, item, .. } = plan.action else { panic!("another action") };
-    assert!(title.chars().count() <= LONGEST_TEXT + 1);
+    let Action::Notify(notify::Notify { title, link, severity, item, .. }) = plan.action else {
+        panic!("another action")
+    };
+    assert!(title.chars().count() <= 2_000 + 1);
     assert_eq!((link, severity, item), (None, Urgency::Critical, Some("qemu/100".parse().unwrap())));
 }
 
@@ -258,10 +265,10 @@ fn what_tells_of_an_end_begins_no_story() {
     let fires = corrupt("s", "qemu/100");
     let over = KeptAlert { resolved_at: Some(now()), ..fires.clone() };
     let told = |alert: &KeptAlert, status| {
-        let rule = Rule { status, ..rule("tell", Template::Notify { receivers: Vec::new() }) };
+        let rule = Rule { status, ..rule("tell", Template::Notify(notify::Template { receivers: Vec::new() })) };
         let plan = decided(rule, alert, Past::default(), now()).unwrap();
         let record = Record::planned(&plan, now());
-        (telling::of_action(&plan.action, now()).unwrap(), telling::of_recovery(&record, now()))
+        (plan.action.deed().notice(now()).unwrap(), telling::of_recovery(&record, now()))
     };
     let (problem, recovery) = told(&fires, Status::Firing);
     assert_eq!(
@@ -289,15 +296,16 @@ fn one_intent_has_one_identity() {
     let alert = corrupt("s", "qemu/100");
     // Whatever it was told with since, and for whomever.
     let told = KeptAlert { last_start: alert.starts_at + SignedDuration::from_secs(60), times: 7, ..alert.clone() };
-    assert_eq!(action.identity(&alert), action.identity(&KeptAlert { receiver: "other".into(), ..told }));
+    assert_eq!(identity(&action, &alert), identity(&action, &KeptAlert { receiver: "other".into(), ..told }));
     // As it was written before there were occurrences: what was decided then isn't decided anew.
-    assert_eq!(action.identity(&alert)[..2], [alert.fingerprint.to_string(), alert.starts_at.to_string()]);
+    assert_eq!(identity(&action, &alert)[..2], [alert.fingerprint.to_string(), alert.starts_at.to_string()]);
     let later = KeptAlert { starts_at: alert.starts_at + SignedDuration::from_nanos(1), ..alert.clone() };
-    assert_ne!(action.identity(&alert), action.identity(&later));
+    assert_ne!(identity(&action, &alert), identity(&action, &later));
     let again = |occurrence| KeptAlert { occurrence, reopened: true, ..alert.clone() };
-    assert_ne!(action.identity(&alert), action.identity(&again(2)));
-    assert_ne!(action.identity(&again(2)), action.identity(&again(3)));
-    let Action::Reverify { source, item, .. } = &action else { panic!("another action") };
-    let shallow = Action::Reverify { source: source.clone(), item: item.clone(), level: Level::Present };
-    assert_ne!(action.identity(&alert), shallow.identity(&alert));
+    assert_ne!(identity(&action, &alert), identity(&action, &again(2)));
+    assert_ne!(identity(&action, &again(2)), identity(&action, &again(3)));
+    let Action::Reverify(reverify::Reverify { source, item, .. }) = &action else { panic!("another action") };
+    let shallow =
+        Action::Reverify(reverify::Reverify { source: source.clone(), item: item.clone(), level: Level::Present });
+    assert_ne!(identity(&action, &alert), identity(&shallow, &alert));
 }
