@@ -17,6 +17,7 @@ pub mod item;
 pub mod local_time;
 pub mod look;
 pub mod notice;
+pub mod operation;
 pub mod policy;
 pub mod printable;
 pub mod proof;
