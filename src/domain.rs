@@ -20,6 +20,7 @@ pub mod labels;
 pub mod local_time;
 pub mod look;
 pub mod notice;
+pub mod operation;
 pub mod policy;
 pub mod printable;
 pub mod proof;
