@@ -118,7 +118,8 @@ async fn a_log_that_is_removed_loses_nothing_that_was_answered() {
     let daemon = world.daemon().await;
     shows(&daemon, &["firedrill_store_up 1", "firedrill_store_replaced 0", PASSED, "firedrill_automation_paused 0"])
         .await;
-    assert!(world.list(&daemon).contains("done"));
+    let listed = world.list(&daemon);
+    assert!(listed.contains("done"), "{listed}\n{}", daemon.process.log());
     assert_eq!(deliver(&daemon, 1).await, 200);
     assert_eq!(deliver(&daemon, 2).await, 200);
     world.ran(2).await;
