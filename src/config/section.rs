@@ -104,6 +104,7 @@ macro_rules! source {
 
         impl $name {
             /// A source with defaults for the keys that every source has.
+            #[allow(dead_code, reason = "not every source is made by code")]
             fn with(name: $crate::domain::ids::SourceName, $($key: $type),*) -> Self {
                 Self {
                     name,
