@@ -111,7 +111,7 @@ struct WebFile {
 
 impl App {
     /// Binds the listener and reads what the configuration names. Serves and scans nothing yet. `sources` are those of
-    /// [`sources`], or a test's own.
+    /// [`sources()`], or a test's own.
     pub async fn build(config: &Config, sources: Vec<WatchedSource>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         if sources.is_empty() {
             bail!(

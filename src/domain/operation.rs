@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod plan;
 
-use plan::{Effect, Plan, Repeat, Task};
+use self::plan::{Effect, Plan, Repeat, Task};
 
 /// An effect is begun so often at most, and so is an undo: something that ends the process each time must not do so for ever.
 pub const MOST_TRIES: u32 = 5;
