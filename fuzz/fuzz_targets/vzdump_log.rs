@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use firedrill::domain::run::LogEnd;
+use firedrill::domain::run_log::LogEnd;
 use firedrill::formats::vzdump_log;
 use libfuzzer_sys::fuzz_target;
 
