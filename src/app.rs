@@ -24,7 +24,7 @@ pub use self::sources::{WatchedSource, sources};
 use crate::adapters::directories::directory_watch;
 use crate::adapters::machine::background::Background;
 use crate::adapters::machine::open_files;
-use crate::adapters::store::{Place, Shared};
+use crate::adapters::store::{Place, Store};
 use crate::config::Config;
 use crate::domain::inventory::Inventory;
 use crate::domain::policy::Policy;
@@ -50,15 +50,15 @@ const LAST_FOLD: Duration = Duration::from_secs(5);
 const REPORTS: usize = 16;
 
 /// The configured store, as commands use it. Opens nothing yet.
-pub fn store(config: &Config) -> anyhow::Result<Shared> {
-    Ok(Shared::new(Place::new(config.store.url()?)).marked(config.store.marker()?))
+pub fn store(config: &Config) -> anyhow::Result<Store> {
+    Ok(Store::new(Place::new(config.store.url()?)).marked(config.store.marker()?))
 }
 
 /// The verifier with its outside, if archives are to be read.
 fn verifier(
     config: &Config,
     sources: &[WatchedSource],
-    store: &Shared,
+    store: &Store,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Option<(verifier::Settings, Outside)>> {
     let it = &config.verify;
@@ -84,7 +84,12 @@ fn verifier(
     };
     let archives =
         ArchivesBySource::new(sources.iter().map(|it| (it.source.spec().name.clone(), it.source.archives())));
-    let outside = Outside { stores: Arc::new(store.clone()), archives: Arc::new(archives), clock: clock.clone() };
+    let outside = Outside {
+        store: Arc::new(store.clone()),
+        standing: store.standing(),
+        archives: Arc::new(archives),
+        clock: clock.clone(),
+    };
     Ok(Some((settings, outside)))
 }
 
@@ -98,7 +103,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     server: Server,
     gate: Arc<Gate>,
-    store: Shared,
+    store: Store,
     web: WebFile,
 }
 

@@ -1,8 +1,11 @@
-//! The store, in SQLite or PostgreSQL: how it is opened, and how it is written to.
+//! The store of the process, in SQLite or PostgreSQL: opened when it is first needed, and written to. One that isn't the same
+//! any more is not opened anew: that is for a person to say.
 //!
-//! One text of SQL serves both (`$1` parameters, `ON CONFLICT`); only the migrations differ. Times are numbers, so that
-//! neither database's idea of a zone matters.
+//! Each port is implemented once, in the file of its subject, and goes through [`Store::open`]. One text of SQL serves both
+//! databases (`$1` parameters, `ON CONFLICT`); only the migrations differ. Times are numbers, so that neither database's idea
+//! of a zone matters.
 
+mod accepting;
 mod actions;
 mod alerts;
 mod audit;
@@ -16,113 +19,159 @@ mod marker;
 mod memory;
 mod notices;
 mod occurrences;
+mod opening;
 mod origins;
+mod place;
 mod proofs;
 mod pulse;
 mod rows;
-mod shared;
 mod switch;
 mod tokens;
 mod turn;
 mod writing;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::any::{AnyArguments, AnyPoolOptions};
-use sqlx::migrate::Migrator;
+use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _};
+use sqlx::{Any, AnyConnection, AnyPool};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use self::bond::{Bond, Tie};
+pub use self::accepting::Requests;
+use self::bond::Bond;
 use self::disk::Disk;
 use self::error::Doing;
+use self::memory::Memory;
+pub use self::place::Place;
 use self::pulse::Pulse;
 use self::rows::clean;
 use self::writing::Writing;
-use crate::engine::ports::StoreError;
-
-pub use self::shared::{Requests, Shared};
-
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+use crate::domain::store::Trouble;
+use crate::engine::ports::{Clock, StoreError};
 
 /// Whoever waits longer for a connection or a lock gets an error instead.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections that write to SQLite, one at a time: one is given back while the next one begins.
-const WRITERS: u32 = 2;
+/// A store that could not be opened is tried again after this at the earliest; until then the answer is the same.
+const PAUSE: Duration = Duration::from_secs(2);
 
-/// Connections to a server are made anew after this: a role or a certificate may have changed.
-const LIFETIME: Duration = Duration::from_secs(30 * 60);
+enum State {
+    Closed,
+    Open(Database),
+    Failed(StoreError, Instant),
+    /// Kept: as long as its files are open, what they held isn't gone.
+    Lost(Option<Database>, StoreError),
+    Ended,
+}
 
-/// Connections. SQLite has one writer anyway.
-const CONNECTIONS: u32 = 4;
-
-/// Processes may migrate a new SQLite file at once; whoever comes second tries again, once for each set of tables at most, and
-/// some more for the unlucky.
-const MIGRATION_TRIES: u32 = 12;
-
-/// Where the store is. Never printed with its password.
+/// The store of the process. Cheap to clone.
 #[derive(Clone)]
-pub struct Place {
-    url: String,
-    most_pages: Option<u32>,
-}
-
-impl Place {
-    /// By URL: `sqlite:///path/file.db` or `postgres://user:password@host/database`.
-    pub fn new(url: impl Into<String>) -> Self {
-        let mut url = url.into();
-        if url.starts_with("sqlite:") {
-            // What the driver would decode is meant as it stands, here and wherever else the path is looked at.
-            url = url.replace('%', "%25");
-        }
-        Self { url, most_pages: None }
-    }
-
-    /// An SQLite file that may not grow beyond so many pages of 4 KiB, whatever the room on its disk.
-    pub fn with_most_pages(self, pages: u32) -> Self {
-        Self { most_pages: Some(pages), ..self }
-    }
-
-    fn is_sqlite(&self) -> bool {
-        self.url.starts_with("sqlite:")
-    }
-
-    /// The file, where it is one.
-    pub fn path(&self) -> Option<PathBuf> {
-        self.is_sqlite().then(|| PathBuf::from(self.shown()))
-    }
-
-    /// For messages: without user, password and parameters.
-    fn shown(&self) -> String {
-        let bare = self.url.split(['?', '#']).next().unwrap_or_default();
-        match bare.split_once("://") {
-            // Where a question mark stands in a password that wasn't encoded, nothing is shown.
-            Some((scheme, rest)) if scheme.starts_with("postgres") && !rest.contains('@') && self.url.contains('@') => {
-                format!("{scheme}://…")
-            }
-            Some((scheme, rest)) if scheme.starts_with("postgres") => {
-                let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-                format!("{scheme}://{rest}")
-            }
-            Some((_, path)) => path.replace("%25", "%"),
-            None => bare.to_owned(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shown())
-    }
-}
-
-/// An open store.
-#[derive(Debug, Clone)]
 pub struct Store {
+    place: Place,
+    marker: Option<Arc<Path>>,
+    /// For who goes on with it for long.
+    clock: Option<Arc<dyn Clock>>,
+    state: Arc<Mutex<State>>,
+    pulse: Arc<Pulse>,
+    memory: Arc<Memory>,
+    disk: Disk,
+}
+
+impl Store {
+    /// The store at this place. Opens nothing yet.
+    pub fn new(place: Place) -> Self {
+        let state = Arc::new(Mutex::new(State::Closed));
+        let (pulse, memory, disk) = (Arc::default(), Arc::default(), Disk::default());
+        Self { place, marker: None, clock: None, state, pulse, memory, disk }
+    }
+
+    /// With the file beside it that says which store it is. One that isn't the same isn't opened.
+    pub fn marked(self, marker: Option<PathBuf>) -> Self {
+        Self { marker: marker.map(Arc::from), ..self }
+    }
+
+    /// For a daemon: it notices when the store isn't the same any more, and keeps the marker.
+    pub fn tied(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// Opens it where that wasn't done yet. An error says why it can't be used.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.open().await.map(drop)
+    }
+
+    /// Reads from the open database.
+    async fn read<T>(&self, work: impl AsyncFnOnce(&Database) -> Result<T, sqlx::Error>) -> Result<T, StoreError> {
+        let database = self.open().await?;
+        database.bounded(Doing::Read, work(&database)).await
+    }
+
+    /// Writes into the open database.
+    async fn write<T>(&self, work: impl AsyncFnOnce(&Database) -> Result<T, sqlx::Error>) -> Result<T, StoreError> {
+        let database = self.open().await?;
+        database.bounded(Doing::Write, work(&database)).await
+    }
+
+    /// The open database: what every port goes through. It is opened where it isn't open; where it isn't the one of before
+    /// any more, nobody gets it.
+    async fn open(&self) -> Result<Database, StoreError> {
+        let mut state = self.state.lock().await;
+        match &*state {
+            State::Open(database) => match self.still_good(database).await {
+                Ok(()) => return Ok(database.clone()),
+                Err(error) => {
+                    if self.pulse.now().is_lost() {
+                        *state = State::Lost(Some(database.clone()), error.clone());
+                    }
+                    return Err(error);
+                }
+            },
+            State::Lost(_, error) => return Err(error.clone()),
+            State::Failed(error, at) if at.elapsed() < PAUSE => return Err(error.clone()),
+            State::Ended => return Err(self.place.failed(Doing::Open, &sqlx::Error::PoolClosed)),
+            State::Closed | State::Failed(..) => {}
+        }
+        match self.open_database().await {
+            Ok(database) => {
+                *state = State::Open(database.clone());
+                Ok(database)
+            }
+            Err(error) => {
+                self.pulse.failed(Trouble::Passing, &error.message);
+                *state = State::Failed(error.clone(), Instant::now());
+                Err(error)
+            }
+        }
+    }
+
+    /// Another number once anybody has written anything, where that is cheap to know.
+    async fn cheap_version(&self) -> Option<i64> {
+        if self.pulse.now().problem.is_some() {
+            return None;
+        }
+        let database = match &*self.state.lock().await {
+            State::Open(database) => database.clone(),
+            _ => return None,
+        };
+        database.version().await
+    }
+
+    /// Whether it is still what was opened; a commit may have found that it isn't.
+    async fn still_good(&self, database: &Database) -> Result<(), StoreError> {
+        let standing = self.pulse.now();
+        match standing.problem.filter(|it| it.kind == Trouble::Lost) {
+            Some(problem) => Err(StoreError { message: problem.message.to_string() }),
+            None => database.still_there().await,
+        }
+    }
+}
+
+/// An open database, as one opening of it goes.
+#[derive(Debug, Clone)]
+struct Database {
     place: Place,
     pool: AnyPool,
     /// For what writes.
@@ -136,79 +185,7 @@ pub struct Store {
     pulse: Arc<Pulse>,
 }
 
-impl Store {
-    /// Opens the store; creates the file and its directory, and brings the tables up to date.
-    pub async fn open(place: Place) -> Result<Self, StoreError> {
-        Self::open_with(place, Arc::default(), &Disk::default()).await
-    }
-
-    /// Opens it for who goes on with it for long, and notices if it isn't the same any more.
-    async fn open_tied(place: Place, pulse: Arc<Pulse>, tie: Tie<'_>) -> Result<Self, StoreError> {
-        let store = Self::open_with(place, pulse, tie.disk).await?;
-        let bond = store.bounded(Doing::Open, Bond::tie(&store, tie)).await?;
-        Ok(Self { bond: Some(Arc::new(bond)), ..store })
-    }
-
-    async fn open_with(place: Place, pulse: Arc<Pulse>, disk: &Disk) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
-        if place.is_sqlite() {
-            let its = place.clone();
-            let prepared = disk.call(move || its.prepare_file()).await;
-            prepared.map_err(|error| place.failed(Doing::Open, &sqlx::Error::Io(error)))??;
-        }
-        let set_up = settings(&place);
-        // A pool would try again and again and say in the end only that it took too long.
-        let probe = async {
-            let mut connection = AnyConnection::connect(&place.url).await?;
-            connection.execute(sqlx::AssertSqlSafe(set_up.clone())).await?;
-            Ok(connection)
-        };
-        let probed = tokio::time::timeout(2 * PATIENCE, probe).await;
-        let first =
-            probed.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| place.failed(Doing::Open, &error))?;
-        let anchor = match place.is_sqlite() {
-            true => Some(Arc::new(tokio::sync::Mutex::new(first))),
-            // It was only to know why it can't be opened.
-            false => first.close().await.map(|()| None).map_err(|error| place.failed(Doing::Open, &error))?,
-        };
-        let connect = |options: AnyPoolOptions| {
-            let set_up = set_up.clone();
-            // Connections to a file don't grow old.
-            let lifetime = (!place.is_sqlite()).then_some(LIFETIME);
-            let options =
-                options.acquire_timeout(PATIENCE).max_lifetime(lifetime).after_connect(move |connection, _| {
-                    let set_up = set_up.clone();
-                    Box::pin(async move { connection.execute(sqlx::AssertSqlSafe(set_up)).await.map(drop) })
-                });
-            options.connect_lazy(&place.url).map_err(|error| place.failed(Doing::Open, &error))
-        };
-        let pool = connect(AnyPoolOptions::new().max_connections(CONNECTIONS))?;
-        let writer = match place.is_sqlite() {
-            // A file doesn't hang up.
-            true => connect(AnyPoolOptions::new().max_connections(WRITERS).test_before_acquire(false))?,
-            false => pool.clone(),
-        };
-        let store = Self { place, pool, writer, line: Arc::default(), anchor, bond: None, pulse };
-        store.migrate().await?;
-        Ok(store)
-    }
-
-    async fn migrate(&self) -> Result<(), StoreError> {
-        let migrator = if self.place.is_sqlite() { &SQLITE } else { &POSTGRES };
-        let mut tries = 1;
-        loop {
-            match migrator.run(&self.pool).await {
-                Ok(()) => return Ok(()),
-                Err(sqlx::migrate::MigrateError::Execute(_) | sqlx::migrate::MigrateError::ExecuteMigration(..))
-                    if tries < MIGRATION_TRIES =>
-                {
-                    tries += 1;
-                }
-                Err(error) => return Err(self.place.migration_failed(error)),
-            }
-        }
-    }
-
+impl Database {
     /// A transaction that is allowed to write. SQLite takes the lock at once: one that it would take later can't wait.
     async fn begin(&self) -> Result<Writing, sqlx::Error> {
         let (bond, pulse) = (self.bond.clone(), self.pulse.clone());
@@ -253,23 +230,6 @@ impl Store {
         }
         failed
     }
-}
-
-/// What a connection begins with: limits, so that nobody waits for ever; and for SQLite what makes a crash harmless.
-fn settings(place: &Place) -> String {
-    if !place.is_sqlite() {
-        return "SET statement_timeout = '30s'; SET lock_timeout = '5s'".to_owned();
-    }
-    // The keys of actions are hashes, so that writing goes to pages all over the file: hence the cache.
-    // FULL: what Alertmanager was told to be safe survives a power cut.
-    let mut settings =
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-         PRAGMA cache_size = -8000"
-            .to_owned();
-    if let Some(pages) = place.most_pages {
-        settings.push_str(&format!("; PRAGMA max_page_count = {pages}"));
-    }
-    settings
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::adapters::store::Shared;
+use crate::adapters::store::Store;
 use crate::config::Config;
 use crate::engine::ports::Clock;
 use crate::http::auth::{Access, Gate};
@@ -11,7 +11,7 @@ use crate::http::auth::{Access, Gate};
 /// The gate in front of everything that is served. `users` are those of the web config file.
 pub(super) fn gate(
     config: &Config,
-    store: &Shared,
+    store: &Store,
     users: HashMap<String, String>,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Gate> {

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::adapters::alertmanager::Alertmanager;
 use crate::adapters::hook::Hook;
 use crate::adapters::machine::process::Here;
-use crate::adapters::store::Shared;
+use crate::adapters::store::Store;
 use crate::config::Config;
 use crate::domain::automation::action::Kind;
 use crate::domain::ids::SourceName;
@@ -29,7 +29,7 @@ pub(super) struct Automation {
     pub(super) writer: Writer,
     wake: Arc<Notify>,
     alertmanager: Option<Alertmanager>,
-    store: Shared,
+    store: Store,
 }
 
 /// What the effects reach within the daemon.
@@ -41,7 +41,7 @@ pub(super) struct Reach {
 
 /// The automation of a configuration. Without a rule it does what people ask for; `None` where nothing uses the store: a
 /// daemon that was told to do nothing but look is not to depend on one.
-pub(super) fn build(config: &Config, store: &Shared, clock: &Arc<dyn Clock>) -> anyhow::Result<Option<Automation>> {
+pub(super) fn build(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> anyhow::Result<Option<Automation>> {
     let it = &config.automation;
     let uses_store = config.verify.enabled || !config.notify.receivers.is_empty() || !it.rules.is_empty();
     if !uses_store {

@@ -14,7 +14,7 @@ use crate::adapters::messengers::syslog::{Syslog, Transport};
 use crate::adapters::messengers::telegram::approvals::Approvals;
 use crate::adapters::messengers::telegram::{self, Telegram};
 use crate::adapters::messengers::webhook_out::Webhook;
-use crate::adapters::store::Shared;
+use crate::adapters::store::Store;
 use crate::config::Config;
 use crate::config::notify::{Encryption, Outlet, Protocol, Receiver};
 use crate::domain::inventory::Inventory;
@@ -108,7 +108,7 @@ pub struct Notifying {
 }
 
 /// The configured notifier; `None` without receivers.
-pub(super) fn notifying(config: &Config, store: &Shared, clock: &Arc<dyn Clock>) -> anyhow::Result<Option<Notifying>> {
+pub(super) fn notifying(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> anyhow::Result<Option<Notifying>> {
     let it = &config.notify;
     if it.receivers.is_empty() {
         return Ok(None);
@@ -138,7 +138,7 @@ pub(super) fn notifying(config: &Config, store: &Shared, clock: &Arc<dyn Clock>)
         }
     }
     let receivers = built.into_iter().map(|it| notifier::Receiver { name: it.name, messenger: it.messenger });
-    let outside = Outside { stores: Arc::new(store.clone()), receivers: receivers.collect(), clock: clock.clone() };
+    let outside = Outside { store: Arc::new(store.clone()), receivers: receivers.collect(), clock: clock.clone() };
     Ok(Some(Notifying { settings, outside, approvals }))
 }
 

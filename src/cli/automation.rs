@@ -12,7 +12,7 @@ use comfy_table::{Table, presets};
 
 use super::{ConfigFile, say};
 use crate::adapters::machine::clock::SystemClock;
-use crate::adapters::store::Shared;
+use crate::adapters::store::Store;
 use crate::app;
 use crate::config::Config;
 use crate::domain::age;
@@ -147,7 +147,7 @@ fn who() -> Arc<str> {
     format!("cli:{}", name.chars().filter(|it| !it.is_control()).take(60).collect::<String>()).into()
 }
 
-async fn list(store: &Shared, proposed: bool) -> anyhow::Result<ExitCode> {
+async fn list(store: &Store, proposed: bool) -> anyhow::Result<ExitCode> {
     let states = if proposed { vec![ActionState::Proposed] } else { Vec::new() };
     let filter = ActionFilter { states, ..ActionFilter::default() };
     let found = store.actions(&filter, Page { before: None, limit: LISTED }).await?;
@@ -191,7 +191,7 @@ fn asker(origin: &Origin) -> String {
     }
 }
 
-async fn rule(store: &Shared, id: i64, approve: bool) -> anyhow::Result<ExitCode> {
+async fn rule(store: &Store, id: i64, approve: bool) -> anyhow::Result<ExitCode> {
     let ruling = Ruling { action: id, approve, by: who(), at: SystemClock.now() };
     let action = store.action(id).await?.with_context(|| format!("there is no action {id}"))?;
     let what = shown(&action.action.to_string());
@@ -208,7 +208,7 @@ async fn rule(store: &Shared, id: i64, approve: bool) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn request(config: &Config, store: &Shared, what: Wanted) -> anyhow::Result<ExitCode> {
+async fn request(config: &Config, store: &Store, what: Wanted) -> anyhow::Result<ExitCode> {
     let action = what.action();
     let named = action.source().expect("whatever can be asked for is about a source");
     let known = app::sources(config)?.iter().any(|it| it.source.spec().name == *named);
@@ -228,7 +228,7 @@ async fn request(config: &Config, store: &Shared, what: Wanted) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-async fn switch(store: &Shared, pause: bool) -> anyhow::Result<ExitCode> {
+async fn switch(store: &Store, pause: bool) -> anyhow::Result<ExitCode> {
     let changed = store.set_paused(pause, &who(), SystemClock.now()).await?;
     say(match (pause, changed) {
         (true, true) => "Paused: no action begins until `firedrill automation resume`.\n",

@@ -14,7 +14,7 @@ use crate::domain::notice::dedup::Why;
 use crate::domain::notice::{Message, Notice, Phase, Topic, Urgency};
 use crate::domain::printable::{printable, shown};
 use crate::engine::ports::Clock as _;
-use crate::engine::ports::notices::{Line, NoticeStores as _, Sent};
+use crate::engine::ports::notices::{Line, NoticeStore as _, Sent};
 
 #[derive(Debug, Args)]
 pub(super) struct Notify {
@@ -102,7 +102,7 @@ fn message() -> Message {
 
 async fn list(limit: u32, config: &ConfigFile) -> anyhow::Result<ExitCode> {
     let config = config.load()?;
-    let store = app::store(&config)?.open_notices().await?;
+    let store = app::store(&config)?;
     let lines = store.last_deliveries(limit).await?;
     let mut text = String::new();
     for it in &lines {

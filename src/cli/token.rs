@@ -73,9 +73,9 @@ impl Tokens {
         runtime.block_on(async {
             match self.what {
                 What::Create(create) => create.run(now).await,
-                What::List { config } => list(&open(&config).await?, now).await,
+                What::List { config } => list(&open(&config)?, now).await,
                 What::Revoke { name, config } => {
-                    let revoked = open(&config).await?.revoke(&name, now).await?;
+                    let revoked = open(&config)?.revoke(&name, now).await?;
                     ensure!(revoked, "there is no token called {name:?} that isn't revoked already");
                     say(&format!("{name} is revoked; a running daemon knows within 10 seconds\n"))
                 }
@@ -85,8 +85,8 @@ impl Tokens {
     }
 }
 
-async fn open(config: &ConfigFile) -> anyhow::Result<Store> {
-    Ok(app::store(&config.load()?)?.get().await?)
+fn open(config: &ConfigFile) -> anyhow::Result<Store> {
+    app::store(&config.load()?)
 }
 
 impl Create {
@@ -98,7 +98,7 @@ impl Create {
         let token = tokens::of_random(random);
         let hash = TokenHash::of(&token).context("a token that was just made is one")?;
         let new = NewToken { name: self.name.as_str().into(), hash, role: self.role, created: now, expires };
-        if !open(&self.config).await?.create(&new).await? {
+        if !open(&self.config)?.create(&new).await? {
             bail!("there is or was a token called {:?}; choose another name", self.name);
         }
         // Alone on its line: TOKEN=$(firedrill token create …) works.

@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::{ConfigFile, looking, say, say_error};
 use crate::adapters::machine::clock::SystemClock;
+use crate::adapters::store::Store;
 use crate::app;
 use crate::config::{Config, section, verify};
 use crate::domain::ids::{ItemId, SourceName};
@@ -18,7 +19,7 @@ use crate::domain::inventory::Inventory;
 use crate::domain::proof::{ArchiveId, Level, Verification};
 use crate::engine::archives::ArchivesBySource;
 use crate::engine::examiner::Job;
-use crate::engine::ports::{Archives, Clock as _, ProofStore, Stores as _};
+use crate::engine::ports::{Archives, Clock as _, ProofStore as _};
 use crate::formats::archive::UNPACK_LIMIT;
 
 pub(super) use self::found::Passed;
@@ -194,7 +195,7 @@ fn create(path: &Path) -> anyhow::Result<(std::fs::File, PathBuf)> {
 /// The store, to compare with what was read before and to keep what is read now.
 pub(super) struct Memory {
     runtime: tokio::runtime::Runtime,
-    store: Arc<dyn ProofStore>,
+    store: Store,
 }
 
 impl Memory {
@@ -202,7 +203,8 @@ impl Memory {
     fn open(config: &Config) -> Option<Self> {
         let open = || -> anyhow::Result<Self> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let store = runtime.block_on(app::store(config)?.open())?;
+            let store = app::store(config)?;
+            runtime.block_on(store.ready())?;
             Ok(Self { runtime, store })
         };
         open()

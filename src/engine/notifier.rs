@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ports::Clock;
-use super::ports::notices::{Messenger, NoticeStore, NoticeStores, Routing};
+use super::ports::notices::{Messenger, NoticeStore, Routing};
 use super::statuses::{self, Post};
 use crate::domain::inventory::Inventory;
 use crate::domain::notice::status::NotifierStatus;
@@ -72,8 +72,8 @@ pub struct Receiver {
 /// What the notifier needs of the outside.
 #[derive(Clone)]
 pub struct Outside {
-    /// Opens the store.
-    pub stores: Arc<dyn NoticeStores>,
+    /// Keeps the notices.
+    pub store: Arc<dyn NoticeStore>,
     /// Everybody who can be told.
     pub receivers: Vec<Receiver>,
     /// The wall clock.
@@ -104,10 +104,11 @@ pub async fn run(
     let mut loops = JoinSet::new();
     // The families of metrics exist from the start, whether or not the store can be opened.
     loops.spawn(publish(status.subscribe(), post));
-    let store = tokio::select! {
-        store = open(&*outside.stores) => store,
+    let store = outside.store;
+    tokio::select! {
+        () = open(&*store) => {}
         _ = stopped.wait_for(|stop| *stop) => return,
-    };
+    }
     remember(&*store, &status).await;
     let settings = Arc::new(settings);
     let shared = Shared { settings, store, clock: outside.clock, status, queued: watch::Sender::new(0) };
@@ -138,11 +139,12 @@ fn resume(ended: Option<Result<(), tokio::task::JoinError>>) {
     }
 }
 
-async fn open(stores: &dyn NoticeStores) -> Arc<dyn NoticeStore> {
+/// Returns once the store could be opened.
+async fn open(store: &dyn NoticeStore) {
     let mut told = false;
     loop {
-        match stores.open_notices().await {
-            Ok(store) => return store,
+        match store.ready().await {
+            Ok(()) => return,
             Err(error) if !told => {
                 tracing::error!("nobody can be notified: {error}");
                 told = true;

@@ -17,7 +17,6 @@ use crate::domain::file::FileFacts;
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{Look, SourceSpec};
 use crate::domain::proof::{ArchiveId, FirstSight, Level, Verification};
-use crate::domain::store::Standing;
 use crate::formats::beside::{Beside, ReadAt};
 use crate::formats::set::Files;
 
@@ -81,17 +80,6 @@ pub trait ProofStore: Send + Sync + 'static {
 
     /// Notes that these archives are there, as of `now`.
     fn seen<'a>(&'a self, archives: &'a [ArchiveId], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>>;
-}
-
-/// Opens the store.
-pub trait Stores: Send + Sync + 'static {
-    /// Opens it; creates and migrates where needed.
-    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn ProofStore>, StoreError>>;
-
-    /// How the store stands.
-    fn standing(&self) -> Standing {
-        Standing { tried: true, ..Standing::default() }
-    }
 }
 
 /// When a level was last reached on any archive of an item.

@@ -31,7 +31,7 @@ use self::proof_log::ProofLog;
 use self::threads::Threads;
 use super::examiner::{Allowance, Control, Examined, Job, examine};
 use super::keeper::News;
-use super::ports::{Archives, Clock, Stores};
+use super::ports::{Archives, Clock, ProofStore};
 use super::statuses::{self, Post};
 use super::watch::Watch;
 use crate::domain::candidates::{Candidate, Rules, candidates};
@@ -39,6 +39,7 @@ use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
 use crate::domain::look::RootListing;
 use crate::domain::proof::{ArchiveId, Conclusion, Level, Verification};
+use crate::domain::store::Standing;
 use crate::domain::verification::{Counts, Verifier};
 use crate::domain::window::Window;
 
@@ -87,8 +88,10 @@ impl Settings {
 /// The outside, as the verifier needs it.
 #[derive(Clone)]
 pub struct Outside {
-    /// Opens the store.
-    pub stores: Arc<dyn Stores>,
+    /// Keeps what was proven.
+    pub store: Arc<dyn ProofStore>,
+    /// How the store stands.
+    pub standing: watch::Receiver<Standing>,
     /// Opens archives.
     pub archives: Arc<dyn Archives>,
     /// The time.

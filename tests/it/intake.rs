@@ -60,7 +60,7 @@ async fn a_full_disk_puts_notifications_off_and_loses_none_that_was_taken() {
     const SIZE: u32 = 10;
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/firedrill.db", directory.path().display());
-    let full = Store::open(Place::new(&*url).with_most_pages(120)).await.unwrap();
+    let full = Store::new(Place::new(&*url).with_most_pages(120));
     let address = serve(Arc::new(full)).await;
     let (mut taken, mut refused) = (0, None);
     for number in 0..1_000 {
@@ -78,7 +78,7 @@ async fn a_full_disk_puts_notifications_off_and_loses_none_that_was_taken() {
     let refused = refused.expect("the disk is full");
     assert!(taken > 2, "{taken}");
     // There is room again: what was put off is sent again, and all of it is there once.
-    let store = Store::open(Place::new(&*url)).await.unwrap();
+    let store = Store::new(Place::new(&*url));
     assert_eq!(kept(&store).await, (taken * SIZE) as usize, "all or none of each notification");
     let address = serve(Arc::new(store.clone())).await;
     assert_eq!(post(address, &payload(refused, SIZE, 500)).await.status(), 200);
@@ -126,7 +126,7 @@ impl Ledger for Moody {
 async fn a_store_that_hangs_or_chokes_holds_up_no_more_than_it_must() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/firedrill.db", directory.path().display());
-    let store = Store::open(Place::new(&*url)).await.unwrap();
+    let store = Store::new(Place::new(&*url));
     let hangs = Arc::new(AtomicBool::new(true));
     let address = serve(Arc::new(Moody { store: store.clone(), hangs: hangs.clone() })).await;
     // More than the queue holds: those beyond are put off at once, the others when the patience ends or it works again.

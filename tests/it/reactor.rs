@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
-use firedrill::adapters::store::{Place, Shared};
+use firedrill::adapters::store::{Place, Store};
 use firedrill::domain::automation::action::{Kind, Template, hook, notify, rescan};
 use firedrill::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
 use firedrill::domain::automation::decide::{Asked, Past};
@@ -113,7 +113,7 @@ impl Cut {
     }
 }
 
-struct CutLedger(Shared, Cut);
+struct CutLedger(Store, Cut);
 
 struct CutTurn(Box<dyn Turn>, Cut);
 
@@ -354,7 +354,7 @@ struct World {
 }
 
 struct Life {
-    store: Shared,
+    store: Store,
     task: tokio::task::JoinHandle<()>,
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
@@ -372,8 +372,8 @@ impl World {
     }
 
     /// As another process would open it.
-    fn store(&self) -> Shared {
-        Shared::new(Place::new(&*self.url))
+    fn store(&self) -> Store {
+        Store::new(Place::new(&*self.url))
     }
 
     fn live(&self, rules: Rules, effect: Counted, cut: Cut, alone: bool) -> Life {

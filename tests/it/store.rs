@@ -11,8 +11,8 @@ use firedrill::domain::file::FileFacts;
 use firedrill::domain::finding::{Finding, Kind};
 use firedrill::domain::ids::SourceName;
 use firedrill::domain::proof::{ArchiveId, Conclusion, Digest, Evidence, Level, Verification};
-use firedrill::engine::ports::ProofStore as _;
 use firedrill::engine::ports::tokens::{NewToken, TokenStore as _};
+use firedrill::engine::ports::{ProofStore as _, StoreError};
 use firedrill::engine::tokens::TokenHash;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Connection as _;
@@ -139,6 +139,12 @@ impl Drop for Server {
     }
 }
 
+/// A store of its own, open.
+async fn opened(place: Place) -> Result<Store, StoreError> {
+    let store = Store::new(place);
+    store.ready().await.map(|()| store)
+}
+
 /// Where the suite runs. Whatever it holds goes with it.
 pub enum Where {
     Sqlite(TempDir),
@@ -169,7 +175,7 @@ impl Where {
     }
 
     pub async fn open(&self) -> Store {
-        Store::open(self.place()).await.unwrap()
+        opened(self.place()).await.unwrap()
     }
 }
 
@@ -356,13 +362,13 @@ async fn the_suite_on_postgresql() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_file_can_be_opened_by_several_at_once() {
     let place = Where::sqlite();
-    let opened = futures_util::future::join_all((0..6).map(|_| Store::open(place.place()))).await;
+    let opened = futures_util::future::join_all((0..6).map(|_| opened(place.place()))).await;
     let failed: Vec<_> = opened.iter().filter_map(|store| store.as_ref().err()).collect();
     assert!(failed.is_empty(), "{failed:?}");
 }
 
 async fn error_of(url: String) -> String {
-    Store::open(Place::new(url)).await.unwrap_err().to_string()
+    Store::new(Place::new(url)).ready().await.unwrap_err().to_string()
 }
 
 #[tokio::test]
@@ -400,7 +406,7 @@ async fn a_file_that_is_cut_short_is_an_error_not_a_loss() {
     let length = std::fs::metadata(&file).unwrap().len();
     std::fs::File::options().write(true).open(&file).unwrap().set_len(length / 2).unwrap();
     let outcome = async {
-        let store = Store::open(place.place()).await?;
+        let store = opened(place.place()).await?;
         store.newest(&[source()], 0).await.map(drop)
     };
     let error = outcome.await.unwrap_err().to_string();
@@ -441,7 +447,7 @@ async fn tables_of_a_newer_version_are_left_alone() {
     let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', 1, x'00', 0)";
     sqlx::query(later).execute(&mut connection).await.unwrap();
     drop(connection);
-    let error = Store::open(place.place()).await.unwrap_err().to_string();
+    let error = Store::new(place.place()).ready().await.unwrap_err().to_string();
     assert!(error.contains("another version of firedrill"), "{error}");
 }
 
@@ -450,7 +456,7 @@ async fn tables_of_a_newer_version_are_left_alone() {
 async fn a_full_disk_is_said_and_passes() {
     let place = Where::sqlite();
     // SQLite says the same of a file that must not grow as of a disk that is full.
-    let store = Store::open(place.place().with_most_pages(60)).await.unwrap();
+    let store = opened(place.place().with_most_pages(60)).await.unwrap();
     store.record(&verification("a", Some(1), Conclusion::Intact)).await.unwrap();
     let mut refused = None;
     for index in 0..500 {

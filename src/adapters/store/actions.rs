@@ -8,9 +8,8 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::audit::{Line, write_down};
-use super::error::Doing;
 use super::rows::{clean, micros, stamp};
-use super::{Store, intents, origins, switch};
+use super::{Database, Store, intents, origins, switch};
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::plan::Plan;
 use crate::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
@@ -21,7 +20,7 @@ use crate::engine::ports::ledger::New;
 /// Columns of an action, in the order of [`of_row`].
 pub(super) const COLUMNS: &str = "a.id, a.alert, a.rule, a.plan, a.state, a.reason, a.created, a.not_before, a.expires, a.decided_by, a.decided_at, a.started, a.ended, a.result, a.output, a.origin, a.fingerprint, a.starts_at, a.asked_by, a.request";
 
-impl Store {
+impl Database {
     async fn list_actions(&self, filter: &ActionFilter, page: Page) -> Result<Vec<Record>, sqlx::Error> {
         let mut text = format!("SELECT {COLUMNS} FROM actions a WHERE a.id < $1");
         if !filter.states.is_empty() {
@@ -201,31 +200,31 @@ pub(super) fn of_row(row: &AnyRow) -> Result<Option<Record>, sqlx::Error> {
 
 impl ActionStore for Store {
     fn actions<'a>(&'a self, filter: &'a ActionFilter, page: Page) -> BoxFuture<'a, Result<Vec<Record>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.list_actions(filter, page)))
+        Box::pin(self.read(async move |it| it.list_actions(filter, page).await))
     }
 
     fn action(&self, id: i64) -> BoxFuture<'_, Result<Option<Record>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.one_action(id)))
+        Box::pin(self.read(async move |it| it.one_action(id).await))
     }
 
     fn alerts(&self, status: Option<Status>, page: Page) -> BoxFuture<'_, Result<Vec<KeptAlert>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.list_alerts(status, page)))
+        Box::pin(self.read(async move |it| it.list_alerts(status, page).await))
     }
 
     fn audit(&self, action: Option<i64>, page: Page) -> BoxFuture<'_, Result<Vec<AuditLine>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.list_audit(action, page)))
+        Box::pin(self.read(async move |it| it.list_audit(action, page).await))
     }
 
     fn rule<'a>(&'a self, ruling: &'a Ruling) -> BoxFuture<'a, Result<Ruled, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.take_ruling(ruling)))
+        Box::pin(self.write(async move |it| it.take_ruling(ruling).await))
     }
 
     fn ask<'a>(&'a self, plan: &'a Plan, now: Timestamp) -> BoxFuture<'a, Result<Asked, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.take_request(plan, now)))
+        Box::pin(self.write(async move |it| it.take_request(plan, now).await))
     }
 
     fn paused(&self) -> BoxFuture<'_, Result<Option<Pause>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.read_pause()))
+        Box::pin(self.read(async move |it| it.read_pause().await))
     }
 
     fn set_paused<'a>(
@@ -234,6 +233,6 @@ impl ActionStore for Store {
         by: &'a Arc<str>,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.write_pause(paused, by, now)))
+        Box::pin(self.write(async move |it| it.write_pause(paused, by, now).await))
     }
 }

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use super::rows::{chunks, clean, micros, moment, nanos, parameters, stamp};
-use super::{Store, Writing, json, occurrences};
+use super::{Database, Writing, json, occurrences};
 use crate::domain::automation::alert::{Alert, KeptAlert, Labels, Status};
 use crate::domain::automation::occurrence::{Bounds, Event, Heard, Occurrence, Tidings, step};
 use crate::engine::ports::automation::Page;
@@ -35,7 +35,7 @@ struct Told<'a> {
 /// everywhere don't deadlock.
 type Rows<'a> = BTreeMap<(&'a str, i64, &'a str), Told<'a>>;
 
-impl Store {
+impl Database {
     /// A transaction for what writes how alerts stand.
     pub(super) async fn begin_hearing(&self) -> Result<Writing, sqlx::Error> {
         let mut transaction = self.begin().await?;

@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::pulse::Pulse;
 use super::rows::{clean, micros};
 use super::switch;
-use super::{Place, Store};
+use super::{Database, Place};
 
 /// Daemons that wrote nothing for so long don't come back.
 const FORGET_WRITERS: i64 = 400 * 24 * 60 * 60 * 1_000_000;
@@ -112,13 +112,13 @@ struct Found {
 impl Bond {
     /// Ties this process to a store that was just opened. If it isn't the one that the marker tells of, the automation is
     /// paused in it, and why is noted, before anybody uses it.
-    pub(super) async fn tie(store: &Store, tie: Tie<'_>) -> Result<Self, sqlx::Error> {
+    pub(super) async fn tie(database: &Database, tie: Tie<'_>) -> Result<Self, sqlx::Error> {
         let known = match tie.marker.map(Path::to_owned) {
             Some(path) => tie.disk.call(move || marker::read(&path)).await.map_err(sqlx::Error::Io)?,
             None => Ok(None),
         };
-        let here = |known: &Known| tie.marker.is_some_and(|path| known.is_about(&store.place, path));
-        let mut writing = store.begin().await?;
+        let here = |known: &Known| tie.marker.is_some_and(|path| known.is_about(&database.place, path));
+        let mut writing = database.begin().await?;
         let made =
             sqlx::query("INSERT INTO store_identity (one, id, made) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING")
                 .bind(random()?)
@@ -153,12 +153,12 @@ impl Bond {
         let beat = enter(&mut writing, &writer, floor, tie.now).await?;
         tie.memory.load(&mut writing).await?;
         writing.commit().await?;
-        let (place, path) = (store.place.clone(), tie.marker.map(Path::to_owned));
+        let (place, path) = (database.place.clone(), tie.marker.map(Path::to_owned));
         let known = Known::new(place.shown(), id.clone(), writer.clone(), beat);
         let noted = move || Ok((Files::of(&place)?, path.and_then(|path| put_marker(&path, known))));
         let (files, marker) = tie.disk.call(noted).await.and_then(|done| done).map_err(sqlx::Error::Io)?;
-        store.pulse.doubt(doubt.as_deref());
-        let (pulse, memory) = (store.pulse.clone(), tie.memory);
+        database.pulse.doubt(doubt.as_deref());
+        let (pulse, memory) = (database.pulse.clone(), tie.memory);
         Ok(Self {
             id,
             writer,

@@ -4,17 +4,23 @@
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use tokio::sync::watch;
 
-use super::Store;
 use super::error::Doing;
-use crate::domain::store::Trouble;
+use super::{Database, State, Store};
+use crate::domain::store::{Standing, Trouble};
 use crate::engine::ports::StoreError;
+use crate::engine::ports::custody::Custody;
 
 /// A check that takes longer is given up.
 const LONGEST_CHECK: Duration = Duration::from_secs(120);
+
+/// A store that was written to within this time isn't probed.
+const QUIET: Duration = Duration::from_secs(8);
 
 /// A small write that takes longer is one that others wait for in vain: a frozen file system, a server that went away.
 const LONGEST_PROBE: Duration = Duration::from_secs(7);
@@ -25,7 +31,7 @@ const STEPS: i32 = 10_000;
 /// At the end connections are waited for so long.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-impl Store {
+impl Database {
     /// Whether it is still what was opened, as far as its files say.
     pub(super) async fn still_there(&self) -> Result<(), StoreError> {
         let Some(bond) = &self.bond else { return Ok(()) };
@@ -159,6 +165,51 @@ impl Store {
     }
 }
 
+impl Custody for Store {
+    fn standing(&self) -> watch::Receiver<Standing> {
+        self.pulse.watch()
+    }
+
+    fn probe(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let database = self.open().await?;
+            let quiet = self.pulse.quiet().is_none_or(|quiet| quiet >= QUIET);
+            if quiet || self.pulse.now().problem.is_some() { database.probe(now).await } else { Ok(()) }
+        })
+    }
+
+    fn check(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.open().await?.check(now).await })
+    }
+
+    fn fold(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.open().await?.fold().await })
+    }
+
+    fn hear(&self, now: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(self.hear_requests(now))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let before = std::mem::replace(&mut *self.state.lock().await, State::Ended);
+            match before {
+                State::Open(database) => {
+                    // It may have been lost a moment ago.
+                    let _ = database.still_there().await;
+                    database.rescue().await;
+                    database.close().await;
+                }
+                State::Lost(Some(database), _) => {
+                    database.rescue().await;
+                    database.close().await;
+                }
+                State::Closed | State::Failed(..) | State::Lost(None, _) | State::Ended => {}
+            }
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,14 +219,14 @@ mod tests {
     async fn a_write_that_hangs_is_said_while_it_does() {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/firedrill.db", directory.path().display());
-        let store = Store::open(Place::new(url)).await.unwrap();
-        store.probe(Timestamp::UNIX_EPOCH).await.unwrap();
-        assert!(store.pulse.now().up());
-        let hangs = store.line.clone().lock_owned().await;
-        let mut standing = store.pulse.watch();
+        let database = Database::open(Place::new(url)).await.unwrap();
+        database.probe(Timestamp::UNIX_EPOCH).await.unwrap();
+        assert!(database.pulse.now().up());
+        let hangs = database.line.clone().lock_owned().await;
+        let mut standing = database.pulse.watch();
         let probe = tokio::spawn({
-            let store = store.clone();
-            async move { store.probe(Timestamp::UNIX_EPOCH).await }
+            let database = database.clone();
+            async move { database.probe(Timestamp::UNIX_EPOCH).await }
         });
         let down = standing.wait_for(|standing| !standing.up());
         assert!(tokio::time::timeout(4 * LONGEST_PROBE, down).await.is_ok_and(|down| down.is_ok()));

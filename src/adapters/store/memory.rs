@@ -12,7 +12,7 @@ use sqlx::{Any, AnyConnection, Column as _, Row as _, ValueRef as _};
 use super::audit::{Line, write_down};
 use super::error::Doing;
 use super::rows::{chunks, clean, nanos};
-use super::{Store, occurrences, switch};
+use super::{Database, occurrences, switch};
 use crate::domain::automation::occurrence::{Bounds, Occurrence};
 use crate::engine::ports::StoreError;
 use crate::engine::ports::ledger::Received;
@@ -242,7 +242,7 @@ fn is_row_of(columns: &Columns, received: &Received) -> bool {
         })
 }
 
-impl Store {
+impl Database {
     /// Writes into a store that was accepted what is known.
     pub(super) async fn remember(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
         let (alerts, actions, fresh, standing, paused) = {

@@ -13,9 +13,8 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use super::error::Doing;
 use super::rows::{chunks, clean, micros, stamp, values};
-use super::{Store, Writing};
+use super::{Database, Store, Writing};
 use crate::domain::notice::dedup::{Open, Told, Why, decide};
 use crate::domain::notice::routes::Target;
 use crate::domain::notice::{Notice, Phase, Topic, Urgency};
@@ -105,7 +104,7 @@ struct Pending {
     open: Open,
 }
 
-impl Store {
+impl Database {
     /// A transaction that holds the lock over all deliveries.
     async fn begin_deliveries(&self) -> Result<Writing, sqlx::Error> {
         let mut transaction = self.begin().await?;
@@ -264,16 +263,24 @@ fn later(a: i64, b: i64) -> Option<Timestamp> {
 }
 
 impl NoticeStore for Store {
+    fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.ready())
+    }
+
+    fn version(&self) -> BoxFuture<'_, Option<i64>> {
+        Box::pin(self.cheap_version())
+    }
+
     fn post<'a>(&'a self, notices: &'a [Notice]) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.post_all(notices)))
+        Box::pin(self.write(async move |it| it.post_all(notices).await))
     }
 
     fn route<'a>(&'a self, plan: &'a Routing, now: Timestamp) -> BoxFuture<'a, Result<Routed, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.route_some(plan, now)))
+        Box::pin(self.write(async move |it| it.route_some(plan, now).await))
     }
 
     fn claim<'a>(&'a self, receiver: &'a str, claim: &'a Claim) -> BoxFuture<'a, Result<Claimed, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.claim_next(receiver, claim)))
+        Box::pin(self.write(async move |it| it.claim_next(receiver, claim).await))
     }
 
     fn sent<'a>(
@@ -282,7 +289,7 @@ impl NoticeStore for Store {
         owner: &'a str,
         taken: &'a Taken,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.mark_sent(deliveries, owner, taken)))
+        Box::pin(self.write(async move |it| it.mark_sent(deliveries, owner, taken).await))
     }
 
     fn failed<'a>(
@@ -291,31 +298,31 @@ impl NoticeStore for Store {
         owner: &'a str,
         failure: &'a FailedTry,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.mark_failed(deliveries, owner, failure)))
+        Box::pin(self.write(async move |it| it.mark_failed(deliveries, owner, failure).await))
     }
 
     fn offer_again(&self, repeat: Duration, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.offer_dropped(repeat, now)))
+        Box::pin(self.write(async move |it| it.offer_dropped(repeat, now).await))
     }
 
     fn last_tries(&self) -> BoxFuture<'_, Result<Vec<Tried>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.last_outcomes()))
+        Box::pin(self.read(async move |it| it.last_outcomes().await))
     }
 
     fn queues(&self, now: Timestamp) -> BoxFuture<'_, Result<Vec<Queue>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.count_queues(now)))
+        Box::pin(self.read(async move |it| it.count_queues(now).await))
     }
 
     fn stories<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<Story>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.lasting(prefix)))
+        Box::pin(self.read(async move |it| it.lasting(prefix).await))
     }
 
     fn last_deliveries(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Line>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.last_lines(limit)))
+        Box::pin(self.read(async move |it| it.last_lines(limit).await))
     }
 
     fn forget_notices(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.forget_told(before)))
+        Box::pin(self.write(async move |it| it.forget_told(before).await))
     }
 }
 

@@ -6,13 +6,13 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::error::Doing;
 use super::rows::{SIGHT, clean, key, micros, moment, nanos, of_row, sight_of, stamp};
-use super::{Store, json};
+use super::{Database, Store, json};
 use crate::domain::file::FileFacts;
 use crate::domain::ids::SourceName;
 use crate::domain::proof::{ArchiveId, Conclusion, FirstSight, Level, Verification};
 use crate::engine::ports::{Kept, LevelReached, ProofStore, StoreError};
 
-impl Store {
+impl Database {
     async fn record_all(&self, it: &Verification) -> Result<i64, sqlx::Error> {
         let mut transaction = self.begin().await?;
         let archive = archive_of(&mut transaction, &it.archive, it.ended()).await?;
@@ -193,18 +193,18 @@ async fn note_level(connection: &mut AnyConnection, it: &Verification, level: Le
 
 impl ProofStore for Store {
     fn first_sight<'a>(&'a self, archive: &'a ArchiveId) -> BoxFuture<'a, Result<Option<FirstSight>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.first_of(archive)))
+        Box::pin(self.read(async move |it| it.first_of(archive).await))
     }
 
     fn record<'a>(&'a self, verification: &'a Verification) -> BoxFuture<'a, Result<i64, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.record_all(verification)))
+        Box::pin(self.write(async move |it| it.record_all(verification).await))
     }
 
     fn newest<'a>(&'a self, sources: &'a [SourceName], after: i64) -> BoxFuture<'a, Result<Vec<Kept>, StoreError>> {
         Box::pin(async move {
-            let mut found = Vec::new();
+            let (database, mut found) = (self.open().await?, Vec::new());
             for source in sources {
-                found.extend(self.bounded(Doing::Read, self.newest_of(source, after)).await?);
+                found.extend(database.bounded(Doing::Read, database.newest_of(source, after)).await?);
             }
             found.sort_by_key(|kept| kept.id);
             Ok(found)
@@ -213,19 +213,19 @@ impl ProofStore for Store {
 
     fn levels<'a>(&'a self, sources: &'a [SourceName]) -> BoxFuture<'a, Result<Vec<LevelReached>, StoreError>> {
         Box::pin(async move {
-            let mut found = Vec::new();
+            let (database, mut found) = (self.open().await?, Vec::new());
             for source in sources {
-                found.extend(self.bounded(Doing::Read, self.levels_of(source)).await?);
+                found.extend(database.bounded(Doing::Read, database.levels_of(source)).await?);
             }
             Ok(found)
         })
     }
 
     fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.forget_all(micros(before))))
+        Box::pin(self.write(async move |it| it.forget_all(micros(before)).await))
     }
 
     fn seen<'a>(&'a self, archives: &'a [ArchiveId], now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.note_seen(archives, now)))
+        Box::pin(self.write(async move |it| it.note_seen(archives, now).await))
     }
 }

@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::Store;
-use super::error::Doing;
 use super::rows::{clean, micros, stamp};
+use super::{Database, Store};
 use crate::domain::access::Role;
 use crate::engine::ports::StoreError;
 use crate::engine::ports::tokens::{NewToken, Token, TokenStore};
@@ -39,7 +38,7 @@ fn token(row: &AnyRow) -> Result<Option<Token>, sqlx::Error> {
     Ok(understand())
 }
 
-impl Store {
+impl Database {
     async fn create_token(&self, it: &NewToken) -> Result<bool, sqlx::Error> {
         let made = self.write(sqlx::query(
             "INSERT INTO tokens (name, hash, role, created, expires) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING",
@@ -83,18 +82,18 @@ impl Store {
 
 impl TokenStore for Store {
     fn create<'a>(&'a self, token: &'a NewToken) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.create_token(token)))
+        Box::pin(self.write(async move |it| it.create_token(token).await))
     }
 
     fn tokens(&self) -> BoxFuture<'_, Result<Vec<Token>, StoreError>> {
-        Box::pin(self.bounded(Doing::Read, self.all_tokens()))
+        Box::pin(self.read(async move |it| it.all_tokens().await))
     }
 
     fn revoke<'a>(&'a self, name: &'a str, now: Timestamp) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.revoke_token(name, now)))
+        Box::pin(self.write(async move |it| it.revoke_token(name, now).await))
     }
 
     fn used(&self, id: i64, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.note_use(id, now)))
+        Box::pin(self.write(async move |it| it.note_use(id, now).await))
     }
 }

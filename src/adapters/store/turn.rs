@@ -15,7 +15,7 @@ use super::actions::{self, states};
 use super::audit::{Line, write_down};
 use super::error::Doing;
 use super::rows::{chunks, clean, micros, stamp};
-use super::{Store, Writing, alerts, intents, notices, occurrences, switch};
+use super::{Database, Store, Writing, alerts, intents, notices, occurrences, switch};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::alert::{KeptAlert, Status};
 use crate::domain::automation::decide::{Asked, Past};
@@ -30,20 +30,20 @@ use crate::engine::ports::ledger::{Change, Due, Held, Ledger, New, Received, Tur
 const TURN_LOCK: i64 = 0x6669_7265_6472_696C;
 
 struct Open {
-    store: Store,
+    database: Database,
     transaction: Writing,
     /// What goes into the audit trail at the end: few statements for many lines.
     lines: Vec<Line>,
 }
 
-impl Store {
+impl Database {
     async fn open_turn(&self) -> Result<Open, sqlx::Error> {
         let mut transaction = self.begin().await?;
         if !self.place.is_sqlite() {
             sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(TURN_LOCK).execute(&mut *transaction).await?;
         }
         transaction.changed = false;
-        Ok(Open { store: self.clone(), transaction, lines: Vec::new() })
+        Ok(Open { database: self.clone(), transaction, lines: Vec::new() })
     }
 
     async fn renew_all(&self, owner: &str, until: Timestamp) -> Result<u64, sqlx::Error> {
@@ -77,25 +77,29 @@ impl Store {
 }
 
 impl Ledger for Store {
+    fn version(&self) -> BoxFuture<'_, Option<i64>> {
+        Box::pin(self.cheap_version())
+    }
+
     fn receive<'a>(
         &'a self,
         alerts: &'a [Received],
         bounds: Bounds,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Tidings, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.receive_all(alerts, bounds, now)))
+        Box::pin(self.write(async move |it| it.receive_all(alerts, bounds, now).await))
     }
 
     fn turn(&self) -> BoxFuture<'_, Result<Box<dyn Turn>, StoreError>> {
-        Box::pin(async { Ok(Box::new(self.bounded(Doing::Write, self.open_turn()).await?) as Box<dyn Turn>) })
+        Box::pin(async { Ok(Box::new(self.write(async |it| it.open_turn().await).await?) as Box<dyn Turn>) })
     }
 
     fn renew<'a>(&'a self, owner: &'a str, until: Timestamp) -> BoxFuture<'a, Result<u64, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.renew_all(owner, until)))
+        Box::pin(self.write(async move |it| it.renew_all(owner, until).await))
     }
 
     fn forget_automation(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.bounded(Doing::Write, self.forget_ended(micros(before))))
+        Box::pin(self.write(async move |it| it.forget_ended(micros(before)).await))
     }
 }
 
@@ -314,8 +318,8 @@ impl Open {
     }
 
     fn failed(&self, doing: Doing) -> impl Fn(sqlx::Error) -> StoreError + use<> {
-        let store = self.store.clone();
-        move |error| store.fault(doing, &error)
+        let database = self.database.clone();
+        move |error| database.fault(doing, &error)
     }
 }
 
@@ -335,8 +339,8 @@ impl Turn for Open {
     ) -> BoxFuture<'_, Result<Tidings, StoreError>> {
         let failed = self.failed(Doing::Write);
         Box::pin(async move {
-            let Self { store, transaction, .. } = self;
-            let believed = occurrences::believe_late(transaction, &store.place, (bound, most), now).await;
+            let Self { database, transaction, .. } = self;
+            let believed = occurrences::believe_late(transaction, &database.place, (bound, most), now).await;
             transaction.changed |= believed.as_ref().is_ok_and(|it| *it != Tidings::default());
             believed.map_err(failed)
         })
@@ -409,7 +413,7 @@ impl Turn for Open {
 
     fn is_paused(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
         let failed = self.failed(Doing::Read);
-        let memory = self.store.bond.as_ref().map(|bond| bond.memory.clone());
+        let memory = self.database.bond.as_ref().map(|bond| bond.memory.clone());
         Box::pin(async move {
             let paused = switch::is_paused(&mut self.transaction).await;
             if let (Ok(paused), Some(memory)) = (&paused, memory) {

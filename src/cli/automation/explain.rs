@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 
 use crate::adapters::machine::clock::SystemClock;
-use crate::adapters::store::Shared;
+use crate::adapters::store::Store;
 use crate::app;
 use crate::cli::{looking, say};
 use crate::config::Config;
@@ -148,7 +148,7 @@ async fn hear(config: &Config, rules: &Rules, told: &[Alert], receiver: &Arc<str
 }
 
 /// The store, if there is one: none is made for this.
-fn store(config: &Config) -> anyhow::Result<Shared> {
+fn store(config: &Config) -> anyhow::Result<Store> {
     let url = config.store.url()?;
     if let Some(path) = url.strip_prefix("sqlite://") {
         ensure!(Path::new(path).exists(), "there is no store yet");

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::adapters::machine::clock::SystemClock;
-use crate::adapters::store::{Place, Shared};
+use crate::adapters::store::{Place, Store};
 use crate::domain::notice::dedup::Why;
 use crate::domain::notice::routes::{Recipient, Routes};
 use crate::domain::notice::tests::notice;
@@ -69,7 +69,6 @@ fn later() -> Option<Sent> {
 
 struct Bench {
     _place: tempfile::TempDir,
-    opener: Shared,
     store: Arc<dyn NoticeStore>,
     settings: Settings,
 }
@@ -77,7 +76,7 @@ struct Bench {
 impl Bench {
     async fn new(names: &[&str]) -> Self {
         let place = tempfile::tempdir().unwrap();
-        let opener = Shared::new(Place::new(format!("sqlite://{}/s.db", place.path().display())));
+        let store = Store::new(Place::new(format!("sqlite://{}/s.db", place.path().display())));
         let recipients = names.iter().map(|name| Recipient { name: (*name).into(), quiet: None }).collect();
         let plan = Routing {
             routes: Routes { recipients, routes: Vec::new() },
@@ -95,7 +94,7 @@ impl Bench {
             keep: Duration::from_secs(3600),
             backups: false,
         };
-        Self { store: opener.open_notices().await.unwrap(), _place: place, opener, settings }
+        Self { store: Arc::new(store), _place: place, settings }
     }
 
     fn start(&self, messengers: &[(&str, Arc<Scripted>)]) -> Started {
@@ -103,7 +102,7 @@ impl Bench {
             .iter()
             .map(|(name, messenger)| Receiver { name: (*name).into(), messenger: messenger.clone() })
             .collect();
-        let outside = Outside { stores: Arc::new(self.opener.clone()), receivers, clock: Arc::new(SystemClock) };
+        let outside = Outside { store: self.store.clone(), receivers, clock: Arc::new(SystemClock) };
         let post = Post::default();
         let status = post.subscribe();
         let (_, inventories) = watch::channel(Arc::new(Inventory::default()));

@@ -162,6 +162,9 @@ pub struct Line {
 
 /// Keeps notices and their deliveries. Several processes may use one store; nothing is routed or claimed twice.
 pub trait NoticeStore: Send + Sync + 'static {
+    /// Opens it where that wasn't done yet; creates and migrates where needed. An error says why it can't be used.
+    fn ready(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// Another number once anybody has written anything; `None` where that isn't cheap to know, or the store is in trouble.
     fn version(&self) -> BoxFuture<'_, Option<i64>> {
         Box::pin(async { None })
@@ -209,12 +212,6 @@ pub trait NoticeStore: Send + Sync + 'static {
 
     /// Forgets what was posted before `before`, but for what is still to be sent and problems that last.
     fn forget_notices(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
-}
-
-/// Opens the store of notices.
-pub trait NoticeStores: Send + Sync + 'static {
-    /// Opens it; creates and migrates where needed.
-    fn open_notices(&self) -> BoxFuture<'_, Result<Arc<dyn NoticeStore>, StoreError>>;
 }
 
 /// What came of a message.

@@ -31,7 +31,6 @@ pub(super) struct ProofLog {
     sources: Vec<SourceName>,
     retention: Duration,
     inventories: watch::Receiver<Arc<Inventory>>,
-    store: Option<Arc<dyn ProofStore>>,
     /// Whether everything that the store knew was read once.
     loaded: bool,
     /// The highest id that was read.
@@ -59,7 +58,6 @@ impl ProofLog {
             sources,
             retention,
             inventories,
-            store: None,
             loaded: false,
             last: 0,
             unsaved: VecDeque::new(),
@@ -81,7 +79,7 @@ impl ProofLog {
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
         let not_read = || Arc::from("the store was not read yet");
         let not_loaded = (!self.loaded).then(|| self.problem.clone().unwrap_or_else(not_read));
-        self.outside.stores.standing().unknown().or(not_loaded)
+        self.outside.standing.borrow().unknown().or(not_loaded)
     }
 
     /// Why the store can't be used.
@@ -106,11 +104,11 @@ impl ProofLog {
         }
     }
 
-    /// Opens the store where it isn't open, and reads what is new in it.
+    /// Reads what is new in the store; opens it where it isn't open.
     pub(super) async fn keep_open(&mut self, books: &mut Books) {
-        let pending = self.store.is_none() || !self.loaded;
+        let pending = !self.loaded;
         // While results wait, only storing them tells whether the store works.
-        let accepted = self.outside.stores.standing().accepted != self.accepted;
+        let accepted = self.outside.standing.borrow().accepted != self.accepted;
         let due = if accepted {
             self.problem.is_none() || self.retry.due()
         } else if pending {
@@ -125,10 +123,7 @@ impl ProofLog {
     }
 
     async fn read_news(&mut self, books: &mut Books) -> Result<(), StoreError> {
-        let store = match &self.store {
-            Some(store) => store.clone(),
-            None => self.store.insert(self.outside.stores.open().await?).clone(),
-        };
+        let store = self.outside.store.clone();
         self.hand_over(&*store, books).await?;
         for kept in store.newest(&self.sources, self.last - OVERLAP).await? {
             self.last = self.last.max(kept.id);
@@ -205,7 +200,7 @@ impl ProofLog {
 
     /// Another store was accepted in the place of one that was lost: what is known goes into it, before anything else does.
     async fn hand_over(&mut self, store: &dyn ProofStore, books: &Books) -> Result<(), StoreError> {
-        let accepted = self.outside.stores.standing().accepted;
+        let accepted = self.outside.standing.borrow().accepted;
         if accepted == self.accepted || !self.loaded {
             self.accepted = accepted;
             return Ok(());
@@ -228,7 +223,7 @@ impl ProofLog {
 
     /// Stores what waits, in order.
     pub(super) async fn save(&mut self, books: &mut Books) {
-        if self.unsaved.is_empty() || self.store.is_none() || (self.problem.is_some() && !self.retry.due()) {
+        if self.unsaved.is_empty() || !self.loaded || (self.problem.is_some() && !self.retry.due()) {
             return;
         }
         let result = self.save_all(books).await;
@@ -236,7 +231,7 @@ impl ProofLog {
     }
 
     async fn save_all(&mut self, books: &mut Books) -> Result<(), StoreError> {
-        let Some(store) = self.store.clone() else { return Ok(()) };
+        let store = self.outside.store.clone();
         self.hand_over(&*store, books).await?;
         while let Some(verification) = self.unsaved.front() {
             let first = store.first_sight(&verification.archive).await?;

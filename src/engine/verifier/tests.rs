@@ -106,14 +106,6 @@ impl ProofStore for Memory {
     }
 }
 
-struct Opens(Arc<Memory>);
-
-impl Stores for Opens {
-    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn ProofStore>, StoreError>> {
-        Box::pin(async { self.0.check().map(|()| self.0.clone() as Arc<dyn ProofStore>) })
-    }
-}
-
 /// What reading a file does.
 #[derive(Clone)]
 enum Content {
@@ -268,8 +260,8 @@ impl Rig {
             retention: Duration::from_secs(86_400),
             prepare: Arc::new(|| {}),
         };
-        let outside =
-            Outside { stores: Arc::new(Opens(store.clone())), archives: disk.clone(), clock: Arc::new(Fixed) };
+        let (_, standing) = watch::channel(Standing { tried: true, ..Standing::default() });
+        let outside = Outside { store: store.clone(), standing, archives: disk.clone(), clock: Arc::new(Fixed) };
         let (order, orders) = mpsc::channel(1);
         let status = Post::default();
         let said = status.subscribe();

@@ -97,7 +97,7 @@ async fn settled(world: &World, life: &Life) {
     .await;
 }
 
-async fn check(store: &Shared, log: &Log, expected: &[Expected], length: usize, what: &str) {
+async fn check(store: &Store, log: &Log, expected: &[Expected], length: usize, what: &str) {
     let mut runs = vec![0; expected.len()];
     log.0.lock().unwrap().iter().for_each(|number| runs[*number] += 1);
     let waits = ActionFilter { states: vec![ActionState::Proposed], ..ActionFilter::default() };

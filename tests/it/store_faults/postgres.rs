@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 use firedrill::adapters::machine::clock::SystemClock;
-use firedrill::adapters::store::{Place, Shared};
+use firedrill::adapters::store::{Place, Store};
 use firedrill::domain::automation::occurrence::Bounds;
 use firedrill::engine::ports::custody::Custody as _;
 use firedrill::engine::ports::ledger::Ledger as _;
@@ -117,7 +117,7 @@ async fn a_server_that_crashes_and_comes_back_is_used_again() {
 
 /// Turns that change nothing, probes and alerts at the same time: each sees another state of what is counted.
 async fn at_once(url: &str) {
-    let store = Shared::new(Place::new(url)).tied(Arc::new(SystemClock));
+    let store = Store::new(Place::new(url)).tied(Arc::new(SystemClock));
     let turns = async {
         for _ in 0..300 {
             let mut turn = store.turn().await?;
@@ -133,8 +133,7 @@ async fn at_once(url: &str) {
         }
         Ok::<(), StoreError>(())
     };
-    let opened = store.get().await.map(drop);
-    opened.unwrap();
+    store.ready().await.unwrap();
     let results = tokio::join!(turns, received, async {
         for _ in 0..100 {
             store.renew("nobody", SystemClock.now()).await?;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use super::super::Store;
+use super::super::Database;
 use super::super::rows::{clean, micros, stamp};
 use super::{later, notice_of};
 use crate::domain::notice::dedup::Why;
@@ -15,7 +15,7 @@ use crate::engine::ports::notices::{Claim, Claimed, Delivery, FailedTry, Taken};
 /// Most deliveries in one message.
 const MOST_AT_ONCE: i64 = 500;
 
-impl Store {
+impl Database {
     pub(super) async fn claim_next(&self, receiver: &str, claim: &Claim) -> Result<Claimed, sqlx::Error> {
         let some: Option<i64> = sqlx::query_scalar(
             "SELECT id FROM deliveries WHERE receiver = $1 AND state IN ('queued', 'sending') LIMIT 1",

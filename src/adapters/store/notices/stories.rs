@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::super::Store;
+use super::super::Database;
 use super::super::rows::{micros, stamp};
 use super::{KEPT_BEYOND, notice_of, post};
 use crate::domain::notice::{Notice, Urgency};
 use crate::engine::ports::notices::{Line, Queue, Story, Tried};
 
-impl Store {
+impl Database {
     pub(super) async fn count_queues(&self, now: Timestamp) -> Result<Vec<Queue>, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT receiver, COUNT(*) AS length, \

@@ -79,13 +79,13 @@ mod tests {
 
     use super::*;
     use crate::adapters::store::occurrences;
-    use crate::adapters::store::{Place, Store};
+    use crate::adapters::store::{Database, Place};
 
     #[tokio::test]
     async fn no_question_of_a_turn_goes_through_a_whole_table() {
         let place = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/firedrill.db", place.path().display());
-        let store = Store::open(Place::new(&url)).await.unwrap();
+        let database = Database::open(Place::new(&url)).await.unwrap();
         let asked = [
             occurrences::question(),
             pending(),
@@ -101,7 +101,7 @@ mod tests {
         ];
         for text in asked {
             let rows =
-                sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&store.pool).await;
+                sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&database.pool).await;
             for row in rows.unwrap() {
                 let step: String = row.try_get("detail").unwrap();
                 let looks = step.starts_with("SCAN ") || step.starts_with("SEARCH ");

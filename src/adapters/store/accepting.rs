@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Shared, State};
+use super::{State, Store};
 use crate::engine::ports::StoreError;
 
 /// A request that nobody took for so long was for another occasion.
@@ -95,7 +95,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-impl Shared {
+impl Store {
     /// Saves what can be saved of a store that is lost, and takes another one if a person asked for it.
     pub(super) async fn hear_requests(&self, now: Timestamp) {
         self.save_what_is_lost().await;
@@ -120,40 +120,40 @@ impl Shared {
 
     async fn save_what_is_lost(&self) {
         // Whoever looks at it finds that it is lost.
-        if self.get().await.is_err()
-            && let State::Lost(Some(store), _) = &*self.state.lock().await
+        if self.open().await.is_err()
+            && let State::Lost(Some(database), _) = &*self.state.lock().await
         {
-            store.rescue().await;
+            database.rescue().await;
         }
     }
 
     async fn accept(&self, now: Timestamp) -> Result<String, StoreError> {
         let mut state = self.state.lock().await;
         match std::mem::replace(&mut *state, State::Closed) {
-            State::Lost(store, error) => {
+            State::Lost(database, error) => {
                 *state = State::Lost(None, error.clone());
-                if let Some(store) = store {
-                    if !store.may_be_closed().await {
-                        *state = State::Lost(Some(store), error);
+                if let Some(database) = database {
+                    if !database.may_be_closed().await {
+                        *state = State::Lost(Some(database), error);
                         let message = "another process uses the same file with a log of its own: end it, then start firedrill again";
                         return Err(StoreError { message: message.to_owned() });
                     }
-                    store.rescue().await;
-                    if !store.close().await {
+                    database.rescue().await;
+                    if !database.close().await {
                         let message = "the store that was lost is still in use: start firedrill again".to_owned();
                         return Err(StoreError { message });
                     }
                 }
                 // It is doubted, and paused, until all that is known is in it.
-                let opened = self.open_store().await?;
+                let opened = self.open_database().await?;
                 opened.remember(&self.memory, now).await?;
                 *state = State::Open(opened);
                 self.pulse.accepted();
                 Ok("It was accepted; what this daemon knew is written into it.".to_owned())
             }
-            State::Open(store) => {
-                let doubted = store.accept_doubt().await;
-                *state = State::Open(store);
+            State::Open(database) => {
+                let doubted = database.accept_doubt().await;
+                *state = State::Open(database);
                 Ok(match doubted? {
                     true => "It was accepted. The automation stays paused until `firedrill automation resume`.",
                     false => "It is the store that was used before: there is nothing to accept.",
