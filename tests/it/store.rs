@@ -11,6 +11,7 @@ use firedrill::domain::file::FileFacts;
 use firedrill::domain::finding::{Finding, Kind};
 use firedrill::domain::ids::SourceName;
 use firedrill::domain::proof::{ArchiveId, Conclusion, Digest, Evidence, Level, Verification};
+use firedrill::engine::ports::custody::Custody as _;
 use firedrill::engine::ports::tokens::{NewToken, TokenStore as _};
 use firedrill::engine::ports::{ProofStore as _, StoreError};
 use firedrill::engine::tokens::TokenHash;
@@ -396,7 +397,8 @@ async fn a_file_that_is_cut_short_is_an_error_not_a_loss() {
     for index in 0..200 {
         store.record(&verification(&format!("file {index}"), Some(1), Conclusion::Intact)).await.unwrap();
     }
-    drop(store);
+    // A connection that is closed later would still take its log away, by name.
+    store.close().await;
     let Where::Sqlite(directory) = &place else { unreachable!() };
     let file = directory.path().join("firedrill.db");
     // What the log still holds would mend it.
@@ -419,7 +421,7 @@ async fn a_store_of_before_takes_its_new_column() {
     let place = Where::sqlite();
     let store = place.open().await;
     store.record(&verification("old", Some(1), Conclusion::Intact)).await.unwrap();
-    drop(store);
+    store.close().await;
     let Where::Sqlite(directory) = &place else { unreachable!() };
     let url = format!("sqlite://{}/firedrill.db", directory.path().display());
     let mut connection = sqlx::AnyConnection::connect(&url).await.unwrap();

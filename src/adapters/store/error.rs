@@ -94,6 +94,9 @@ impl Place {
     fn explain(&self, error: &sqlx::Error) -> (String, &'static str) {
         let code = code_of(error);
         let text = match error {
+            sqlx::Error::Database(error) if self.primary(&code).is_some() => {
+                format!("{} (SQLite's code {code})", error.message())
+            }
             sqlx::Error::Database(error) => error.message().to_owned(),
             sqlx::Error::Configuration(error) if error.is::<NotTheStore>() => error.to_string(),
             sqlx::Error::Io(error) if self.is_sqlite() => error.to_string(),
@@ -108,6 +111,10 @@ impl Place {
             (Some(8 | 14), _) => "Let the user who runs firedrill write there, or name another place with store.url",
             (Some(11 | 26), _) => {
                 "The file is damaged or no SQLite database: move it away, a new one is made, and all archives are read again"
+            }
+            // A short read is of a file that somebody changed at that moment, not of a bad disk.
+            (Some(10), "522") => {
+                "A file of it is shorter than it should be: has another process changed it? It is tried again"
             }
             (Some(10), _) => "Its disk reports errors: look at the kernel's log",
             (None, "28P01" | "28000") => "Check user and password in store.url or store.url_file",
