@@ -28,14 +28,15 @@ use crate::adapters::store::{Place, Store};
 use crate::config::Config;
 use crate::domain::inventory::Inventory;
 use crate::domain::policy::Policy;
+use crate::domain::proof::Level;
 use crate::domain::proof::book::Proofs;
 use crate::engine::archives::ArchivesBySource;
-use crate::engine::examiner::Allowance;
 use crate::engine::ports::Clock;
 use crate::engine::ports::custody::Custody;
+use crate::engine::provers::reading::{Allowance, Reading};
 use crate::engine::statuses::{Post, Posts, Statuses};
 use crate::engine::throttle::Throttle;
-use crate::engine::verifier::{self, Outside, Told};
+use crate::engine::verifier::{self, Lane, Outside, Told};
 use crate::engine::{custodian, keeper, reactor, scanner};
 use crate::http::auth::Gate;
 use crate::http::server::{self, Limits, Server};
@@ -66,30 +67,30 @@ fn verifier(
         return Ok(None);
     }
     let background = Background { nice: it.nice, idle_io: it.idle_io };
-    let settings = verifier::Settings {
-        sources: sources.iter().map(|it| it.source.spec().name.clone()).collect(),
+    let names = || sources.iter().map(|it| it.source.spec().name.clone());
+    let archives = ArchivesBySource::new(names().zip(sources.iter().map(|it| it.source.archives())));
+    let allowance = Allowance {
+        throttle: Arc::new(Throttle::new(it.rate)),
+        timeout: it.archive_timeout,
+        unpack_limit: it.unpack_limit,
+    };
+    let reading = Lane {
+        prover: Arc::new(Reading { archives: Arc::new(archives), allowance, clock: clock.clone() }),
         level: it.level(),
-        accepted: config.accepted_levels(),
         workers: it.workers,
-        allowance: Allowance {
-            throttle: Arc::new(Throttle::new(it.rate)),
-            timeout: it.archive_timeout,
-            unpack_limit: it.unpack_limit,
-        },
-        stall: it.stall_timeout,
         window: it.window(),
         again_after: it.reverify_after,
+        limits: crate::engine::watch::Limits { stall: it.stall_timeout, whole: it.archive_timeout },
+    };
+    let settings = verifier::Settings {
+        sources: names().collect(),
+        enough: it.level().max(Level::Decodes),
+        lanes: vec![reading],
+        accepted: config.accepted_levels(),
         retention: config.store.retention,
         prepare: Arc::new(move || background.enter()),
     };
-    let archives =
-        ArchivesBySource::new(sources.iter().map(|it| (it.source.spec().name.clone(), it.source.archives())));
-    let outside = Outside {
-        store: Arc::new(store.clone()),
-        standing: store.standing(),
-        archives: Arc::new(archives),
-        clock: clock.clone(),
-    };
+    let outside = Outside { store: Arc::new(store.clone()), standing: store.standing(), clock: clock.clone() };
     Ok(Some((settings, outside)))
 }
 

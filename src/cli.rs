@@ -14,9 +14,11 @@ mod verify;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::domain::proof::{Level, Method};
 
 /// Read when no other file is named and it exists.
 const DEFAULT_CONFIG_FILE: &str = "/etc/firedrill/firedrill.toml";
@@ -54,6 +56,13 @@ enum Command {
     Notify(notify::Notify),
     /// Check the configuration and print everything that is wrong with it
     CheckConfig(check_config::CheckConfig),
+}
+
+/// What may be asked to be proven. Help texts are constants: a test holds them to the words of the levels.
+fn levels() -> RangedI64ValueParser<u8> {
+    let all = Method::READING.levels();
+    let number = |level: Option<Level>| i64::from(level.unwrap_or(Level::Complete).number());
+    RangedI64ValueParser::new().range(number(all.iter().next())..=number(all.highest()))
 }
 
 #[derive(Debug, Clone, Args)]

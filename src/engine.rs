@@ -3,12 +3,12 @@
 pub mod archives;
 pub mod custodian;
 pub mod effects;
-pub mod examiner;
 pub mod intake;
 pub mod journal;
 pub mod keeper;
 pub mod notifier;
 pub mod ports;
+pub mod provers;
 pub mod reactor;
 pub mod scanner;
 pub mod statuses;

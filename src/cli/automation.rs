@@ -95,7 +95,7 @@ enum Wanted {
         #[arg(value_name = "ITEM")]
         item: ItemId,
         /// How much to prove: 1 present, 2 decodes to its end, 3 complete
-        #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
+        #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = super::levels())]
         level: u8,
     },
 }

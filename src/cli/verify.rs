@@ -16,10 +16,10 @@ use crate::app;
 use crate::config::{Config, section, verify};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::inventory::Inventory;
-use crate::domain::proof::{ArchiveId, Level, Verification};
+use crate::domain::proof::{ArchiveId, Level, Method, Verification};
 use crate::engine::archives::ArchivesBySource;
-use crate::engine::examiner::Job;
 use crate::engine::ports::{Archives, Clock as _, ProofStore as _};
+use crate::engine::provers::Job;
 use crate::formats::archive::UNPACK_LIMIT;
 
 pub(super) use self::found::Passed;
@@ -45,11 +45,11 @@ pub(super) struct Verify {
     #[arg(long, value_name = "ITEM", conflicts_with = "paths")]
     item: Option<ItemId>,
     /// How much to prove: 1 present, 2 decodes to its end, 3 complete
-    #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
+    #[arg(long, value_name = "LEVEL", default_value_t = 3, value_parser = super::levels())]
     level: u8,
     /// How much is enough of what allows no more, such as what is encrypted; less makes the exit code 2. Of configured
     /// sources it is their accept_level where this isn't given
-    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=3))]
+    #[arg(long, value_name = "LEVEL", value_parser = super::levels())]
     accept_level: Option<u8>,
     /// Archives read at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -175,11 +175,11 @@ fn jobs(inventory: &Inventory, item: Option<&ItemId>, level: Level) -> Vec<(Job,
     use crate::domain::proof::book::SourceProofs;
 
     let nothing_known = SourceProofs::default();
-    let rules = Rules { again_after: Duration::MAX, level };
+    let rules = Rules { method: Method::READING, again_after: Duration::MAX, level };
     let mut all: Vec<_> = inventory
         .sources
         .iter()
-        .flat_map(|view| candidates(view, &nothing_known, rules, SystemClock.now()))
+        .flat_map(|view| candidates(view, &nothing_known, &rules, |_| true, SystemClock.now()))
         .filter(|it| item.is_none_or(|item| it.item == *item))
         .collect();
     all.sort_by(|a, b| a.rank().cmp(&b.rank()));

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::errors::Complaints;
 use super::text;
-use crate::domain::proof::Level;
+use crate::domain::proof::{Level, method};
 use crate::domain::window::Window;
 use crate::formats::archive::UNPACK_LIMIT;
 
@@ -79,17 +79,17 @@ impl Default for Verify {
 impl Verify {
     /// How much to prove.
     pub fn level(&self) -> Level {
-        Level::of(self.level.into()).unwrap_or(Level::Complete)
+        method::asked(self.level.into()).unwrap_or(Level::Complete)
     }
 
     /// From which level on a backup of a source is proven, given what the source itself accepts; `None` where nobody said.
     pub fn accepted(&self, own: Option<u8>) -> Option<Level> {
-        own.or(self.accept_level).and_then(|level| Level::of(level.into()))
+        own.or(self.accept_level).and_then(|level| method::asked(level.into()))
     }
 
     /// Complains about a level that can't be accepted.
     pub(super) fn check_accepted(&self, level: Option<u8>, key: String, complaints: &mut Complaints) {
-        let wrong = level.is_some_and(|level| Level::of(level.into()).is_none() || level > self.level);
+        let wrong = level.is_some_and(|level| method::asked(level.into()).is_none() || level > self.level);
         if wrong {
             complaints.add(key, format!("must be from 1 to {}, which verify.level asks for", self.level));
         }
@@ -102,8 +102,8 @@ impl Verify {
 
     pub(super) fn check(&self, complaints: &mut Complaints) {
         let mut wrong = |key: &str, sentence: &str| complaints.add(format!("verify.{key}"), sentence.to_owned());
-        if Level::of(self.level.into()).is_none() {
-            wrong("level", "must be 1 (present), 2 (decodes to its end) or 3 (complete)");
+        if method::asked(self.level.into()).is_none() {
+            wrong("level", &format!("must be {}", method::choices()));
         }
         if !(1..=MOST_WORKERS).contains(&self.workers) {
             wrong("workers", "must be from 1 to 64");

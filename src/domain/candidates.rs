@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::proof::book::{ArchiveProof, Fit, Known, SourceProofs, facts_of};
-use super::proof::{ArchiveId, Conclusion, Level};
+use super::proof::{ArchiveId, Conclusion, Level, Method};
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::ids::ItemId;
 use crate::domain::inventory::SourceView;
-use crate::domain::item::Standing;
+use crate::domain::item::{Item, Standing};
 use crate::domain::verdict::elapsed;
 
 /// A file that could not be checked is tried again after so long.
@@ -48,8 +48,10 @@ pub struct Candidate {
 }
 
 /// What counts as proven.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Rules {
+    /// How it is to be proven. What other methods say doesn't matter.
+    pub method: Method,
     /// A proof that is older is renewed.
     pub again_after: Duration,
     /// Less than this is no proof.
@@ -59,8 +61,15 @@ pub struct Rules {
 /// What is to be verified of a source by now, most important first.
 ///
 /// Files that can't be looked at are left out, and
-/// those that could not be checked a while ago. `proofs` may be newer than what the view shows.
-pub fn candidates(view: &SourceView, proofs: &SourceProofs, rules: Rules, now: Timestamp) -> Vec<Candidate> {
+/// those that could not be checked a while ago, or whose item doesn't suit the method. `proofs` may be newer than what the
+/// view shows.
+pub fn candidates(
+    view: &SourceView,
+    proofs: &SourceProofs,
+    rules: &Rules,
+    suits: impl Fn(&Item) -> bool,
+    now: Timestamp,
+) -> Vec<Candidate> {
     let mut found = Vec::new();
     for (index, listing) in view.listings.iter().enumerate() {
         let (Some(listing), Some(root)) = (listing, view.spec.roots.get(index)) else { continue };
@@ -68,7 +77,7 @@ pub fn candidates(view: &SourceView, proofs: &SourceProofs, rules: Rules, now: T
             continue;
         }
         for attempt in &listing.attempts {
-            if !is_there(attempt) || !is_wanted(view, attempt) {
+            if !is_there(attempt) || !wanted(view, attempt).is_some_and(&suits) {
                 continue;
             }
             let known = proofs.known(&root.path, &attempt.file);
@@ -104,10 +113,13 @@ fn is_there(attempt: &Attempt) -> bool {
     matches!(attempt.outcome, Outcome::Complete { .. } | Outcome::Renamed) && attempt.size > 0
 }
 
-/// What the configuration excludes isn't read either.
-fn is_wanted(view: &SourceView, attempt: &Attempt) -> bool {
-    let item = view.items.binary_search_by(|item| item.id.cmp(&attempt.item)).ok().map(|index| &view.items[index]);
-    item.is_some_and(|item| item.standing != Standing::Excluded)
+/// The item of an attempt. What the configuration excludes isn't read either.
+fn wanted<'a>(view: &'a SourceView, attempt: &Attempt) -> Option<&'a Item> {
+    item_of(view, attempt).filter(|item| item.standing != Standing::Excluded)
+}
+
+fn item_of<'a>(view: &'a SourceView, attempt: &Attempt) -> Option<&'a Item> {
+    view.items.binary_search_by(|item| item.id.cmp(&attempt.item)).ok().map(|index| &view.items[index])
 }
 
 /// Why a file is to be read, and when it was read before.
@@ -115,14 +127,15 @@ fn need(
     view: &SourceView,
     attempt: &Attempt,
     known: Option<&Arc<Known>>,
-    rules: Rules,
+    rules: &Rules,
     now: Timestamp,
 ) -> Option<(Need, Option<Timestamp>)> {
-    let unchecked = known.and_then(|known| known.unchecked.as_ref());
+    let said = known.and_then(|known| known.by(&rules.method));
+    let unchecked = said.and_then(|said| said.unchecked.as_ref());
     if unchecked.is_some_and(|unchecked| !is_ahead(unchecked.at, now) && elapsed(unchecked.at, now) < RETRY_AFTER) {
         return None;
     }
-    let proof = known.and_then(|known| known.proof.as_ref());
+    let proof = said.and_then(|said| said.proof.as_ref());
     let fit = proof.zip(facts_of(attempt)).map_or(Fit::Other, |(proof, facts)| proof.fit(facts));
     let holds = |proof: &&ArchiveProof| match fit {
         Fit::Same => proof.wanted >= rules.level,
@@ -151,8 +164,7 @@ fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
 }
 
 fn is_newest(view: &SourceView, attempt: &Attempt) -> bool {
-    let item = view.items.binary_search_by(|item| item.id.cmp(&attempt.item)).ok().map(|index| &view.items[index]);
-    let newest = item.and_then(|item| item.newest.as_ref());
+    let newest = item_of(view, attempt).and_then(|item| item.newest.as_ref());
     newest.is_some_and(|newest| Some(newest.started) == attempt.started.known())
 }
 

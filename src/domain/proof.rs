@@ -1,10 +1,15 @@
 //! What was proven of a backup, and by when: bound to the bytes that it was proven of.
 //!
-//! A [`Verification`] is one reading of one file. It counts for that file as long as size, time of last write and last
-//! change of the inode are those that were read; a newer backup, or the same file written again or replaced, is unproven
-//! until it is read. Damage counts until then.
+//! A [`Verification`] is one proof, or try of one, of one file by one [`Method`]. It counts for that file as long as size, time
+//! of last write and last change of the inode are those that were read; a newer backup, or the same file written again or
+//! replaced, is unproven until it is read. Damage counts until then. What one method says never goes over what another said.
 
 pub mod book;
+mod level;
+pub mod method;
+
+pub use self::level::{Level, Levels};
+pub use self::method::Method;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,66 +22,6 @@ use serde::{Deserialize, Serialize};
 use super::file::FileFacts;
 use super::finding::{Finding, Kind, Severity};
 use super::ids::{ItemId, SourceName};
-
-/// How much is proven of a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u8", into = "u8")]
-pub enum Level {
-    /// The file is there, has content, and begins as its compressor writes.
-    Present = 1,
-    /// It decompresses to its end, and all checksums of the compressor are right.
-    Decodes = 2,
-    /// Its structure is complete: every disk, every cluster, every member, the configuration.
-    Complete = 3,
-}
-
-impl Level {
-    /// All of them, lowest first.
-    pub const ALL: [Self; 3] = [Self::Present, Self::Decodes, Self::Complete];
-
-    /// The `level` label, and the value of `firedrill_proof_level`.
-    pub const fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// The `level` label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Present => "1",
-            Self::Decodes => "2",
-            Self::Complete => "3",
-        }
-    }
-
-    /// The level of a number.
-    pub fn of(number: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|level| i64::from(level.number()) == number)
-    }
-
-    /// What it means, in a few words.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Present => "present",
-            Self::Decodes => "decodes to its end",
-            Self::Complete => "complete",
-        }
-    }
-}
-
-impl TryFrom<u8> for Level {
-    type Error = String;
-
-    fn try_from(number: u8) -> Result<Self, String> {
-        let error = || format!("{number} is no level; write 1 (present), 2 (decodes to its end) or 3 (complete)");
-        Self::of(number.into()).ok_or_else(error)
-    }
-}
-
-impl From<Level> for u8 {
-    fn from(level: Level) -> Self {
-        level.number()
-    }
-}
 
 /// How a verification ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -200,11 +145,13 @@ pub struct Evidence {
     pub networks: Vec<Box<str>>,
 }
 
-/// One reading of one file, with everything it found.
+/// One proof of one file, or a try of one, with everything it found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verification {
     /// Which file.
     pub archive: ArchiveId,
+    /// How it was proven.
+    pub method: Method,
     /// What it is a backup of.
     pub item: ItemId,
     /// The file as it was read.
@@ -239,6 +186,12 @@ impl Verification {
         self.started.checked_add(self.took).unwrap_or(self.started)
     }
 
+    /// The levels that it proves.
+    pub fn proves(&self) -> Levels {
+        let reached = self.reached.filter(|_| self.conclusion == Conclusion::Intact);
+        reached.map(|level| self.method.up_to(level)).unwrap_or_default()
+    }
+
     /// Compares with the digest of the first reading. The same size and time of last write with another content means
     /// that the medium, or something else that nobody asked for, changed it.
     pub fn compare(&mut self, first: Option<&FirstSight>) {
@@ -258,7 +211,8 @@ impl Verification {
         }
     }
 
-    /// Whether this conclusion goes over an earlier one about a file with these facts, which looked as deep as `wanted`.
+    /// Whether this conclusion goes over an earlier one of the same method about a file with these facts, which looked as deep
+    /// as `wanted`.
     ///
     /// Who only looks whether a file is there takes back neither damage nor proof of its content. Of a file whose inode was
     /// touched since, damage is believed until somebody looks as deep again; proof isn't.

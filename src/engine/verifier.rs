@@ -1,15 +1,16 @@
-//! The daemon's verifier: reads what is new or unproven first, the oldest proof next, within limits.
+//! The daemon's verifier: proves what is new or unproven first, what was proven longest ago next, within limits.
 //!
 //! ```text
-//!            inventory ──► candidates (pure) ──► threads: examine ──► results
+//!            inventory ──► candidates (pure) ──► threads: prove ────► results
 //!                                                                      │ compare with the first sight, store
 //!                 keeper ◄── proofs, status ◄──────────────────────────┘
 //! ```
-//! One task owns what is known; threads only read. Results that the store doesn't take wait and nothing new is begun
+//! Each kind of proof has a lane: its prover, its workers, its window. One task owns what is known; threads only prove. Results that the store doesn't take wait and nothing new is begun
 //! meanwhile, so that a full disk loses nothing. What was interrupted is simply unproven still, and is read again.
 
 mod books;
 mod hung;
+mod lanes;
 mod orders;
 mod proof_log;
 mod threads;
@@ -25,23 +26,23 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::books::Books;
 use self::hung::Hung;
+pub use self::lanes::Lane;
+use self::lanes::Track;
 use self::orders::Orders;
 pub use self::orders::{Order, Unfulfilled};
 use self::proof_log::ProofLog;
 use self::threads::Threads;
-use super::examiner::{Allowance, Control, Examined, Job, examine};
 use super::keeper::News;
-use super::ports::{Archives, Clock, ProofStore};
+use super::ports::{Clock, ProofStore};
+use super::provers::{Control, Examined, Job};
 use super::statuses::{self, Post};
 use super::watch::Watch;
-use crate::domain::candidates::{Candidate, Rules, candidates};
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
 use crate::domain::look::RootListing;
 use crate::domain::proof::{ArchiveId, Conclusion, Level, Verification};
 use crate::domain::store::Standing;
 use crate::domain::verification::{Counts, Verifier};
-use crate::domain::window::Window;
 
 /// What is known, and how far the verifier is, is told so often at most.
 const TICK: Duration = Duration::from_secs(1);
@@ -52,37 +53,20 @@ const LAST_SAVE: Duration = Duration::from_millis(800);
 /// Proofs grow old so slowly that a plan need not be made more often for that.
 const REPLAN: Duration = Duration::from_secs(60);
 
-/// So many candidates are kept between two plans.
-const PLANNED: usize = 256;
-
 /// What the verifier may and should do.
 pub struct Settings {
     /// Sources to verify.
     pub sources: Vec<SourceName>,
-    /// How much to prove.
-    pub level: Level,
-    /// Less is enough for these sources; for the others it is `level`.
+    /// The kinds of proof. Where several prove a level, the first of them is asked for it.
+    pub lanes: Vec<Lane>,
+    /// From which level on a backup is proven.
+    pub enough: Level,
+    /// The same for sources that have their own.
     pub accepted: BTreeMap<SourceName, Level>,
-    /// Archives read at the same time.
-    pub workers: usize,
-    /// Speed and time.
-    pub allowance: Allowance,
-    /// A reading that stands still for so long is given up with its thread.
-    pub stall: Duration,
-    /// When archives may be read.
-    pub window: Option<Window>,
-    /// A proof that is older is renewed.
-    pub again_after: Duration,
     /// Verifications are kept so long.
     pub retention: Duration,
-    /// Called first by the thread that all reading threads come from: takes it into the background.
+    /// Called first by the thread that all proving threads come from: takes it into the background.
     pub prepare: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl Settings {
-    fn enough(&self, source: &SourceName) -> Level {
-        self.accepted.get(source).copied().unwrap_or(self.level.max(Level::Decodes))
-    }
 }
 
 /// The outside, as the verifier needs it.
@@ -92,8 +76,6 @@ pub struct Outside {
     pub store: Arc<dyn ProofStore>,
     /// How the store stands.
     pub standing: watch::Receiver<Standing>,
-    /// Opens archives.
-    pub archives: Arc<dyn Archives>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -106,8 +88,9 @@ pub struct Told {
     pub status: Post<Verifier>,
 }
 
-/// A file that is being read.
-struct Reading {
+/// A proof that is being made.
+struct Proving {
+    lane: Arc<Lane>,
     job: Job,
     control: Arc<Control>,
     watch: Watch,
@@ -118,18 +101,15 @@ struct Reading {
 }
 
 struct State {
-    settings: Arc<Settings>,
     outside: Outside,
     inventories: watch::Receiver<Arc<Inventory>>,
     books: Books,
     proof_log: ProofLog,
     orders: Orders,
-    readings: Vec<Reading>,
+    tracks: Vec<Track>,
+    running: Vec<Proving>,
     threads: Threads,
     hung: Hung,
-    /// Most important last.
-    planned: Vec<Candidate>,
-    waiting: usize,
     /// Files that were listed and weren't there: pruned since the scan. The next one will tell.
     gone: HashSet<ArchiveId>,
     /// What the plan was made from.
@@ -152,7 +132,7 @@ pub async fn run(
     mut orders: mpsc::Receiver<Order>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let (ended, mut results) = mpsc::channel(settings.workers.max(1));
+    let (ended, mut results) = mpsc::channel(settings.lanes.iter().map(|lane| lane.workers).sum::<usize>().max(1));
     let mut state = State::new(settings, outside, inventories.clone());
     let mut inventories = inventories;
     let mut tick = interval(TICK);
@@ -178,7 +158,7 @@ pub async fn run(
         state.proof_log.save(&mut state.books).await;
         state.begin(&ended).await;
     }
-    state.readings.iter().for_each(|reading| reading.control.stop());
+    state.running.iter().for_each(|it| it.control.stop());
     // What was read to its end is worth a moment.
     if timeout(LAST_SAVE, state.proof_log.save(&mut state.books)).await.is_err() {
         tracing::warn!("the store took no result in time at the end; what it misses is read again");
@@ -191,25 +171,23 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// A result, with the control of its reading.
+/// A result, with the control of its work.
 type Ended = (Arc<Control>, Examined);
 
 impl State {
     fn new(settings: Settings, outside: Outside, inventories: watch::Receiver<Arc<Inventory>>) -> Self {
-        let proof_log =
-            ProofLog::new(outside.clone(), settings.sources.clone(), settings.retention, inventories.clone());
+        let Settings { sources, lanes, enough, accepted, retention, prepare } = settings;
+        let enough = |source: &SourceName| accepted.get(source).copied().unwrap_or(enough);
         Self {
-            books: Books::new(&settings.sources, |source| settings.enough(source)),
-            proof_log,
+            books: Books::new(&sources, enough),
+            proof_log: ProofLog::new(outside.clone(), sources, retention, inventories.clone()),
             orders: Orders::default(),
             outside,
             inventories,
-            readings: Vec::new(),
-            threads: Threads::new(settings.prepare.clone()),
-            settings: Arc::new(settings),
+            tracks: lanes.into_iter().map(Track::of).collect(),
+            running: Vec::new(),
+            threads: Threads::new(prepare),
             hung: Hung::default(),
-            planned: Vec::new(),
-            waiting: 0,
             gone: HashSet::new(),
             planned_from: Arc::default(),
             stale: true,
@@ -226,13 +204,13 @@ impl State {
             return;
         }
         self.answers(&control);
-        self.readings.retain(|reading| !Arc::ptr_eq(&reading.control, &control));
+        self.running.retain(|it| !Arc::ptr_eq(&it.control, &control));
         self.conclude(&control, examined);
     }
 
-    /// A reading ended, or was given up.
+    /// A proof came to an end, or was given up.
     fn conclude(&mut self, control: &Arc<Control>, examined: Examined) {
-        self.books.set_running(self.readings.iter().map(|reading| &reading.job.archive));
+        self.books.set_running(self.running.iter().map(|it| &it.job.archive));
         self.read += control.read.load(Ordering::Relaxed);
         self.orders.answer(control, &examined);
         match examined {
@@ -253,98 +231,9 @@ impl State {
     }
 
     fn count(&mut self, verification: &Verification) {
-        let level = Level::ALL.iter().position(|level| *level == verification.wanted);
-        let conclusion = Conclusion::ALL.iter().position(|it| *it == verification.conclusion);
-        if let (Some(level), Some(conclusion)) = (level, conclusion) {
-            self.counts[level][conclusion] += 1;
+        if let Some(conclusion) = Conclusion::ALL.iter().position(|it| *it == verification.conclusion) {
+            self.counts[verification.wanted.position()][conclusion] += 1;
         }
-    }
-
-    /// Begins readings as long as there is something to read and somebody to read it.
-    async fn begin(&mut self, ended: &mpsc::Sender<Ended>) {
-        self.begin_ordered(ended);
-        let open = self.is_open();
-        while open && self.proof_log.is_ready() && self.readings.len() < self.settings.workers {
-            if self.stale || self.planned.is_empty() && self.waiting > 0 {
-                self.plan().await;
-            }
-            let Some(next) = self.planned.pop() else { break };
-            self.waiting = self.waiting.saturating_sub(1);
-            if self.is_held(&next.archive) {
-                continue;
-            }
-            let job = Job { archive: next.archive, item: next.item, level: self.settings.level };
-            if self.start(job, ended).is_none() {
-                break;
-            }
-        }
-    }
-
-    fn rules(&self) -> Rules {
-        Rules { again_after: self.settings.again_after, level: self.settings.level }
-    }
-
-    fn is_open(&self) -> bool {
-        let now = self.outside.clock.now();
-        self.settings.window.as_ref().is_none_or(|window| window.contains(now))
-    }
-
-    /// Makes the plan anew, off the threads that answer: a hundred thousand archives take a moment.
-    async fn plan(&mut self) {
-        let inventory = self.inventories.borrow().clone();
-        if !same_files(&self.planned_from, &inventory) {
-            self.gone.clear();
-        }
-        self.planned_from = inventory.clone();
-        let (books, rules, now) = (self.books.shared(), self.rules(), self.outside.clock.now());
-        let work = move || {
-            let mut all: Vec<Candidate> = Vec::new();
-            for view in &inventory.sources {
-                if let Some(proofs) = books.get(&view.spec.name) {
-                    all.extend(candidates(view, proofs, rules, now));
-                }
-            }
-            all.sort_by(|a, b| a.rank().cmp(&b.rank()));
-            all
-        };
-        let mut all = match tokio::task::spawn_blocking(work).await {
-            Ok(all) => all,
-            Err(defect) => std::panic::resume_unwind(defect.into_panic()),
-        };
-        let busy = |it: &Candidate| {
-            self.readings.iter().any(|reading| reading.job.archive == it.archive)
-                || self.proof_log.holds(&it.archive)
-                || self.gone.contains(&it.archive)
-                || self.is_held(&it.archive)
-        };
-        all.retain(|it| !busy(it));
-        self.waiting = all.len();
-        all.truncate(PLANNED);
-        all.reverse();
-        self.planned = all;
-        self.stale = false;
-    }
-
-    /// Reads a file on a thread of its own. It isn't a task of the runtime: nothing waits for it at the end.
-    fn start(&mut self, job: Job, ended: &mpsc::Sender<Ended>) -> Option<Arc<Control>> {
-        let control = Arc::new(Control::default());
-        let (settings, outside, ended) = (self.settings.clone(), self.outside.clone(), ended.clone());
-        let (work, watched) = (job.clone(), control.clone());
-        let begins = self.threads.run(move || {
-            let examined = examine(&work, &*outside.archives, &settings.allowance, &watched, &*outside.clock);
-            // Nobody listens any more at the end.
-            let _ = ended.blocking_send((watched, examined));
-        });
-        if !begins {
-            return None;
-        }
-        tracing::debug!(source = job.archive.source.as_str(), item = %job.item, path = %job.archive, "verifying");
-        let begun = std::time::Instant::now();
-        let started = self.outside.clock.now();
-        let watch = Watch::new(begun);
-        self.readings.push(Reading { job, control: control.clone(), watch, begun, started, told: false });
-        self.books.set_running(self.readings.iter().map(|reading| &reading.job.archive));
-        Some(control)
     }
 
     /// Tells the keeper what changed. `false` when it is gone.
@@ -364,24 +253,22 @@ impl State {
 
     fn status(&mut self) -> Verifier {
         let now = self.outside.clock.now();
-        let reading: u64 = self.readings.iter().map(|reading| reading.control.read.load(Ordering::Relaxed)).sum();
-        let read = self.read + reading;
-        let open = self.is_open();
-        let idle = self.readings.is_empty() && (self.waiting == 0 || !open);
+        let read = self.read + self.read_so_far();
+        let idle = self.running.is_empty() && !self.tracks.iter().any(|track| track.has_work(now));
         if idle || read != self.progress.0 || self.progress.1.is_none() {
             self.progress = (read, Some(now));
         }
         Verifier {
-            running: self.readings.len(),
+            running: self.running.len(),
             hanging: self.hung.count(),
-            waiting: self.waiting,
+            waiting: self.tracks.iter().map(|track| track.waiting).sum(),
             unsaved: self.proof_log.unsaved(),
-            open,
+            open: self.is_open(),
             store_problem: self.proof_log.problem(),
             counts: self.counts,
             read,
             progress: self.progress.1,
-            again_after: self.settings.again_after,
+            again_after: self.tracks.first().map_or(Duration::MAX, |track| track.lane.again_after),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::items::each_judged;
 use crate::domain::inventory::Inventory;
 use crate::domain::item::Item;
 use crate::domain::proof::book::{ItemProof, ProofState, Proven};
-use crate::domain::proof::{Conclusion, Level};
+use crate::domain::proof::{Conclusion, Level, method};
 use crate::domain::verification::Verifier;
 use crate::engine::statuses::Snapshot;
 
@@ -157,9 +157,39 @@ pub fn collect_verifier(statuses: &Snapshot, _now: Timestamp, out: &mut dyn FnMu
 fn counts(verifier: &Verifier) -> Family {
     let mut family = VERIFICATIONS.family();
     for (level, results) in Level::ALL.iter().zip(verifier.counts) {
+        // What nothing proves isn't shown, unless somebody did.
+        if !method::provable().contains(*level) && results.iter().all(|count| *count == 0) {
+            continue;
+        }
         for (conclusion, count) in Conclusion::ALL.iter().zip(results) {
             family.add(&[level.as_str(), conclusion.as_str()], count as f64);
         }
     }
     family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Help of the families is a constant; what it says of the levels is what their table says.
+    #[test]
+    fn the_help_says_what_can_be_proven() {
+        let all: Vec<String> =
+            method::provable().iter().map(|level| format!("{} {}", level.as_str(), level.word())).collect();
+        assert!(LEVEL.help.ends_with(&format!(", {}.", all.join(", "))), "{}", LEVEL.help);
+    }
+
+    #[test]
+    fn levels_that_nothing_proves_are_counted_once_they_were_asked_for() {
+        let shown = |verifier: &Verifier| {
+            let family = counts(verifier).finish().unwrap();
+            let labels = || family.get_metric().iter().flat_map(|it| it.get_label());
+            Level::ALL.map(|level| labels().any(|it| it.name() == "level" && it.value() == level.as_str()))
+        };
+        let mut verifier = Verifier::default();
+        assert_eq!(shown(&verifier), [true, true, true, false, false, false, false]);
+        verifier.counts[Level::Booted.position()][0] = 1;
+        assert_eq!(shown(&verifier), [true, true, true, false, true, false, false]);
+    }
 }

@@ -10,7 +10,7 @@ use firedrill::domain::access::Role;
 use firedrill::domain::file::FileFacts;
 use firedrill::domain::finding::{Finding, Kind};
 use firedrill::domain::ids::SourceName;
-use firedrill::domain::proof::{ArchiveId, Conclusion, Digest, Evidence, Level, Verification};
+use firedrill::domain::proof::{ArchiveId, Conclusion, Digest, Evidence, Level, Method, Verification};
 use firedrill::engine::ports::custody::Custody as _;
 use firedrill::engine::ports::tokens::{NewToken, TokenStore as _};
 use firedrill::engine::ports::{ProofStore as _, StoreError};
@@ -34,6 +34,7 @@ fn archive(file: &str) -> ArchiveId {
 fn verification(file: &str, digest: Option<u8>, conclusion: Conclusion) -> Verification {
     Verification {
         archive: archive(file),
+        method: Method::READING,
         item: "qemu/100".parse().unwrap(),
         // Every digit of the time counts.
         facts: FileFacts {
@@ -191,6 +192,7 @@ async fn everything(place: Where) {
     tokens(&store).await;
     forgetting(&store).await;
     touched(&store).await;
+    methods(&store).await;
     drop(store);
     two_at_once(&place).await;
 }
@@ -242,7 +244,54 @@ async fn newest_and_levels(store: &Store) {
     assert_eq!(later[0].verification, all);
     assert!(store.newest(&["other".parse().unwrap()], 0).await.unwrap().is_empty());
     let levels = store.levels(&[source()]).await.unwrap();
-    assert_eq!((levels.len(), levels[0].level, levels[0].at), (1, Level::Complete, all.ended()));
+    let mut levels: Vec<_> = levels.iter().map(|it| (it.level, it.at)).collect();
+    levels.sort();
+    assert_eq!(levels, [Level::Present, Level::Decodes, Level::Complete].map(|level| (level, all.ended())));
+}
+
+/// What one method found never goes over what another did, neither better nor worse, and its level is its own.
+async fn methods(store: &Store) {
+    let boot: Method = "boot".parse().unwrap();
+    let item = "dump/methods".parse().unwrap();
+    let read = Verification { item, ..verification("m", Some(3), Conclusion::Intact) };
+    let later = |it: &Verification, hours: i64| it.started + SignedDuration::from_hours(hours);
+    let booted = Verification {
+        method: boot.clone(),
+        digest: None,
+        wanted: Level::Booted,
+        reached: Some(Level::Booted),
+        started: later(&read, 1),
+        ..read.clone()
+    };
+    let failed =
+        Verification { conclusion: Conclusion::Damaged, reached: None, started: later(&read, 2), ..booted.clone() };
+    let unchecked =
+        Verification { conclusion: Conclusion::Unchecked, reached: None, started: later(&read, 3), ..booted.clone() };
+    let said = async || -> Vec<(Method, Conclusion, Option<Level>)> {
+        let newest = store.newest(&[source()], 0).await.unwrap();
+        let of = newest.into_iter().map(|kept| kept.verification).filter(|it| *it.archive.file == *"m");
+        of.map(|it| (it.method, it.conclusion, it.reached)).collect()
+    };
+    store.record(&booted).await.unwrap();
+    store.record(&read).await.unwrap();
+    let reading = (Method::READING, Conclusion::Intact, Some(Level::Complete));
+    assert_eq!(said().await, [(boot.clone(), Conclusion::Intact, Some(Level::Booted)), reading.clone()]);
+    store.record(&failed).await.unwrap();
+    assert_eq!(said().await, [reading.clone(), (boot.clone(), Conclusion::Damaged, None)]);
+    store.record(&unchecked).await.unwrap();
+    let all = [reading, (boot.clone(), Conclusion::Damaged, None), (boot.clone(), Conclusion::Unchecked, None)];
+    assert_eq!(said().await, all);
+    // The levels that lie between were proven by nobody.
+    let levels = store.levels(&[source()]).await.unwrap();
+    let mut levels: Vec<_> = levels.iter().filter(|it| it.item == read.item).map(|it| (it.level, it.at)).collect();
+    levels.sort();
+    let reading = [Level::Present, Level::Decodes, Level::Complete].map(|level| (level, read.ended()));
+    assert_eq!((&levels[..3], &levels[3..]), (&reading[..], &[(Level::Booted, booted.ended())][..]));
+    // What was said of it stays, by whomever, for as long as it is there.
+    let much_later = now() + SignedDuration::from_hours(72);
+    store.seen(&[archive("m")], much_later).await.unwrap();
+    store.forget(much_later).await.unwrap();
+    assert_eq!(said().await, all);
 }
 
 /// Who only looked whether the file is there takes back neither damage nor proof.
@@ -328,7 +377,7 @@ async fn forgetting(store: &Store) {
     assert!(left.iter().all(|kept| *kept.verification.archive.file == *"b"), "{left:?}");
     assert_eq!(left.len(), 2);
     // That a level was proven of the item is still known.
-    assert_eq!(store.levels(&[source()]).await.unwrap().len(), 2);
+    assert_eq!(store.levels(&[source()]).await.unwrap().len(), 3);
 }
 
 /// Two daemons on one store: both open it at the same time, both write, nothing is lost.

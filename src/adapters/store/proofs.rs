@@ -33,13 +33,19 @@ impl Database {
             .await?;
         }
         let id = insert(&mut transaction, archive, it).await?;
-        let newest = if supersedes(&mut transaction, archive, it).await? {
-            "UPDATE archives SET newest = $1, concluded = $1 WHERE id = $2"
-        } else {
-            "UPDATE archives SET newest = $1 WHERE id = $2"
-        };
-        sqlx::query(newest).bind(id).bind(archive).execute(&mut *transaction).await?;
-        if let Some(level) = it.reached.filter(|_| it.conclusion == Conclusion::Intact) {
+        let concluded = supersedes(&mut transaction, archive, it).await?.then_some(id);
+        sqlx::query(
+            "INSERT INTO proofs (archive, method, newest, concluded) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (archive, method) DO UPDATE SET newest = excluded.newest, \
+             concluded = COALESCE(excluded.concluded, proofs.concluded)",
+        )
+        .bind(archive)
+        .bind(it.method.as_str())
+        .bind(id)
+        .bind(concluded)
+        .execute(&mut *transaction)
+        .await?;
+        for level in it.proves().iter() {
             note_level(&mut transaction, it, level).await?;
         }
         transaction.commit().await?;
@@ -49,11 +55,13 @@ impl Database {
     async fn newest_of(&self, source: &SourceName, after: i64) -> Result<Vec<Kept>, sqlx::Error> {
         let mut found = Vec::new();
         for which in [
-            "FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.source = $1 AND v.id > $2",
-            "FROM archives a JOIN verifications v ON v.id = a.newest WHERE a.source = $1 AND v.id > $2 \
-             AND (a.concluded IS NULL OR a.newest <> a.concluded)",
+            "JOIN verifications v ON v.id = p.concluded WHERE a.source = $1 AND v.id > $2",
+            "JOIN verifications v ON v.id = p.newest WHERE a.source = $1 AND v.id > $2 \
+             AND (p.concluded IS NULL OR p.newest <> p.concluded)",
         ] {
-            let text = format!("SELECT v.*, a.root, a.file, {SIGHT} {which}");
+            let text = format!(
+                "SELECT v.*, a.root, a.file, {SIGHT} FROM archives a JOIN proofs p ON p.archive = a.id {which}"
+            );
             let query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(source.as_str()).bind(after);
             let rows = query.fetch_all(&self.pool).await?;
             for row in rows {
@@ -83,12 +91,14 @@ impl Database {
     async fn forget_all(&self, before: i64) -> Result<u64, sqlx::Error> {
         let mut transaction = self.begin().await?;
         let old = sqlx::query(
-            "DELETE FROM verifications WHERE started < $1 AND id NOT IN (SELECT newest FROM archives WHERE newest IS NOT NULL) \
-             AND id NOT IN (SELECT concluded FROM archives WHERE concluded IS NOT NULL)",
+            "DELETE FROM verifications WHERE started < $1 AND id NOT IN (SELECT newest FROM proofs) \
+             AND id NOT IN (SELECT concluded FROM proofs WHERE concluded IS NOT NULL)",
         )
         .bind(before)
         .execute(&mut *transaction)
         .await?;
+        let forgotten = "DELETE FROM proofs WHERE archive IN (SELECT id FROM archives WHERE seen_at < $1)";
+        sqlx::query(forgotten).bind(before).execute(&mut *transaction).await?;
         let gone =
             sqlx::query("DELETE FROM verifications WHERE archive IN (SELECT id FROM archives WHERE seen_at < $1)")
                 .bind(before)
@@ -131,8 +141,8 @@ async fn archive_of(connection: &mut AnyConnection, archive: &ArchiveId, now: Ti
 
 async fn insert(connection: &mut AnyConnection, archive: i64, it: &Verification) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
-        "INSERT INTO verifications (archive, item, size, modified, digest, wanted, reached, conclusion, findings, reason, evidence, started, took, read, sidecar, changed) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id",
+        "INSERT INTO verifications (archive, item, size, modified, digest, wanted, reached, conclusion, findings, reason, evidence, started, took, read, sidecar, changed, method) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING id",
     )
     .bind(archive)
     .bind(clean(&it.item.to_string()))
@@ -150,16 +160,18 @@ async fn insert(connection: &mut AnyConnection, archive: i64, it: &Verification)
     .bind(it.read as i64)
     .bind(it.sidecar.as_deref().map(clean))
     .bind(it.facts.changed.map(nanos))
+    .bind(it.method.as_str())
     .fetch_one(connection)
     .await
 }
 
-/// Whether this is the conclusion that counts from now on.
+/// Whether this is the conclusion of its method that counts from now on.
 async fn supersedes(connection: &mut AnyConnection, archive: i64, it: &Verification) -> Result<bool, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT v.size, v.modified, v.wanted, v.conclusion, v.changed FROM archives a JOIN verifications v ON v.id = a.concluded WHERE a.id = $1",
+        "SELECT v.size, v.modified, v.wanted, v.conclusion, v.changed FROM proofs p JOIN verifications v ON v.id = p.concluded WHERE p.archive = $1 AND p.method = $2",
     )
     .bind(archive)
+    .bind(it.method.as_str())
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(it.conclusion != Conclusion::Unchecked) };

@@ -99,10 +99,11 @@ pub(super) fn of_row(row: &AnyRow, source: &SourceName) -> Result<Option<Kept>, 
     let (id, size, modified, started) = (number("id")?, number("size")?, number("modified")?, number("started")?);
     let (wanted, took, read) = (number("wanted")?, number("took")?, number("read")?);
     let (reached, changed) = (row.try_get::<Option<i64>, _>("reached")?, row.try_get::<Option<i64>, _>("changed")?);
-    let (reason, sidecar) = (some_text("reason")?, some_text("sidecar")?);
+    let (reason, sidecar, method) = (some_text("reason")?, some_text("sidecar")?, text("method")?);
     let understand = || {
         Some(Verification {
             archive: ArchiveId { source: source.clone(), root: root.into(), file: file.into() },
+            method: method.parse().ok()?,
             item: item.parse().ok()?,
             facts: FileFacts {
                 changed: changed.and_then(moment),

@@ -16,7 +16,7 @@ use crate::domain::attempt::Sidecar;
 use crate::domain::ids::ItemId;
 use crate::domain::printable::printable;
 use crate::domain::proof::{ArchiveId, Level};
-use crate::engine::examiner::Job;
+use crate::engine::provers::Job;
 use crate::formats::beside::Beside;
 use crate::formats::foreign_name;
 use crate::formats::shape::{Shape, Structure};

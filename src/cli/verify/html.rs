@@ -5,11 +5,16 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::report::{Row, Summary, Verdict};
 use crate::domain::age;
+use crate::domain::proof::{Level, Method};
 
 const STYLE: &str = include_str!("style.css");
 
 /// What the levels mean to who reads the report alone.
-const LEVELS: &str = "1: the file is there and has content. 2: it decompresses to its end, and all checksums of the compressor are right. 3: its structure is complete: every disk, every cluster, every member, the configuration. None of them says that the guest boots.";
+fn levels() -> String {
+    let each = |level: Level| format!("{}: {}.", level.as_str(), level.sentence());
+    let all: Vec<String> = Method::READING.levels().iter().map(each).collect();
+    format!("{} None of them says that the guest boots.", all.join(" "))
+}
 
 /// The page. Refers to nothing outside of itself.
 pub(super) fn page(summary: &Summary) -> String {
@@ -28,7 +33,7 @@ pub(super) fn page(summary: &Summary) -> String {
                 (table(summary))
                 @for row in &summary.archives { (details(row)) }
                 h2 { "What the levels mean" }
-                p { (LEVELS) }
+                p { (levels()) }
             }
         }
     };
@@ -144,4 +149,17 @@ fn details(row: &Row) -> Markup {
 
 fn shown(time: Timestamp) -> String {
     format!("{} UTC", time.strftime("%Y-%m-%d %H:%M:%S"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_report_says_what_a_reading_proves() {
+        assert_eq!(
+            super::levels(),
+            "1: the file is there and has content. 2: it decompresses to its end, and all checksums of the compressor are right. \
+             3: its structure is complete: every disk, every cluster, every member, the configuration. None of them says that the \
+             guest boots."
+        );
+    }
 }

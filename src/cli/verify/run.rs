@@ -13,9 +13,10 @@ use super::outcome::Outcome;
 use super::{Enough, Memory};
 use crate::adapters::machine::clock::SystemClock;
 use crate::cli::{say, say_error};
-use crate::domain::proof::{Conclusion, Verification};
-use crate::engine::examiner::{Allowance, Control, Examined, Job, examine, unchecked};
+use crate::domain::proof::{Conclusion, Method, Verification};
 use crate::engine::ports::{Archives, Clock as _};
+use crate::engine::provers::reading::{Allowance, Reading};
+use crate::engine::provers::{Control, Examined, Job, prove, unchecked};
 use crate::engine::throttle::Throttle;
 use crate::engine::watch::{Limits, Watch};
 
@@ -74,7 +75,7 @@ pub(super) fn run(jobs: Vec<(Job, u64)>, how: How<'_>, memory: Option<&Memory>) 
 type Ended = (Arc<Control>, Examined);
 
 /// An archive that is being read.
-struct Reading {
+struct Running {
     job: Job,
     size: u64,
     control: Arc<Control>,
@@ -89,7 +90,7 @@ struct Run<'a> {
     how: How<'a>,
     memory: Option<&'a Memory>,
     ended: mpsc::Sender<Ended>,
-    running: Vec<Reading>,
+    running: Vec<Running>,
     /// Directories that don't answer.
     dead: BTreeSet<Arc<str>>,
     /// Nothing further is begun.
@@ -106,7 +107,7 @@ impl Run<'_> {
             let control = Arc::new(Control::default());
             if self.dead.contains(&job.archive.root) {
                 let reason = "it was not tried: another reading in its directory stood still";
-                let verification = unchecked(&job, &control, SystemClock.now());
+                let verification = unchecked(&job, Method::READING, &control, SystemClock.now());
                 self.bars.done(size);
                 self.keep(Verification { reason: Some(reason.into()), ..verification });
                 continue;
@@ -121,13 +122,14 @@ impl Run<'_> {
         let (unpack_limit, archives) = (self.how.unpack_limit, self.how.archives.clone());
         std::thread::Builder::new().name("verify".to_owned()).spawn(move || {
             let allowance = Allowance { throttle: Arc::new(Throttle::new(None)), timeout: TIMEOUT, unpack_limit };
-            let examined = examine(&work, &*archives, &allowance, &watched, &SystemClock);
+            let prover = Reading { archives, allowance, clock: Arc::new(SystemClock) };
+            let examined = prove(&prover, &work, &watched, &SystemClock);
             // Nobody listens any more at the end.
             let _ = ended.send((watched, examined));
         })?;
         let (begun, started) = (Instant::now(), SystemClock.now());
         let bar = self.bars.begin(&job, size);
-        self.running.push(Reading { job, size, control, watch: Watch::new(begun), begun, started, bar });
+        self.running.push(Running { job, size, control, watch: Watch::new(begun), begun, started, bar });
         Ok(())
     }
 
@@ -141,7 +143,7 @@ impl Run<'_> {
         }
     }
 
-    fn remove(&mut self, control: &Arc<Control>) -> Option<Reading> {
+    fn remove(&mut self, control: &Arc<Control>) -> Option<Running> {
         let at = self.running.iter().position(|it| Arc::ptr_eq(&it.control, control))?;
         let reading = self.running.remove(at);
         reading.bar.iter().for_each(ProgressBar::finish_and_clear);
@@ -151,7 +153,7 @@ impl Run<'_> {
     fn give_up_hanging(&mut self) {
         let limits = Limits { stall: self.how.stall, whole: TIMEOUT };
         let now = Instant::now();
-        let hang = |reading: &mut Reading| {
+        let hang = |reading: &mut Running| {
             Some((reading.control.clone(), reading.watch.hangs(&reading.control.calls, limits, now)?))
         };
         let hanging: Vec<_> = self.running.iter_mut().filter_map(hang).collect();
@@ -163,7 +165,7 @@ impl Run<'_> {
             self.keep(Verification {
                 reason: Some(beyond.reason(limits).into()),
                 took: now.saturating_duration_since(reading.begun),
-                ..unchecked(&reading.job, &control, reading.started)
+                ..unchecked(&reading.job, Method::READING, &control, reading.started)
             });
         }
     }
@@ -219,7 +221,7 @@ impl Bars {
     }
 
     /// Moves the bars along.
-    fn follow(&self, running: &[Reading]) {
+    fn follow(&self, running: &[Running]) {
         if !self.shown {
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::rule::{Around, Keys, Rule, Wrong};
 use crate::domain::automation::action::{Kind, Template, reverify};
-use crate::domain::proof::Level;
+use crate::domain::proof::{Level, method};
 
 /// Keys of readings.
 pub(super) const KEYS: Keys = Keys {
@@ -11,14 +11,14 @@ pub(super) const KEYS: Keys = Keys {
     check,
     needs,
     template: |rule| {
-        let level = rule.level.and_then(|level| Level::of(level.into())).unwrap_or(Level::Complete);
+        let level = rule.level.and_then(|level| method::asked(level.into())).unwrap_or(Level::Complete);
         Ok(Template::Reverify(reverify::Template { level }))
     },
 };
 
 fn check(rule: &Rule) -> Option<Wrong> {
-    let fits = rule.level.is_none_or(|level| Level::of(level.into()).is_some());
-    (!fits).then(|| ("level", "must be 1 (present), 2 (decodes to its end) or 3 (complete)".to_owned()))
+    let fits = rule.level.is_none_or(|level| method::asked(level.into()).is_some());
+    (!fits).then(|| ("level", format!("must be {}", method::choices())))
 }
 
 fn needs(_: &Rule, around: &Around<'_>) -> Option<Wrong> {

@@ -79,6 +79,7 @@ fn view(roots: &[Result<Vec<Attempt>, ()>]) -> SourceView {
 fn verified(backup: &Attempt, root: &str, conclusion: Conclusion, at: Timestamp) -> Verification {
     Verification {
         archive: ArchiveId { source: "s".parse().unwrap(), root: root.into(), file: backup.file.clone() },
+        method: Method::READING,
         item: backup.item.clone(),
         facts: FileFacts::new(backup.size, backup.modified.unwrap()),
         digest: Some(Digest([1; 32])),
@@ -104,8 +105,12 @@ fn book(verifications: &[Verification]) -> SourceProofs {
     book
 }
 
+fn rules(method: Method, level: Level) -> Rules {
+    Rules { method, again_after: MONTH, level }
+}
+
 fn planned(view: &SourceView, book: &SourceProofs) -> Vec<(String, Need)> {
-    candidates(view, book, Rules { again_after: MONTH, level: Level::Complete }, now())
+    candidates(view, book, &rules(Method::READING, Level::Complete), |_| true, now())
         .into_iter()
         .map(|it| (it.archive.to_string(), it.need))
         .collect()
@@ -186,10 +191,16 @@ fn a_file_whose_inode_changed_is_read_again_without_a_false_word_meanwhile() {
         Verification { wanted: Level::Present, reached: Some(Level::Present), ..read(&touched, Conclusion::Intact) };
     let both = [damaged[0].clone(), shallow.clone()];
     assert_eq!(state(&with_proofs(&other, &both)), (BackupState::Corrupt, Cause::Damaged));
-    let rules = Rules { again_after: MONTH, level: Level::Present };
-    assert!(candidates(&other, &book(&both), rules, now()).iter().all(|it| !it.archive.to_string().ends_with("100-1")));
+    let rules = rules(Method::READING, Level::Present);
+    assert!(
+        candidates(&other, &book(&both), &rules, |_| true, now())
+            .iter()
+            .all(|it| !it.archive.to_string().ends_with("100-1"))
+    );
     let book = book(&[known[0].clone(), shallow]);
-    assert!(candidates(&other, &book, rules, now()).iter().all(|it| !it.archive.to_string().ends_with("100-1")));
+    assert!(
+        candidates(&other, &book, &rules, |_| true, now()).iter().all(|it| !it.archive.to_string().ends_with("100-1"))
+    );
 }
 
 #[test]
@@ -347,7 +358,8 @@ fn a_newer_backup_is_unproven_whatever_was_proven_before() {
     let proven = proof(&view.items[0]);
     assert_eq!((proven.state(), proven.level()), (ProofState::Unproven, None));
     // The level was proven of the item, of an earlier backup.
-    assert_eq!(proven.levels, [Some(ago(DAY)); 3]);
+    assert_eq!(proven.levels[..3], [Some(ago(DAY)); 3]);
+    assert_eq!(proven.levels[3..], [None; 4]);
 }
 
 #[test]

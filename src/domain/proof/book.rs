@@ -1,18 +1,23 @@
-//! What is known to be proven of the files of one source, and what of it counts for an item.
+//! What is known to be proven of the files of one source, by each method, and what of it counts for an item.
 
+mod proven;
+
+pub use self::proven::{ItemProof, ProofState, Proofs, Proven};
+
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ArchiveId, Conclusion, Digest, Evidence, FirstSight, Level, Verification};
+use super::{ArchiveId, Conclusion, Digest, Evidence, FirstSight, Level, Levels, Method, Verification};
 use crate::domain::attempt::Attempt;
 use crate::domain::file::FileFacts;
 use crate::domain::finding::Severity;
 use crate::domain::ids::ItemId;
 
-/// What the last verification of a file that came to a conclusion said.
+/// What the last verification of a file that came to a conclusion said; or those of several methods, taken together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveProof {
     /// The file as it was read.
@@ -27,6 +32,10 @@ pub struct ArchiveProof {
     pub wanted: Level,
     /// How much was proven.
     pub reached: Option<Level>,
+    /// All levels that were to be proven.
+    pub tried: Levels,
+    /// All levels that were proven.
+    pub levels: Levels,
     /// End of the reading.
     pub at: Timestamp,
     /// The worst that was found.
@@ -44,21 +53,64 @@ pub struct Unchecked {
     pub reason: Arc<str>,
 }
 
-/// What is known of one file.
+/// What one method said of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
-    /// The last conclusion.
+pub struct Said {
+    /// Its last conclusion.
     pub proof: Option<ArchiveProof>,
     /// A later try that came to none.
     pub unchecked: Option<Unchecked>,
 }
 
+impl Said {
+    /// Later ones go over earlier ones, unless they looked less deep.
+    fn add(&mut self, it: &Verification) {
+        if it.conclusion == Conclusion::Unchecked {
+            let reason = it.reason.as_deref().unwrap_or("it could not be checked");
+            self.unchecked = Some(Unchecked { at: it.ended(), reason: reason.into() });
+        } else if self
+            .proof
+            .as_ref()
+            .is_none_or(|proof| it.ended() >= proof.at && it.supersedes(proof.facts, proof.wanted, proof.conclusion))
+        {
+            *self = Self { proof: Some(ArchiveProof::of(it)), unchecked: None };
+        }
+    }
+}
+
+/// What is known of one file, by method.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known(Vec<(Method, Said)>);
+
 impl Known {
+    /// What one method said.
+    pub fn by(&self, method: &Method) -> Option<&Said> {
+        self.0.iter().find(|(its, _)| its == method).map(|(_, said)| said)
+    }
+
+    fn proofs(&self) -> impl Iterator<Item = &ArchiveProof> {
+        self.0.iter().filter_map(|(_, said)| said.proof.as_ref())
+    }
+
+    /// The last try, of whatever method, that came to no conclusion.
+    fn unchecked(&self) -> Option<&Unchecked> {
+        self.0.iter().filter_map(|(_, said)| said.unchecked.as_ref()).max_by_key(|it| it.at)
+    }
+
+    fn add(&mut self, it: &Verification) {
+        let at = self.0.iter().position(|(method, _)| *method == it.method).unwrap_or_else(|| {
+            self.0.push((it.method.clone(), Said::default()));
+            self.0.len() - 1
+        });
+        self.0[at].1.add(it);
+    }
+
     /// What is known, as verifications that another store can keep. `first` is the first reading of the file where the last
     /// one doesn't tell it. What was found and is worth a look isn't known word for word: such a file is read again.
     pub fn told_again(&self, archive: &ArchiveId, item: &ItemId, first: Option<&FirstSight>) -> Vec<Verification> {
         let told = |facts: FileFacts, conclusion: Conclusion, at: Timestamp| Verification {
             archive: archive.clone(),
+            method: Method::READING,
             item: item.clone(),
             facts,
             digest: None,
@@ -80,12 +132,14 @@ impl Known {
         };
         let mut all = Vec::new();
         all.extend(first.map(|first| seen(first.facts, first.digest, first.at)));
-        if let Some(proof) = &self.proof {
+        for (method, said) in &self.0 {
+            let Some(proof) = &said.proof else { continue };
             let seen_only = proof.warned && proof.conclusion == Conclusion::Intact;
             match proof.digest {
                 Some(digest) if seen_only => all.push(seen(proof.facts, digest, proof.at)),
                 _ if seen_only => {}
                 digest => all.push(Verification {
+                    method: method.clone(),
                     digest,
                     wanted: proof.wanted,
                     reached: proof.reached,
@@ -102,7 +156,7 @@ impl Known {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceProofs {
     files: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Known>>>,
-    levels: HashMap<ItemId, Levels>,
+    levels: HashMap<ItemId, Moments>,
     running: HashSet<(Arc<str>, Box<str>)>,
     enough: Enough,
 }
@@ -118,7 +172,7 @@ impl Default for Enough {
 }
 
 /// When each level was last proven of any backup of an item, in the order of [`Level::ALL`].
-pub type Levels = [Option<Timestamp>; Level::ALL.len()];
+pub type Moments = [Option<Timestamp>; Level::ALL.len()];
 
 impl SourceProofs {
     /// Nothing is known yet; a backup is proven from this level on. That a file is there proves nothing of its content,
@@ -127,33 +181,20 @@ impl SourceProofs {
         Self { enough: Enough(enough), ..Self::default() }
     }
 
-    /// Takes in a verification; later ones go over earlier ones, unless they looked less deep.
+    /// Takes in a verification; later ones of a method go over earlier ones of it, unless they looked less deep.
     pub fn add(&mut self, it: &Verification) {
         let file = self.files.entry(it.archive.root.clone()).or_default();
         let slot = file.entry(Arc::from(&*it.archive.file)).or_default();
-        let mut known = Known::clone(slot);
-        if it.conclusion == Conclusion::Unchecked {
-            let reason = it.reason.as_deref().unwrap_or("it could not be checked");
-            known.unchecked = Some(Unchecked { at: it.ended(), reason: reason.into() });
-        } else if known
-            .proof
-            .as_ref()
-            .is_none_or(|proof| it.ended() >= proof.at && it.supersedes(proof.facts, proof.wanted, proof.conclusion))
-        {
-            known = Known { proof: Some(ArchiveProof::of(it)), unchecked: None };
-        }
-        *slot = Arc::new(known);
-        if let Some(level) = it.reached.filter(|_| it.conclusion == Conclusion::Intact) {
+        Arc::make_mut(slot).add(it);
+        for level in it.proves().iter() {
             self.reached(it.item.clone(), level, it.ended());
         }
     }
 
-    /// Notes that a level was proven; those below it were with it.
+    /// Notes that a level was proven. It says nothing of those below it.
     pub fn reached(&mut self, item: ItemId, level: Level, at: Timestamp) {
-        let levels = self.levels.entry(item).or_default();
-        for slot in levels.iter_mut().take(usize::from(level.number())) {
-            *slot = (*slot).max(Some(at));
-        }
+        let slot = &mut self.levels.entry(item).or_default()[level.position()];
+        *slot = (*slot).max(Some(at));
     }
 
     /// Notes which files are being read. Whether that is another set than before.
@@ -169,19 +210,21 @@ impl SourceProofs {
         self.files.get(root)?.get(file)
     }
 
-    /// The conclusion that holds for the file as it is now.
-    pub fn of_file(&self, root: &str, file: &str, facts: FileFacts) -> Option<&ArchiveProof> {
-        self.known(root, file)?.proof.as_ref().filter(|proof| match proof.fit(facts) {
+    /// What holds for the file as it is now, of all methods together.
+    pub fn of_file(&self, root: &str, file: &str, facts: FileFacts) -> Option<Cow<'_, ArchiveProof>> {
+        let mut holding = self.known(root, file)?.proofs().filter(|proof| match proof.fit(facts) {
             Fit::Same => true,
             // Whoever changed its mode didn't mend it.
             Fit::Touched => proof.conclusion == Conclusion::Damaged,
             Fit::Other => false,
-        })
+        });
+        let first = Cow::Borrowed(holding.next()?);
+        Some(holding.fold(first, |all, next| Cow::Owned(all.with(next))))
     }
 
     /// Whether the file was read, and its inode changed since though size and time of last write are the same.
     pub fn is_touched(&self, root: &str, file: &str, facts: FileFacts) -> bool {
-        self.known(root, file).and_then(|known| known.proof.as_ref()).is_some_and(|it| it.fit(facts) == Fit::Touched)
+        self.known(root, file).is_some_and(|known| known.proofs().any(|it| it.fit(facts) == Fit::Touched))
     }
 
     /// Whether a file is being read.
@@ -190,7 +233,7 @@ impl SourceProofs {
     }
 
     /// When each level was last proven of an item.
-    pub fn levels(&self, item: &ItemId) -> Levels {
+    pub fn levels(&self, item: &ItemId) -> Moments {
         self.levels.get(item).copied().unwrap_or_default()
     }
 
@@ -226,9 +269,29 @@ impl ArchiveProof {
         }
     }
 
-    /// Whether it is intact, and proven as far as is enough.
+    /// Whether it is intact, and what is enough is among what was proven.
     fn is_proven(&self, enough: Level) -> bool {
-        self.conclusion == Conclusion::Intact && self.reached >= Some(enough)
+        self.conclusion == Conclusion::Intact && self.levels.contains(enough)
+    }
+
+    /// This and what another method said of the same file: damage counts before everything, levels are those of both.
+    fn with(&self, other: &Self) -> Self {
+        let damaged = |it: &Self| it.conclusion == Conclusion::Damaged;
+        let (main, also) = if damaged(other) && !damaged(self) { (other, self) } else { (self, other) };
+        let tried = main.tried.and(also.tried);
+        // Of what is damaged nothing is proven.
+        let levels = if damaged(main) { Levels::default() } else { main.levels.and(also.levels) };
+        Self {
+            digest: main.digest.or(also.digest),
+            warned: main.warned || also.warned,
+            wanted: main.wanted.max(also.wanted),
+            reached: levels.highest(),
+            tried,
+            levels,
+            headline: main.headline.clone().or_else(|| also.headline.clone()),
+            shortfall: main.shortfall.clone().or_else(|| also.shortfall.clone()),
+            ..main.clone()
+        }
     }
 
     fn of(it: &Verification) -> Self {
@@ -239,6 +302,8 @@ impl ArchiveProof {
             warned: it.findings.iter().any(|finding| finding.severity() == Severity::Warning),
             wanted: it.wanted,
             reached: it.reached,
+            tried: it.method.up_to(it.wanted),
+            levels: it.proves(),
             at: it.ended(),
             headline: it.headline().map(Into::into),
             shortfall: it.shortfall().map(Into::into),
@@ -249,165 +314,4 @@ impl ArchiveProof {
 /// The file of an attempt as the scan saw it.
 pub fn facts_of(attempt: &Attempt) -> Option<FileFacts> {
     Some(FileFacts { size: attempt.size, modified: attempt.modified?, changed: attempt.changed })
-}
-
-/// What is known of the proofs of a source.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum Proofs {
-    /// Nothing is verified.
-    #[default]
-    Off,
-    /// Should be known and isn't: the store doesn't answer, or was not read yet.
-    Unknown(Arc<str>),
-    /// Known.
-    Known(Arc<SourceProofs>),
-}
-
-/// What of the proofs counts for one item.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum ItemProof {
-    /// Nothing is verified.
-    #[default]
-    Off,
-    /// Should be known and isn't; the text says why.
-    Unknown(Arc<str>),
-    /// Known.
-    Known(Box<Proven>),
-}
-
-/// How the newest backup of an item stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ProofState {
-    /// It was not read yet.
-    Unproven,
-    /// It is being read for the first time.
-    Running,
-    /// It is intact.
-    Passed,
-    /// It was read, and no damage was found, but less could be proven of it than is asked for.
-    Insufficient,
-    /// It is intact, but something was found that somebody should look at.
-    Warning,
-    /// It is damaged.
-    Failed,
-}
-
-impl ProofState {
-    /// All of them, in label order.
-    pub const ALL: [Self; 6] =
-        [Self::Failed, Self::Insufficient, Self::Passed, Self::Running, Self::Unproven, Self::Warning];
-
-    /// The `state` label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unproven => "unproven",
-            Self::Running => "running",
-            Self::Passed => "passed",
-            Self::Insufficient => "insufficient",
-            Self::Warning => "warning",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What is proven of an item.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Proven {
-    /// What was said of the newest backup.
-    pub newest: Option<ArchiveProof>,
-    /// Why the last try to check it came to nothing.
-    pub unchecked: Option<Unchecked>,
-    /// It was read, and its inode changed since: it is read again.
-    pub touched: bool,
-    /// Whether it is being read.
-    pub running: bool,
-    /// When each level was last proven of any backup.
-    pub levels: Levels,
-    /// Copies that are damaged.
-    pub damaged_copies: u32,
-    /// Start of the newest backup that was proven intact.
-    pub newest_intact: Option<Timestamp>,
-    enough: Enough,
-}
-
-impl Proven {
-    /// How the newest backup stands.
-    pub fn state(&self) -> ProofState {
-        match &self.newest {
-            Some(proof) if proof.conclusion == Conclusion::Damaged => ProofState::Failed,
-            Some(proof) if proof.is_proven(self.enough.0) && proof.warned => ProofState::Warning,
-            Some(proof) if proof.is_proven(self.enough.0) => ProofState::Passed,
-            // Reading it again would prove no more.
-            Some(proof) if proof.wanted >= self.enough.0 => ProofState::Insufficient,
-            Some(_) | None if self.running => ProofState::Running,
-            Some(_) | None => ProofState::Unproven,
-        }
-    }
-
-    /// Why the newest backup isn't proven though it was read and no damage was found.
-    pub fn shortfall(&self) -> Option<&str> {
-        let proof = self.newest.as_ref().filter(|_| self.state() == ProofState::Insufficient)?;
-        proof.shortfall.as_deref()
-    }
-
-    /// The level that is proven of the newest backup.
-    pub fn level(&self) -> Option<Level> {
-        self.newest.as_ref()?.reached
-    }
-}
-
-impl Proofs {
-    /// What counts for an item. `copies` are its complete backups by rising start, each with its root's path and start.
-    pub fn of_item(&self, item: &ItemId, copies: &[(&Arc<str>, Timestamp, &Attempt)]) -> ItemProof {
-        let proofs = match self {
-            Self::Off => return ItemProof::Off,
-            Self::Unknown(why) => return ItemProof::Unknown(why.clone()),
-            Self::Known(proofs) => proofs,
-        };
-        let enough = proofs.enough;
-        let mut proven = Proven { levels: proofs.levels(item), enough, ..Proven::default() };
-        let newest = copies.last().map(|(_, started, _)| *started);
-        for (root, started, attempt) in copies {
-            let proof = facts_of(attempt).and_then(|facts| proofs.of_file(root, &attempt.file, facts));
-            match proof {
-                Some(proof) if proof.conclusion == Conclusion::Damaged => proven.damaged_copies += 1,
-                Some(proof) if proof.is_proven(enough.0) => {
-                    proven.newest_intact = proven.newest_intact.max(Some(*started))
-                }
-                Some(_) | None => {}
-            }
-            if Some(*started) == newest {
-                proven.add_copy_of_newest(proof, proofs, root, attempt);
-            }
-        }
-        ItemProof::Known(Box::new(proven))
-    }
-}
-
-impl Proven {
-    /// The newest backup may lie in several places: one intact copy of it is enough, a damaged one counts before one
-    /// that nobody read.
-    fn add_copy_of_newest(
-        &mut self,
-        proof: Option<&ArchiveProof>,
-        proofs: &SourceProofs,
-        root: &Arc<str>,
-        attempt: &Attempt,
-    ) {
-        let enough = self.enough.0;
-        // Read and intact, then damaged, then there at least.
-        let rank = |proof: &ArchiveProof| match proof.conclusion {
-            Conclusion::Damaged => 1,
-            _ if proof.is_proven(enough) => 2,
-            _ => 0,
-        };
-        if proof.map(rank) > self.newest.as_ref().map(rank) {
-            self.newest = proof.cloned();
-        }
-        self.touched |= facts_of(attempt).is_some_and(|facts| proofs.is_touched(root, &attempt.file, facts));
-        self.running |= proofs.is_running(root, &attempt.file);
-        if let Some(unchecked) = proofs.known(root, &attempt.file).and_then(|known| known.unchecked.clone()) {
-            self.unchecked = Some(unchecked);
-        }
-    }
 }

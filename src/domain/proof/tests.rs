@@ -3,6 +3,7 @@ use super::*;
 fn verification() -> Verification {
     Verification {
         archive: ArchiveId { source: "nas".parse().unwrap(), root: "/dump".into(), file: "a.vma".into() },
+        method: Method::READING,
         item: "qemu/100".parse().unwrap(),
         facts: FileFacts::new(10, Timestamp::UNIX_EPOCH),
         digest: Some(Digest([7; 32])),
@@ -133,7 +134,7 @@ fn what_is_told_again_is_no_better_than_it_was() {
     let mut book = SourceProofs::default();
     told.iter().for_each(|it| book.add(it));
     let again = book.known(&rotten.archive.root, &rotten.archive.file).unwrap();
-    assert_eq!(again.proof.as_ref().unwrap().conclusion, Conclusion::Damaged);
+    assert_eq!(again.by(&Method::READING).unwrap().proof.as_ref().unwrap().conclusion, Conclusion::Damaged);
     // Warned of: the words aren't known any more, so it is only seen, and read again.
     let warned =
         Verification { findings: vec![Finding::new(Kind::DiskUnmapped, "scsi1 is not in it")], ..verification() };

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Reading, State};
+use super::{Proving, State};
 use crate::domain::ids::SourceName;
 use crate::domain::proof::{ArchiveId, Verification};
-use crate::engine::examiner::{Control, Examined, unchecked};
-use crate::engine::watch::{Beyond, Limits};
+use crate::engine::provers::{Control, Examined, unchecked};
+use crate::engine::watch::Beyond;
 
 /// So many threads may hang at the same time. With as many nothing is begun on a directory that didn't answer, and who hangs
 /// beside them keeps its place.
@@ -72,10 +72,10 @@ impl Hung {
     }
 
     /// Whether nothing is to be read there now: it didn't answer a while ago, or somebody tries already whether it does.
-    fn is_held(&self, archive: &ArchiveId, readings: &[Reading], now: Instant) -> bool {
+    fn is_held(&self, archive: &ArchiveId, running: &[Proving], now: Instant) -> bool {
         let its = directory(archive);
         let Some(hold) = self.held.get(&its) else { return false };
-        let tried = || readings.iter().any(|reading| directory(&reading.job.archive) == its);
+        let tried = || running.iter().any(|it| directory(&it.job.archive) == its);
         now < hold.until || self.is_full() || tried()
     }
 }
@@ -87,16 +87,15 @@ fn directory(archive: &ArchiveId) -> Directory {
 impl State {
     /// Whether the directory of a file is left alone because it didn't answer.
     pub(super) fn is_held(&self, archive: &ArchiveId) -> bool {
-        self.hung.is_held(archive, &self.readings, Instant::now())
+        self.hung.is_held(archive, &self.running, Instant::now())
     }
 
     /// Gives up readings whose threads hang.
     pub(super) fn give_up_hanging(&mut self) {
         let now = Instant::now();
-        let limits = Limits { stall: self.settings.stall, whole: self.settings.allowance.timeout };
         let mut given_up = Vec::new();
-        for reading in &mut self.readings {
-            let Some(beyond) = reading.watch.hangs(&reading.control.calls, limits, now) else { continue };
+        for reading in &mut self.running {
+            let Some(beyond) = reading.watch.hangs(&reading.control.calls, reading.lane.limits, now) else { continue };
             if self.hung.threads.len() + given_up.len() < MOST {
                 given_up.push((reading.control.clone(), beyond));
             } else if !std::mem::replace(&mut reading.told, true) {
@@ -107,20 +106,21 @@ impl State {
             }
         }
         for (control, beyond) in given_up {
-            self.give_up(&control, beyond, limits, now);
+            self.give_up(&control, beyond, now);
         }
     }
 
-    fn give_up(&mut self, control: &Arc<Control>, beyond: Beyond, limits: Limits, now: Instant) {
-        let Some(at) = self.readings.iter().position(|it| Arc::ptr_eq(&it.control, control)) else { return };
-        let reading = self.readings.swap_remove(at);
+    fn give_up(&mut self, control: &Arc<Control>, beyond: Beyond, now: Instant) {
+        let Some(at) = self.running.iter().position(|it| Arc::ptr_eq(&it.control, control)) else { return };
+        let reading = self.running.swap_remove(at);
         control.stop();
         self.hung.add(&reading.job.archive, control.clone(), now);
         let took = now.saturating_duration_since(reading.begun);
+        let method = reading.lane.prover.method();
         let verification = Verification {
             took,
-            reason: Some(beyond.reason(limits).into()),
-            ..unchecked(&reading.job, control, reading.started)
+            reason: Some(beyond.reason(reading.lane.limits).into()),
+            ..unchecked(&reading.job, method, control, reading.started)
         };
         tracing::warn!(
             source = reading.job.archive.source.as_str(),
@@ -145,7 +145,7 @@ impl State {
 
     /// Notes that a directory answers.
     pub(super) fn answers(&mut self, control: &Arc<Control>) {
-        if let Some(reading) = self.readings.iter().find(|it| Arc::ptr_eq(&it.control, control)) {
+        if let Some(reading) = self.running.iter().find(|it| Arc::ptr_eq(&it.control, control)) {
             self.hung.worked(&reading.job.archive);
         }
     }

@@ -1,17 +1,19 @@
-//! Readings that somebody asked for: they go first, whatever the window says, beside those that run.
+//! Proofs that somebody asked for: they go first, whatever the window says, beside those that run.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Ended, Reading, State};
+use super::lanes::Lane;
+use super::{Ended, Proving, State};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::inventory::Inventory;
+use crate::domain::item::Item;
 use crate::domain::proof::{ArchiveId, Level, Verification};
-use crate::engine::examiner::{Control, Examined, Job};
+use crate::engine::provers::{Control, Examined, Job};
 
-/// Ordered readings run beside the planned ones, this many at a time: one that takes hours must not hold them up.
+/// Ordered ones run beside the planned ones of their lane, this many at a time: one that takes hours must not hold them up.
 const PLACES: usize = 1;
 
 /// Asks for the newest backup of an item to be read now.
@@ -33,6 +35,14 @@ pub enum Unfulfilled {
     /// There is no complete backup.
     #[error("there is no complete backup of {1} in {0}")]
     NoBackup(SourceName, ItemId),
+    /// No method that is at hand proves that level of the item.
+    #[error("nothing here proves level {level} of {item}", level = .level.as_str())]
+    NoProver {
+        /// The level that was asked for.
+        level: Level,
+        /// The item.
+        item: ItemId,
+    },
     /// The file went away.
     #[error("the file {0} is gone")]
     Gone(ArchiveId),
@@ -45,6 +55,7 @@ pub enum Unfulfilled {
 }
 
 struct Waiting {
+    lane: Arc<Lane>,
     job: Job,
     /// The reading that will answer it.
     control: Option<Arc<Control>>,
@@ -80,7 +91,7 @@ impl State {
     /// Takes an order, or says at once why not.
     pub(super) fn accept(&mut self, order: Order) {
         let inventory = self.inventories.borrow().clone();
-        let Some(archive) = newest(&inventory, &order.source, &order.item) else {
+        let Some((item, archive)) = newest(&inventory, &order.source, &order.item) else {
             let _ = order.reply.send(Err(Unfulfilled::NoBackup(order.source, order.item)));
             return;
         };
@@ -88,22 +99,27 @@ impl State {
             let _ = order.reply.send(Err(Unfulfilled::NoAnswer(archive)));
             return;
         }
+        let Some(lane) = self.lane_for(order.level, item) else {
+            let _ = order.reply.send(Err(Unfulfilled::NoProver { level: order.level, item: order.item }));
+            return;
+        };
         let job = Job { archive, item: order.item, level: order.level };
-        // A reading that proves as much and has begun already will do.
-        let same = |reading: &&Reading| reading.job.archive == job.archive && reading.job.level >= job.level;
-        let control = self.readings.iter().find(same).map(|reading| reading.control.clone());
-        self.orders.0.push_back(Waiting { job, control, reply: order.reply });
+        // What proves as much and has begun already will do.
+        let same =
+            |it: &&Proving| Arc::ptr_eq(&it.lane, &lane) && it.job.archive == job.archive && it.job.level >= job.level;
+        let control = self.running.iter().find(same).map(|it| it.control.clone());
+        self.orders.0.push_back(Waiting { lane, job, control, reply: order.reply });
     }
 
     /// Begins ordered readings as far as there is room.
     pub(super) fn begin_ordered(&mut self, ended: &mpsc::Sender<Ended>) {
         let mut waiting = std::mem::take(&mut self.orders.0);
         for order in waiting.iter_mut().filter(|order| order.control.is_none()) {
-            let busy = self.readings.iter().any(|reading| reading.job.archive == order.job.archive);
-            if busy || !self.proof_log.is_ready() || self.readings.len() >= self.settings.workers + PLACES {
+            let full = self.running_in(&order.lane) >= order.lane.workers + PLACES;
+            if full || self.is_busy(&order.job.archive) || !self.proof_log.is_ready() {
                 continue;
             }
-            order.control = self.start(order.job.clone(), ended);
+            order.control = self.start(order.lane.clone(), order.job.clone(), ended);
         }
         self.orders.0 = waiting;
     }
@@ -124,10 +140,11 @@ impl State {
     }
 }
 
-/// The file of the newest complete backup.
-fn newest(inventory: &Inventory, source: &SourceName, item: &ItemId) -> Option<ArchiveId> {
+/// An item, and the file of its newest complete backup.
+fn newest<'a>(inventory: &'a Inventory, source: &SourceName, item: &ItemId) -> Option<(&'a Item, ArchiveId)> {
     let view = inventory.source(source)?;
-    let newest = view.items.iter().find(|it| it.id == *item)?.newest.as_ref()?;
+    let item = view.items.iter().find(|it| it.id == *item)?;
+    let newest = item.newest.as_ref()?;
     let root = view.spec.roots.get(newest.root)?;
-    Some(ArchiveId { source: source.clone(), root: root.path.clone(), file: newest.file.clone() })
+    Some((item, ArchiveId { source: source.clone(), root: root.path.clone(), file: newest.file.clone() }))
 }

@@ -13,11 +13,15 @@ use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, Medium, RootLook, RootSpec, SourceKind, SourceSpec};
 use crate::domain::policy::{Matcher, Policy};
 use crate::domain::proof::book::{Proofs, SourceProofs};
-use crate::domain::proof::{ArchiveId, FirstSight};
-use crate::engine::ports::{Kept, LevelReached, OpenArchive, ProofStore, StoreError};
+use crate::domain::proof::{ArchiveId, FirstSight, Level, Levels, Method};
+use crate::engine::ports::{Archives, Kept, LevelReached, OpenArchive, ProofStore, StoreError};
+use crate::engine::provers::Prover;
+use crate::engine::provers::reading::{Allowance, Reading};
 use crate::engine::throttle::Throttle;
+use crate::engine::watch::Limits;
 
 mod hung;
+mod methods;
 
 /// Nothing in these tests takes so long, however busy the machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -214,6 +218,24 @@ fn inventory_of(roots: &[(&str, &[&str])]) -> Arc<Inventory> {
     Arc::new(Inventory::unseen(&[spec], &Policy::default()).with(view))
 }
 
+/// Reads what is there.
+fn reading(disk: Arc<Disk>) -> Reading {
+    let allowance = Allowance { throttle: Arc::new(Throttle::new(None)), timeout: PATIENCE, unpack_limit: u64::MAX };
+    Reading { archives: disk, allowance, clock: Arc::new(Fixed) }
+}
+
+/// One at a time, at all hours.
+fn lane(prover: impl Prover, level: Level, stall: Duration) -> Lane {
+    Lane {
+        prover: Arc::new(prover),
+        level,
+        workers: 1,
+        window: None,
+        again_after: Duration::from_secs(86_400),
+        limits: Limits { stall, whole: PATIENCE },
+    }
+}
+
 /// A running verifier with everything around it.
 struct Rig {
     store: Arc<Memory>,
@@ -242,26 +264,35 @@ impl Rig {
         prepare: impl FnOnce(&Memory),
         stall: Duration,
     ) -> Self {
+        Self::with(inventory, files, prepare, stall, Vec::new())
+    }
+
+    /// With further kinds of proof.
+    fn with(
+        inventory: Arc<Inventory>,
+        files: &[(&str, Content)],
+        prepare: impl FnOnce(&Memory),
+        stall: Duration,
+        more: Vec<Lane>,
+    ) -> Self {
         let (store, disk) = (Arc::new(Memory::default()), Arc::new(Disk::default()));
         prepare(&store);
         disk.0.lock().unwrap().extend(files.iter().map(|(name, content)| (name.to_string(), content.clone())));
+        let reading = lane(reading(disk.clone()), Level::Complete, stall);
+        let lanes = std::iter::once(reading).chain(more).collect();
         let (inventories, receiver) = watch::channel(inventory);
         let (send, news) = mpsc::channel(16);
         let (stop, stopped) = watch::channel(false);
         let settings = Settings {
             sources: vec![source()],
-            level: Level::Complete,
+            lanes,
+            enough: Level::Complete,
             accepted: std::collections::BTreeMap::new(),
-            workers: 1,
-            allowance: Allowance { throttle: Arc::new(Throttle::new(None)), timeout: PATIENCE, unpack_limit: u64::MAX },
-            stall,
-            window: None,
-            again_after: Duration::from_secs(86_400),
             retention: Duration::from_secs(86_400),
             prepare: Arc::new(|| {}),
         };
         let (_, standing) = watch::channel(Standing { tried: true, ..Standing::default() });
-        let outside = Outside { store: store.clone(), standing, archives: disk.clone(), clock: Arc::new(Fixed) };
+        let outside = Outside { store: store.clone(), standing, clock: Arc::new(Fixed) };
         let (order, orders) = mpsc::channel(1);
         let status = Post::default();
         let said = status.subscribe();
@@ -309,9 +340,9 @@ impl Rig {
     fn known_in(&self, root: &str, file: &str) -> Option<Conclusion> {
         let Some(Proofs::Known(book)) = &self.book else { return None };
         let known: &SourceProofs = book;
-        let known = known.known(root, file)?;
-        let unchecked = known.unchecked.as_ref().map(|_| Conclusion::Unchecked);
-        unchecked.or(known.proof.as_ref().map(|proof| proof.conclusion))
+        let said = known.known(root, file)?.by(&Method::READING)?;
+        let unchecked = said.unchecked.as_ref().map(|_| Conclusion::Unchecked);
+        unchecked.or(said.proof.as_ref().map(|proof| proof.conclusion))
     }
 
     async fn end(self) {

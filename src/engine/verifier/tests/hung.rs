@@ -21,7 +21,7 @@ fn hang(rig: &Rig) -> usize {
 
 fn reason(rig: &Rig, root: &str, file: &str) -> Option<String> {
     let Some(Proofs::Known(book)) = &rig.book else { return None };
-    Some(book.known(root, file)?.unchecked.as_ref()?.reason.to_string())
+    Some(book.known(root, file)?.by(&Method::READING)?.unchecked.as_ref()?.reason.to_string())
 }
 
 #[tokio::test]

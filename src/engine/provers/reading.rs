@@ -1,62 +1,24 @@
-//! Reads one file under control, and says what was found as a [`Verification`].
-//!
-//! Used by the daemon's verifier and by the command line alike. Everything here blocks; callers are on threads of their
-//! own.
+//! Proves by reading: the archive from its beginning to its end, with all checksums and its whole structure.
 
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::ports::{Archives, Clock, FurtherSidecar, OpenArchive};
-use super::throttle::Throttle;
-use super::watch::Calls;
+use super::{Control, Examined, Job, Prover, unchecked};
 use crate::domain::age;
 use crate::domain::attempt::Sidecar;
 use crate::domain::file::FileFacts;
 use crate::domain::finding::{Findings, Kind};
-use crate::domain::ids::ItemId;
 use crate::domain::printable::printable;
-use crate::domain::proof::{ArchiveId, Conclusion, Evidence, Level, Verification};
+use crate::domain::proof::{Conclusion, Method, Verification};
+use crate::engine::ports::{Archives, Clock, FurtherSidecar, OpenArchive};
+use crate::engine::throttle::Throttle;
 use crate::formats::archive::{self, Bounds, CannotCheck, Checked, Request};
 use crate::formats::beside::{Companions, ReadAt};
 use crate::formats::checksum_file::{self, ChecksumFileError};
 use crate::formats::set::{self, Files, Member};
 use crate::formats::sum::{self, Sum};
-
-/// What is to be read.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// The file.
-    pub archive: ArchiveId,
-    /// What it is a backup of.
-    pub item: ItemId,
-    /// How much is to be proven.
-    pub level: Level,
-}
-
-/// How a reading is watched and ended from outside.
-#[derive(Debug, Default)]
-pub struct Control {
-    /// Bytes that were read so far.
-    pub read: AtomicU64,
-    /// What is asked of the operating system: it may never answer.
-    pub calls: Calls,
-    stop: AtomicBool,
-}
-
-impl Control {
-    /// Ends the reading at the next chunk.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it was told to end.
-    pub fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-}
 
 /// What a reading may take.
 #[derive(Debug, Clone)]
@@ -69,64 +31,38 @@ pub struct Allowance {
     pub unpack_limit: u64,
 }
 
-/// How a reading ended.
-#[derive(Debug)]
-pub enum Examined {
-    /// It was told to stop: nothing is known.
-    Stopped,
-    /// The file isn't there.
-    Gone(Box<Verification>),
-    /// It came to an end.
-    Ended(Box<Verification>),
+/// Reads archives.
+pub struct Reading {
+    /// Opens them.
+    pub archives: Arc<dyn Archives>,
+    /// What a reading may take.
+    pub allowance: Allowance,
+    /// When it begins.
+    pub clock: Arc<dyn Clock>,
 }
 
-/// Reads a file and judges it.
-pub fn examine(
-    job: &Job,
-    archives: &dyn Archives,
-    allowance: &Allowance,
-    control: &Arc<Control>,
-    clock: &dyn Clock,
-) -> Examined {
-    let (started, begun) = (clock.now(), Instant::now());
-    let looked = catch_unwind(AssertUnwindSafe(|| look(job, archives, allowance, control)));
-    if control.is_stopped() {
-        return Examined::Stopped;
+impl Prover for Reading {
+    fn method(&self) -> Method {
+        Method::READING
     }
-    let looked = looked.unwrap_or_else(|_| Looked::failed(None, "a defect in firedrill: please report it"));
-    let took = begun.elapsed();
-    let mut verification = Verification { took, ..unchecked(job, control, started) };
-    if let Some(facts) = looked.facts {
-        verification.facts = facts;
-    }
-    let gone = looked.gone;
-    match looked.result {
-        Ok(checked) => {
-            let Checked { conclusion, reached, findings, digest, evidence, sidecar, .. } = checked;
-            verification = Verification { conclusion, reached, findings, digest, evidence, sidecar, ..verification };
+
+    fn prove(&self, job: &Job, control: &Control) -> Examined {
+        let (started, begun) = (self.clock.now(), Instant::now());
+        let Looked { facts, result, gone } = look(job, &*self.archives, &self.allowance, control);
+        let nothing_yet = unchecked(job, Method::READING, control, started);
+        let mut verification = Verification { took: begun.elapsed(), ..nothing_yet };
+        if let Some(facts) = facts {
+            verification.facts = facts;
         }
-        Err(reason) => verification.reason = Some(reason.into()),
-    }
-    if gone { Examined::Gone(Box::new(verification)) } else { Examined::Ended(Box::new(verification)) }
-}
-
-/// A verification that says nothing yet.
-pub fn unchecked(job: &Job, control: &Control, started: jiff::Timestamp) -> Verification {
-    Verification {
-        archive: job.archive.clone(),
-        item: job.item.clone(),
-        facts: FileFacts::new(0, jiff::Timestamp::UNIX_EPOCH),
-        digest: None,
-        wanted: job.level,
-        reached: None,
-        conclusion: Conclusion::Unchecked,
-        findings: Vec::new(),
-        reason: None,
-        started,
-        took: Duration::ZERO,
-        read: control.read.load(Ordering::Relaxed),
-        evidence: Evidence::default(),
-        sidecar: None,
+        match result {
+            Ok(checked) => {
+                let Checked { conclusion, reached, findings, digest, evidence, sidecar, .. } = checked;
+                verification =
+                    Verification { conclusion, reached, findings, digest, evidence, sidecar, ..verification };
+            }
+            Err(reason) => verification.reason = Some(reason.into()),
+        }
+        if gone { Examined::Gone(Box::new(verification)) } else { Examined::Ended(Box::new(verification)) }
     }
 }
 
@@ -143,7 +79,7 @@ impl Looked {
     }
 }
 
-fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Arc<Control>) -> Looked {
+fn look(job: &Job, archives: &dyn Archives, allowance: &Allowance, control: &Control) -> Looked {
     let mut file = match control.calls.make(|| archives.open(&job.archive)) {
         Ok(file) => file,
         Err(error) => {
