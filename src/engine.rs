@@ -7,6 +7,7 @@ pub mod intake;
 pub mod journal;
 pub mod keeper;
 pub mod notifier;
+pub mod operations;
 pub mod ports;
 pub mod provers;
 pub mod reactor;

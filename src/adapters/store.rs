@@ -20,6 +20,7 @@ mod memory;
 mod notices;
 mod occurrences;
 mod opening;
+mod operations;
 mod origins;
 mod place;
 mod proofs;

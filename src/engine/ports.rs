@@ -4,6 +4,7 @@ pub mod automation;
 pub mod custody;
 pub mod ledger;
 pub mod notices;
+pub mod operations;
 pub mod tokens;
 
 use std::io::{self, Read};

@@ -19,6 +19,7 @@ mod mail;
 mod matchers;
 mod notify;
 mod old_store;
+mod operations;
 mod reactor;
 mod scan;
 mod sets;
