@@ -31,6 +31,7 @@ use crate::domain::policy::Policy;
 use crate::domain::proof::Level;
 use crate::domain::proof::book::Proofs;
 use crate::engine::archives::ArchivesBySource;
+use crate::engine::operations::Board;
 use crate::engine::ports::Clock;
 use crate::engine::ports::custody::Custody;
 use crate::engine::provers::reading::{Allowance, Reading};
@@ -180,6 +181,7 @@ impl App {
             inventory: inventories.clone(),
             statuses: Statuses::of(&posts, Some(self.server.counts())),
             exposition,
+            operations: http::Operations { store: Some(Arc::new(self.store.clone())), board: Board::default() },
             actions: Some(Arc::new(self.store)),
             clock: clock.clone(),
         };

@@ -13,4 +13,4 @@ mod state;
 pub mod web_config;
 pub mod webhook;
 
-pub use self::state::AppState;
+pub use self::state::{AppState, Operations};

@@ -1,7 +1,7 @@
 //! The store of the process, in SQLite or PostgreSQL: opened when it is first needed, and written to. One that isn't the same
 //! any more is not opened anew: that is for a person to say.
 //!
-//! Each port is implemented once, in the file of its subject, and goes through [`Store::open`]. One text of SQL serves both
+//! Each port is implemented once, in the file of its subject, and goes through the store's own opening. One text of SQL serves both
 //! databases (`$1` parameters, `ON CONFLICT`); only the migrations differ. Times are numbers, so that neither database's idea
 //! of a zone matters.
 

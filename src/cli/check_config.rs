@@ -35,7 +35,7 @@ impl CheckConfig {
         let mut text = format!("{from}: the configuration is fine\n");
         for it in &sources {
             let spec = it.source.spec();
-            let roots: Vec<&str> = spec.roots.iter().map(|root| &*root.path).collect();
+            let roots: Vec<&str> = spec.places.iter().map(|root| &*root.path).collect();
             text.push_str(&format!("  {} source {}: {}\n", spec.kind.as_str(), spec.name, roots.join(", ")));
         }
         let refused = hooks(&config, &mut text);

@@ -36,7 +36,7 @@ pub(super) fn at_all(sources: Vec<WatchedSource>, policy: &Policy) -> Inventory 
 fn no_result(ended: mpsc::RecvTimeoutError, spec: &SourceSpec) -> LookError {
     match ended {
         mpsc::RecvTimeoutError::Timeout => {
-            let roots: Vec<&str> = spec.roots.iter().map(|root| &*root.path).collect();
+            let roots: Vec<&str> = spec.places.iter().map(|root| &*root.path).collect();
             LookError::new(ErrorKind::Timeout, no_answer(&roots.join(", "), spec.scan_timeout))
         }
         mpsc::RecvTimeoutError::Disconnected => LookError::new(ErrorKind::Internal, "defect in the scan"),

@@ -153,7 +153,7 @@ impl Verify {
         let inventory = looking::at_all(sources, &config.policy());
         let problems = inventory.sources.iter().flat_map(|view| {
             let blind = view.health.problems.iter().map(ToString::to_string);
-            let unread = view.spec.roots.iter().zip(&view.listings).flat_map(|(root, listing)| {
+            let unread = view.spec.places.iter().zip(&view.listings).flat_map(|(root, listing)| {
                 let names = listing.iter().flat_map(|listing| &listing.unread_names);
                 names.map(move |name| format!("{}/{name}", root.path))
             });

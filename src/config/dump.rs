@@ -55,7 +55,7 @@ impl Section for Dump {
         SourceSpec {
             name: self.name.clone(),
             kind: SourceKind::new("dump"),
-            roots: self.roots.iter().map(Root::spec).collect(),
+            places: self.roots.iter().map(Root::spec).collect(),
             expected: self.expected.iter().map(|name| ItemId::dump(name.as_str().into())).collect(),
             exclude: self.exclude.matcher(),
             scan_interval: self.scan_interval,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::errors::Complaints;
-use crate::domain::look::{Medium, RootSpec};
+use crate::domain::look::{Medium, PlaceSpec};
 
 /// A directory of a source.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,8 +31,8 @@ const fn local() -> Medium {
 
 impl Root {
     /// What the domain knows of it.
-    pub fn spec(&self) -> RootSpec {
-        RootSpec { path: self.path.display().to_string().into(), medium: self.medium, node: self.node.clone() }
+    pub fn spec(&self) -> PlaceSpec {
+        PlaceSpec { path: self.path.display().to_string().into(), medium: self.medium, node: self.node.clone() }
     }
 }
 

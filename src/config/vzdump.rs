@@ -35,7 +35,7 @@ impl Section for Vzdump {
         SourceSpec {
             name: self.name.clone(),
             kind: SourceKind::new("vzdump"),
-            roots: self.roots.iter().map(Root::spec).collect(),
+            places: self.roots.iter().map(Root::spec).collect(),
             expected: self.expected.clone(),
             exclude: self.exclude.matcher(),
             scan_interval: self.scan_interval,
@@ -48,7 +48,7 @@ impl Section for Vzdump {
     }
 
     fn may_hold(&self, item: &ItemId) -> bool {
-        item.vmid().is_some()
+        item.is_guest()
     }
 
     fn check_own(&self, key: &str, complaints: &mut Complaints) {
@@ -56,7 +56,7 @@ impl Section for Vzdump {
         if let Some(path) = self.guests_dir.as_ref().filter(|path| !path.is_absolute()) {
             complaints.add(format!("{key}.guests_dir"), format!("{} is not an absolute path", path.display()));
         }
-        for (index, item) in self.expected.iter().enumerate().filter(|(_, item)| item.vmid().is_none()) {
+        for (index, item) in self.expected.iter().enumerate().filter(|(_, item)| !item.is_guest()) {
             complaints.add(format!("{key}.expected.{index}"), format!("{item} is no guest; write qemu/100 or lxc/100"));
         }
         let exclude = self.exclude.matcher();

@@ -72,7 +72,7 @@ pub fn candidates(
 ) -> Vec<Candidate> {
     let mut found = Vec::new();
     for (index, listing) in view.listings.iter().enumerate() {
-        let (Some(listing), Some(root)) = (listing, view.spec.roots.get(index)) else { continue };
+        let (Some(listing), Some(root)) = (listing, view.spec.places.get(index)) else { continue };
         if view.health.is_blind(index) {
             continue;
         }

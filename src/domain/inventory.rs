@@ -13,7 +13,7 @@ use super::attempt::Attempt;
 use super::ids::{ItemId, SourceName};
 use super::item::{Frame, Item, Standing};
 use super::look::estate::{Estate, same};
-use super::look::{Capacity, Health, Look, RootListing, SourceSpec};
+use super::look::{Capacity, Health, Look, PlaceListing, SourceSpec};
 use super::policy::{Policy, Traits};
 use super::proof::ArchiveId;
 use super::proof::book::Proofs;
@@ -28,7 +28,7 @@ pub struct SourceView {
     /// Its items by id; the same `Arc` as before where nothing changed.
     pub items: Arc<Vec<Item>>,
     /// The last listing of each root that could be looked at, ever.
-    pub listings: Vec<Option<Arc<RootListing>>>,
+    pub listings: Vec<Option<Arc<PlaceListing>>>,
     /// The file system of each root, as of the last look.
     pub capacities: Vec<Option<Capacity>>,
     /// What it knows beside backups, as of the last look that could tell.
@@ -43,8 +43,8 @@ impl SourceView {
         let mut view = Self {
             health: Health::default(),
             items: Arc::new(Vec::new()),
-            listings: vec![None; spec.roots.len()],
-            capacities: vec![None; spec.roots.len()],
+            listings: vec![None; spec.places.len()],
+            capacities: vec![None; spec.places.len()],
             estate: Estate::default(),
             proofs: Proofs::Off,
             spec,
@@ -55,11 +55,12 @@ impl SourceView {
 
     /// The source after another look, which ended at `now` after `took`.
     pub fn after(&self, look: Look, took: Duration, policy: &Policy, now: Timestamp) -> Self {
+        let look = look.of(&self.spec);
         let health = self.health.after(&look, self.estate.guests.is_some(), took, now);
         let estate = self.estate.after(look.estate, now);
         let mut listings = self.listings.clone();
-        let mut capacities = Vec::with_capacity(look.roots.len());
-        for (slot, root) in listings.iter_mut().zip(look.roots) {
+        let mut capacities = Vec::with_capacity(look.places.len());
+        for (slot, root) in listings.iter_mut().zip(look.places) {
             capacities.push(root.capacity);
             if let Ok(listing) = root.listing {
                 *slot = Some(listing);
@@ -97,7 +98,7 @@ impl SourceView {
         ids.into_iter()
             .map(|id| {
                 let attempts = by_item.get(id).map_or(&[][..], Vec::as_slice);
-                Item::of(self.frame(id, attempts, policy), attempts, &self.spec.roots)
+                Item::of(self.frame(id, attempts, policy), attempts, &self.spec.places)
             })
             .collect()
     }
@@ -164,7 +165,7 @@ impl Inventory {
     /// Every file that was seen, with what it is a backup of.
     pub fn archives(&self) -> impl Iterator<Item = (ArchiveId, &ItemId)> {
         self.sources.iter().flat_map(|view| {
-            view.spec.roots.iter().zip(&view.listings).flat_map(move |(root, listing)| {
+            view.spec.places.iter().zip(&view.listings).flat_map(move |(root, listing)| {
                 listing.iter().flat_map(|listing| &listing.attempts).map(move |attempt| {
                     let (source, root) = (view.spec.name.clone(), root.path.clone());
                     (ArchiveId { source, root, file: attempt.file.clone() }, &attempt.item)

@@ -1,7 +1,8 @@
 //! One item of a source: everything its attempts amount to, ready to be judged.
 
+mod note;
+
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +12,16 @@ use super::attempt::{Attempt, Outcome, Sidecar};
 use super::guest::Guest;
 use super::ids::ItemId;
 use super::local_time::When;
-use super::look::{Medium, RootSpec};
+use super::look::{Medium, PlaceSpec};
 use super::policy::Expectation;
 use super::proof::book::{ItemProof, Proofs};
 use super::run_log::{LeftOut, LogEnd, RunLog};
 use super::statistics;
 
+pub use self::note::Note;
+
 /// Sizes of this many backups before the newest say what is usual; older ones would hide slow growth.
 const USUAL_WINDOW: usize = 30;
-
-/// So many volumes are named in a note; the rest is counted.
-const SHOWN_LEFT_OUT: usize = 5;
 
 /// Whether an item is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,73 +83,6 @@ pub struct Running {
     pub settles: Option<Timestamp>,
     /// Index of the root that shows it.
     pub root: usize,
-}
-
-/// What a person should know of an item beside its state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// The newest backup is complete, but its log complains.
-    Warning(Box<str>),
-    /// Archives of another guest that had this VMID before.
-    OtherGuest {
-        /// How many.
-        archives: u32,
-        /// What it was called, by the newest of them.
-        name: Option<Arc<str>>,
-    },
-    /// Renamed copies.
-    Renamed(u32),
-    /// Copies that are smaller than the file of the same name in another directory.
-    CutCopies(u32),
-    /// Attempts that all evidence puts into the future.
-    Future(u32),
-    /// Volumes of the guest that its newest backup doesn't hold, because the configuration leaves them out.
-    LeftOut(Vec<LeftOut>),
-    /// The guest's node, or its directory of guests, is gone as a whole.
-    NodeLost(Arc<str>),
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Warning(text) => write!(f, "the newest backup is complete, but: {text}"),
-            Self::OtherGuest { archives, name: Some(name) } => {
-                write!(
-                    f,
-                    "{archives} archive(s) are of another guest ({name}) that had this VMID before and protect nothing now"
-                )
-            }
-            Self::OtherGuest { archives, name: None } => {
-                write!(f, "{archives} archive(s) are older than this guest: another one had its VMID before")
-            }
-            Self::Renamed(count) => write!(f, "{count} renamed copy(ies) are kept; their time isn't known"),
-            Self::CutCopies(count) => {
-                write!(
-                    f,
-                    "{count} copy(ies) are smaller than the same file in another directory: cut short, not counted"
-                )
-            }
-            Self::Future(count) => {
-                write!(f, "{count} backup(s) are dated in the future: check the clocks and time_zone")
-            }
-            Self::LeftOut(volumes) => {
-                f.write_str("not in its backups: ")?;
-                for (index, volume) in volumes.iter().take(SHOWN_LEFT_OUT).enumerate() {
-                    write!(f, "{}{volume}", if index > 0 { ", " } else { "" })?;
-                }
-                if let Some(more) = volumes.len().checked_sub(SHOWN_LEFT_OUT).filter(|more| *more > 0) {
-                    write!(f, " and {more} more")?;
-                }
-                f.write_str("; left out by backup=0, or, in a container, by the default (set backup=1)")
-            }
-            Self::NodeLost(node) => {
-                write!(
-                    f,
-                    "its configuration went away from guests_dir together with all others of node {node}; it is still expected to have backups"
-                )
-            }
-        }
-    }
 }
 
 /// An item with everything its attempts amount to. Holds nothing that changes by the passing of time alone.
@@ -221,7 +154,7 @@ pub struct Frame<'a> {
 
 impl Item {
     /// Sums up the attempts of one item. Each comes with the index of its root; order doesn't matter.
-    pub fn of(frame: Frame<'_>, attempts: &[(usize, &Attempt)], roots: &[RootSpec]) -> Self {
+    pub fn of(frame: Frame<'_>, attempts: &[(usize, &Attempt)], roots: &[PlaceSpec]) -> Self {
         let mut own: Vec<(usize, &Attempt)> = Vec::with_capacity(attempts.len());
         let mut strangers: Vec<&Attempt> = Vec::new();
         for (root, attempt) in attempts {
@@ -253,7 +186,7 @@ impl Item {
         item
     }
 
-    fn empty(frame: Frame<'_>, own: &[(usize, &Attempt)], roots: &[RootSpec]) -> Self {
+    fn empty(frame: Frame<'_>, own: &[(usize, &Attempt)], roots: &[PlaceSpec]) -> Self {
         let seen = own.iter().rev().find_map(|(_, attempt)| attempt.guest_name.clone());
         let noted = || own.iter().rev().find_map(|(_, attempt)| attempt.note.clone()).filter(|note| is_host_name(note));
         let node_of_root = own.last().and_then(|(root, _)| roots.get(*root)?.node.clone());
@@ -294,7 +227,7 @@ impl Item {
         }
     }
 
-    fn count(&mut self, own: &[(usize, &Attempt)], roots: &[RootSpec]) {
+    fn count(&mut self, own: &[(usize, &Attempt)], roots: &[PlaceSpec]) {
         let mut renamed = 0;
         for (root, attempt) in own {
             self.stored_bytes = self.stored_bytes.saturating_add(attempt.size);
@@ -370,7 +303,7 @@ impl Item {
         }
     }
 
-    fn find_proof(&mut self, own: &[(usize, &Attempt)], roots: &[RootSpec], proofs: &Proofs) {
+    fn find_proof(&mut self, own: &[(usize, &Attempt)], roots: &[PlaceSpec], proofs: &Proofs) {
         let copies: Vec<(&Arc<str>, Timestamp, &Attempt)> = own
             .iter()
             .filter(|(_, attempt)| self.is_copy(attempt))

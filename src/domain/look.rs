@@ -60,9 +60,9 @@ impl SourceKind {
     }
 }
 
-/// One directory of a source.
+/// One place of a source, such as a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RootSpec {
+pub struct PlaceSpec {
     /// The path as configured, for labels and messages.
     pub path: Arc<str>,
     /// What it lies on.
@@ -78,8 +78,8 @@ pub struct SourceSpec {
     pub name: SourceName,
     /// Its kind.
     pub kind: SourceKind,
-    /// Its directories; looks refer to them by index.
-    pub roots: Vec<RootSpec>,
+    /// Its places; looks refer to them by index.
+    pub places: Vec<PlaceSpec>,
     /// Items that must be there even if no trace of them is found.
     pub expected: Vec<ItemId>,
     /// Guests that aren't judged.
@@ -173,7 +173,7 @@ const SHOWN_ODDITIES: usize = 20;
 
 /// What lies in one directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RootListing {
+pub struct PlaceListing {
     /// Every attempt at a backup.
     pub attempts: Vec<Attempt>,
     /// Temporary files of running or crashed runs.
@@ -188,7 +188,7 @@ pub struct RootListing {
     pub unread_names: Vec<String>,
 }
 
-impl RootListing {
+impl PlaceListing {
     /// Counts a name that is no backup though it looks like one; the first few are kept to be shown.
     pub fn pass_over(&mut self, name: String, why: &str) {
         self.oddities = self.oddities.saturating_add(1);
@@ -216,18 +216,18 @@ impl RootListing {
 
 /// What the look at one directory found.
 #[derive(Debug, Clone)]
-pub struct RootLook {
+pub struct PlaceLook {
     /// What lies there, or why it couldn't be seen. The same `Arc` as before where nothing changed.
-    pub listing: Result<Arc<RootListing>, LookError>,
+    pub listing: Result<Arc<PlaceListing>, LookError>,
     /// The file system, where it told.
     pub capacity: Option<Capacity>,
 }
 
-/// What a scan of one source found: one entry per root of its spec.
+/// What a scan of one source found: one entry for each place of its spec.
 #[derive(Debug, Clone)]
 pub struct Look {
-    /// In the order of [`SourceSpec::roots`].
-    pub roots: Vec<RootLook>,
+    /// In the order of [`SourceSpec::places`].
+    pub places: Vec<PlaceLook>,
     /// What it knows beside backups.
     pub estate: EstateLook,
 }
@@ -235,13 +235,25 @@ pub struct Look {
 impl Look {
     /// A look that saw nothing at all, for one reason.
     pub fn blind(spec: &SourceSpec, error: &LookError) -> Self {
-        let root = RootLook { listing: Err(error.clone()), capacity: None };
-        Self { roots: vec![root; spec.roots.len()], estate: EstateLook::default() }
+        let root = PlaceLook { listing: Err(error.clone()), capacity: None };
+        Self { places: vec![root; spec.places.len()], estate: EstateLook::default() }
+    }
+
+    /// One entry for each place, whatever its adapter told: with another number nobody knows which is of which, and nothing
+    /// was seen.
+    pub fn of(self, spec: &SourceSpec) -> Self {
+        let (told, wanted) = (self.places.len(), spec.places.len());
+        if told == wanted {
+            return self;
+        }
+        let text = format!("its adapter told of {told} places, and it has {wanted}: a defect of firedrill");
+        let blind = Self::blind(spec, &LookError::new(ErrorKind::Internal, text));
+        Self { estate: self.estate, ..blind }
     }
 
     /// All errors of this look.
     pub fn errors(&self) -> impl Iterator<Item = &LookError> {
-        self.roots.iter().filter_map(|root| root.listing.as_ref().err()).chain(self.estate.errors())
+        self.places.iter().filter_map(|place| place.listing.as_ref().err()).chain(self.estate.errors())
     }
 }
 
@@ -292,7 +304,7 @@ impl Health {
             last_success: if problems.is_empty() { Some(now) } else { self.last_success },
             duration: took,
             guests_never_seen: !guests_known && matches!(look.estate.guests, Some(Err(_))),
-            blind: look.roots.iter().map(|root| root.listing.is_err()).collect(),
+            blind: look.places.iter().map(|root| root.listing.is_err()).collect(),
             problems,
             errors,
         }

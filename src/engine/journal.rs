@@ -71,7 +71,7 @@ fn health(before: &SourceView, after: &SourceView) {
 
 fn oddities(before: &SourceView, after: &SourceView) {
     let source = after.spec.name.as_str();
-    for (root, (old, new)) in after.spec.roots.iter().zip(before.listings.iter().zip(&after.listings)) {
+    for (root, (old, new)) in after.spec.places.iter().zip(before.listings.iter().zip(&after.listings)) {
         let Some(new) = new else { continue };
         let known = old.as_ref().map_or(&[][..], |old| &old.odd_names);
         for name in new.odd_names.iter().filter(|name| !known.contains(name)) {

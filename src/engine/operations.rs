@@ -84,23 +84,62 @@ pub struct Outside {
     pub board: Board,
 }
 
-/// How far effects are, by the number of their operation. Cheap to clone.
+/// What runs here, by its number. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<BTreeMap<i64, watch::Receiver<Progress>>>>);
+pub struct Board(Arc<Mutex<BTreeMap<i64, Post>>>);
+
+#[derive(Debug)]
+struct Post {
+    title: Arc<str>,
+    sentence: String,
+    progress: Option<watch::Receiver<Progress>>,
+}
+
+/// An operation that runs here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its number.
+    pub id: i64,
+    /// What it is for.
+    pub title: Arc<str>,
+    /// Where it stands.
+    pub sentence: String,
+    /// How far its effect is, if one runs.
+    pub progress: Option<Progress>,
+}
 
 impl Board {
-    /// How far the effect of an operation is, where one runs here.
-    pub fn of(&self, operation: i64) -> Option<Progress> {
-        let board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        board.get(&operation).map(|progress| progress.borrow().clone())
+    /// All that run here, by rising number.
+    pub fn all(&self) -> Vec<Shown> {
+        let show = |(id, post): (&i64, &Post)| {
+            let progress = post.progress.as_ref().map(|progress| progress.borrow().clone());
+            Shown { id: *id, title: post.title.clone(), sentence: post.sentence.clone(), progress }
+        };
+        self.lock().iter().map(show).collect()
     }
 
-    fn put(&self, operation: i64, progress: watch::Receiver<Progress>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(operation, progress);
+    /// How far the effect of an operation is, where one runs here.
+    pub fn of(&self, operation: i64) -> Option<Progress> {
+        self.lock().get(&operation)?.progress.as_ref().map(|progress| progress.borrow().clone())
+    }
+
+    /// Says where an operation stands.
+    pub fn put(&self, operation: i64, title: Arc<str>, sentence: String) {
+        self.lock().insert(operation, Post { title, sentence, progress: None });
+    }
+
+    fn follow(&self, operation: i64, progress: watch::Receiver<Progress>) {
+        if let Some(post) = self.lock().get_mut(&operation) {
+            post.progress = Some(progress);
+        }
     }
 
     fn remove(&self, operation: i64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&operation);
+        self.lock().remove(&operation);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, Post>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -39,7 +39,7 @@ use super::statuses::{self, Post};
 use super::watch::Watch;
 use crate::domain::ids::SourceName;
 use crate::domain::inventory::Inventory;
-use crate::domain::look::RootListing;
+use crate::domain::look::PlaceListing;
 use crate::domain::proof::{ArchiveId, Conclusion, Level, Verification};
 use crate::domain::store::Standing;
 use crate::domain::verification::{Counts, Verifier};
@@ -275,7 +275,7 @@ impl State {
 
 /// Whether two snapshots show the same files; all else in them is no reason for another plan.
 fn same_files(old: &Inventory, new: &Inventory) -> bool {
-    let same_listing = |old: &Option<Arc<RootListing>>, new: &Option<Arc<RootListing>>| match (old, new) {
+    let same_listing = |old: &Option<Arc<PlaceListing>>, new: &Option<Arc<PlaceListing>>| match (old, new) {
         (Some(old), Some(new)) => Arc::ptr_eq(old, new),
         (None, None) => true,
         _ => false,

@@ -9,12 +9,16 @@ mod items;
 mod list;
 mod me;
 mod openapi;
+mod operations;
 mod query;
+mod requests;
 mod sources;
 
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header;
 use axum::middleware;
 use axum::response::IntoResponse;
@@ -27,6 +31,7 @@ use super::auth::{self, Gate, Viewer};
 use super::error::ApiError;
 use super::state::AppState;
 use crate::engine::ports::automation::ActionStore;
+use crate::engine::ports::operations::OperationStore;
 
 /// The list: each route with what the document says of it. Each path has one method.
 fn listed() -> OpenApiRouter<AppState> {
@@ -42,6 +47,13 @@ fn listed() -> OpenApiRouter<AppState> {
         .routes(routes!(automation::resume))
         .routes(routes!(items::list))
         .routes(routes!(me::me))
+        .routes(routes!(operations::list))
+        .routes(routes!(operations::one))
+        .routes(routes!(operations::cancel))
+        .routes(routes!(operations::confirm))
+        .routes(routes!(operations::deny))
+        .routes(routes!(requests::rescan))
+        .routes(routes!(requests::reverify))
         .routes(routes!(sources::list))
 }
 
@@ -86,6 +98,19 @@ pub(super) fn nothing_there() -> ApiError {
 /// Where actions are kept, if they are.
 fn kept(state: &AppState) -> Result<&dyn ActionStore, ApiError> {
     state.actions.as_deref().ok_or_else(|| ApiError::unavailable("this daemon keeps no actions"))
+}
+
+/// Where operations are kept, if they are.
+fn operations_of(state: &AppState) -> Result<&dyn OperationStore, ApiError> {
+    state.operations.store.as_deref().ok_or_else(|| ApiError::unavailable("this daemon keeps no operations"))
+}
+
+/// The number of one of many, from the path.
+fn number(id: Result<Path<String>, PathRejection>) -> Result<i64, ApiError> {
+    let text = id.map(|Path(text)| text).unwrap_or_default();
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let id = text.parse().ok().filter(|id| digits && *id > 0);
+    id.ok_or_else(|| ApiError::bad("id", "must be a number from 1 to 9223372036854775807"))
 }
 
 #[cfg(test)]

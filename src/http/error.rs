@@ -75,6 +75,11 @@ impl ApiError {
         error
     }
 
+    /// What was asked for doesn't go with how things stand.
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
         error.with(header::RETRY_AFTER, RETRY_AFTER)

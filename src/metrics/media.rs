@@ -21,7 +21,7 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
     let mut family = COPIES.family();
     each(inventory, |view, item, id| {
         for medium in Medium::ALL {
-            let mut on_medium = view.spec.roots.iter().zip(&view.listings).filter(|(root, _)| root.medium == medium);
+            let mut on_medium = view.spec.places.iter().zip(&view.listings).filter(|(root, _)| root.medium == medium);
             let copies = item.media[medium as usize];
             // Nothing found is no number while a directory was never seen.
             let known = copies > 0 || on_medium.clone().all(|(_, listing)| listing.is_some());

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::family::{Description, Family, seconds};
 use crate::domain::attempt::Partial;
 use crate::domain::inventory::{Inventory, SourceView};
-use crate::domain::look::{ErrorKind, RootListing};
+use crate::domain::look::{ErrorKind, PlaceListing};
 
 const SOURCE: &[&str] = &["source"];
 
@@ -102,7 +102,7 @@ fn seen(view: &SourceView) -> bool {
     view.listings.iter().any(Option::is_some)
 }
 
-fn total(view: &SourceView, count: fn(&RootListing) -> u32) -> Option<f64> {
+fn total(view: &SourceView, count: fn(&PlaceListing) -> u32) -> Option<f64> {
     seen(view).then(|| view.listings.iter().flatten().map(|listing| f64::from(count(listing))).sum())
 }
 

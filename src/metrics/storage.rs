@@ -29,7 +29,7 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
     {
         let mut family = description.family();
         for view in &inventory.sources {
-            for (root, capacity) in view.spec.roots.iter().zip(&view.capacities) {
+            for (root, capacity) in view.spec.places.iter().zip(&view.capacities) {
                 if let Some(capacity) = capacity {
                     family.add(&[view.spec.name.as_str(), &root.path], value(capacity) as f64);
                 }

@@ -557,3 +557,32 @@ async fn from_the_command_line_it_is_explained_listed_decided_and_paused() {
     assert_eq!(run(&["resume"]).0, Some(0));
     until("it is done, with what came of it", || async { run(&["list"]).1.contains("damaged").then_some(()) }).await;
 }
+
+/// Asked for from the keyboard, without any rule: the daemon on the same store does it, and the trail says who asked.
+#[tokio::test]
+async fn what_is_asked_for_from_the_command_line_is_done_by_the_daemon() {
+    let place = tempfile::tempdir().unwrap();
+    let config = configuration(place.path(), &sqlite(place.path()), "");
+    let run = |arguments: &[&str]| {
+        let mut command = firedrill();
+        command.arg("automation").args(arguments).args(["--config.file", config.to_str().unwrap()]);
+        let output = command.env("SUDO_USER", "eve").output().unwrap();
+        (output.status.code(), stdout(&output) + &stderr(&output))
+    };
+    let (code, text) = run(&["request", "rescan", "cluster"]);
+    assert!(code == Some(2) && text.contains("the daemon makes it when it starts"), "{text}");
+    let daemon = daemon(&config).await;
+    daemon.ready().await;
+    for wrong in [&["request", "rescan", "other"][..], &["request", "reverify", "cluster", "nonsense"]] {
+        assert_eq!(run(wrong).0, Some(2), "{wrong:?}");
+    }
+    let (code, text) = run(&["request", "reverify", "cluster", "qemu/109", "--level", "2"]);
+    assert!(code == Some(0) && text.contains("verify the newest backup of qemu/109 in cluster to level 2"), "{text}");
+    assert_eq!(run(&["request", "rescan", "cluster"]).0, Some(0));
+    let listed = until("both are done", || async {
+        let (_, text) = run(&["list"]);
+        (!text.contains("scheduled") && !text.contains("running") && text.contains("done")).then_some(text)
+    })
+    .await;
+    assert!(listed.contains("cli:eve") && listed.contains("scan cluster") && listed.contains("qemu/109"), "{listed}");
+}

@@ -16,7 +16,7 @@ use firedrill::config::Config;
 use firedrill::domain::attempt::{Attempt, Outcome};
 use firedrill::domain::local_time::When;
 use firedrill::domain::look::estate::EstateLook;
-use firedrill::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
+use firedrill::domain::look::{Look, Medium, PlaceListing, PlaceLook, PlaceSpec, SourceKind, SourceSpec};
 use firedrill::engine::ports::{Clock, Source};
 use jiff::{SignedDuration, Timestamp};
 
@@ -63,8 +63,11 @@ impl Source for OneBackup {
                 "vzdump-qemu-100.vma".into(),
             )
         };
-        let listing = RootListing { attempts: vec![attempt], ..RootListing::default() };
-        Look { roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }], estate: EstateLook::default() }
+        let listing = PlaceListing { attempts: vec![attempt], ..PlaceListing::default() };
+        Look {
+            places: vec![PlaceLook { listing: Ok(Arc::new(listing)), capacity: None }],
+            estate: EstateLook::default(),
+        }
     }
 }
 
@@ -74,7 +77,7 @@ async fn after_a_sleep_of_the_machine_nothing_is_green_longer_than_it_is_true() 
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: vec![RootSpec { path: "/x".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "/x".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Default::default(),
         scan_interval: Duration::from_secs(24 * 3600),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use firedrill::adapters::machine::clock::SystemClock;
 use firedrill::app::{self, App, WatchedSource};
 use firedrill::config::Config;
-use firedrill::domain::look::{Look, RootSpec, SourceKind, SourceSpec};
+use firedrill::domain::look::{Look, PlaceSpec, SourceKind, SourceSpec};
 use firedrill::engine::ports::Source;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -233,11 +233,11 @@ impl Source for Dead {
 }
 
 fn dead_share() -> WatchedSource {
-    let root = RootSpec { path: "/dead".into(), medium: firedrill::domain::look::Medium::Nfs, node: None };
+    let root = PlaceSpec { path: "/dead".into(), medium: firedrill::domain::look::Medium::Nfs, node: None };
     let spec = SourceSpec {
         name: "dead".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: vec![root],
+        places: vec![root],
         expected: vec!["qemu/100".parse().unwrap()],
         exclude: Default::default(),
         scan_interval: Duration::from_secs(1),

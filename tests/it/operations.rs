@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use firedrill::adapters::machine::clock::SystemClock;
 use firedrill::adapters::store::{Place, Store};
 use firedrill::domain::operation::plan::{Effect, Plan, Repeat, Step, Task};
 use firedrill::domain::operation::{Ending, Frame, State};
@@ -13,9 +14,9 @@ use firedrill::engine::ports::automation::{ActionStore as _, Page};
 use firedrill::engine::ports::ledger::Processes;
 use firedrill::engine::ports::operations::{
     Advance, Conduct, Doing, NewOperation, Operation, OperationStore, Performer, Planned, Progress, Said, Spoken,
-    StepLine, Word,
+    StepLine, WithLog, Word,
 };
-use firedrill::engine::ports::{Clock, StoreError};
+use firedrill::engine::ports::{Clock as _, StoreError};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
@@ -25,14 +26,6 @@ use crate::store::Where;
 
 /// Nothing here takes so long, however busy the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Now;
-
-impl Clock for Now {
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-}
 
 /// A process by its name; it knows which others are gone.
 struct Named(&'static str, &'static [&'static str]);
@@ -157,7 +150,7 @@ impl OperationStore for Seen {
         self.store.operations(open, page)
     }
 
-    fn operation(&self, id: i64) -> BoxFuture<'_, Result<Option<(Operation, Vec<StepLine>)>, StoreError>> {
+    fn operation(&self, id: i64) -> BoxFuture<'_, Result<Option<WithLog>, StoreError>> {
         Box::pin(async move {
             self.check()?;
             self.store.operation(id).await
@@ -307,7 +300,7 @@ impl Stage {
             store: Arc::new(Seen { store: store.clone(), cut: cut.clone(), unreachable: unreachable.clone() }),
             performers: Arc::new(performers),
             processes: Arc::new(named),
-            clock: Arc::new(Now),
+            clock: Arc::new(SystemClock),
             wake: Arc::default(),
             pace: self.pace,
             board: Board::default(),
@@ -366,7 +359,7 @@ fn wanted(request: &str, dry_run: bool) -> NewOperation {
 }
 
 fn wanted_of(request: &str, dry_run: bool, steps: Vec<Step>) -> NewOperation {
-    let deadline = Timestamp::now() + SignedDuration::from_hours(1);
+    let deadline = SystemClock.now() + SignedDuration::from_hours(1);
     NewOperation {
         request: request.into(),
         kind: "test".into(),
@@ -378,7 +371,7 @@ fn wanted_of(request: &str, dry_run: bool, steps: Vec<Step>) -> NewOperation {
 }
 
 async fn planned(store: &Store, new: &NewOperation) -> i64 {
-    match store.plan(new, Timestamp::now()).await.unwrap() {
+    match store.plan(new, SystemClock.now()).await.unwrap() {
         Planned::New(id) => id,
         other => panic!("{other:?}"),
     }
@@ -396,7 +389,7 @@ async fn until_over(store: &Store, id: i64, way: Way) -> (Operation, Vec<StepLin
                 _ => None,
             };
             if let Some(word) = word {
-                store.say(id, word, &"cli:me".into(), Timestamp::now()).await.unwrap();
+                store.say(id, word, &"cli:me".into(), SystemClock.now()).await.unwrap();
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -595,11 +588,11 @@ async fn what_takes_too_long_is_ended_and_taken_back() {
 async fn what_the_store_keeps(place: Where) {
     let stage = Stage::new(place, Way::Well);
     let store = stage.store().await;
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     let id = planned(&store, &wanted("once", false)).await;
     assert_eq!(store.plan(&wanted("once", false), now).await.unwrap(), Planned::Same(id));
     assert_eq!(store.plan(&wanted("another", false), now).await.unwrap(), Planned::Busy(id));
-    let say = async |id, word| store.say(id, word, &"api:eve".into(), Timestamp::now()).await.unwrap();
+    let say = async |id, word| store.say(id, word, &"api:eve".into(), SystemClock.now()).await.unwrap();
     assert_eq!(say(4711, Word::Cancel).await, Said::Unknown);
     assert!(matches!(say(id, Word::Confirm).await, Said::Refused(_)), "nobody asked");
     assert_eq!(say(id, Word::Cancel).await, Said::Taken);
@@ -632,7 +625,7 @@ async fn what_the_store_keeps(place: Where) {
     let page = Page { before: None, limit: 10 };
     assert_eq!(store.operations(true, page).await.unwrap().len(), 1);
     assert_eq!(store.operations(false, page).await.unwrap().len(), 2);
-    assert_eq!(store.forget_operations(Timestamp::now() + SignedDuration::from_hours(1)).await.unwrap(), 1);
+    assert_eq!(store.forget_operations(SystemClock.now() + SignedDuration::from_hours(1)).await.unwrap(), 1);
     // The audit trail stays, and tells who said what.
     let trail = store.audit(None, Page { before: None, limit: 500 }).await.unwrap();
     let said: Vec<_> = trail.iter().filter(|line| line.event.starts_with("operation_told")).collect();

@@ -22,7 +22,7 @@ use firedrill::domain::automation::rule::{Cap, Mode, OnResolve, Rule, Rules};
 use firedrill::domain::automation::status::OpenActions;
 use firedrill::domain::inventory::{Inventory, SourceView};
 use firedrill::domain::look::estate::EstateLook;
-use firedrill::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
+use firedrill::domain::look::{Look, Medium, PlaceListing, PlaceLook, PlaceSpec, SourceKind, SourceSpec};
 use firedrill::domain::notice::Notice;
 use firedrill::domain::policy::{Matcher as Exclude, Policy};
 use firedrill::engine::effects::notify::Tell;
@@ -283,16 +283,16 @@ fn inventory() -> Arc<Inventory> {
     let spec = Arc::new(SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: vec![RootSpec { path: "/a".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "/a".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Exclude::new(&[], &[], &[], &[]).unwrap(),
         scan_interval: Duration::from_secs(60),
         scan_timeout: Duration::from_secs(60),
     });
-    let roots = vec![RootLook { listing: Ok(Arc::new(RootListing::default())), capacity: None }];
+    let places = vec![PlaceLook { listing: Ok(Arc::new(PlaceListing::default())), capacity: None }];
     let view = SourceView::unseen(spec.clone(), &Policy::default());
     let now = Hands::default().now();
-    let view = view.after(Look { roots, estate: EstateLook::default() }, Duration::ZERO, &Policy::default(), now);
+    let view = view.after(Look { places, estate: EstateLook::default() }, Duration::ZERO, &Policy::default(), now);
     Arc::new(Inventory::unseen(&[spec], &Policy::default()).with(view))
 }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use walkdir::WalkDir;
 
 use crate::domain::file::{FileFacts, Together};
-use crate::domain::look::{Capacity, ErrorKind, LookError, RootListing};
+use crate::domain::look::{Capacity, ErrorKind, LookError, PlaceListing};
 use crate::domain::printable::printable;
 use crate::formats::beside::Beside;
 use crate::formats::foreign_name;
@@ -120,7 +120,7 @@ pub struct Listed {
 
 impl Listed {
     /// Counts what is left out. Called last, so that names that matter more are shown.
-    pub fn count_foreign(foreign: &[walkdir::DirEntry], root: &Path, listing: &mut RootListing) {
+    pub fn count_foreign(foreign: &[walkdir::DirEntry], root: &Path, listing: &mut PlaceListing) {
         for entry in foreign {
             let name = entry.path().strip_prefix(root).unwrap_or(entry.path());
             let why = "belongs to a NAS, a desktop or an editor; nothing in it counts";

@@ -15,7 +15,7 @@ use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::file::FileFacts;
 use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day, resolve_time};
 use crate::domain::look::estate::EstateLook;
-use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
+use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
 use crate::domain::printable::printable;
 use crate::domain::rest::{of_directory, of_dump, of_dump_begun};
 use crate::engine::ports::{Archives, Source};
@@ -35,7 +35,7 @@ pub struct DumpDir {
 #[derive(Default)]
 struct Seen {
     sizes: HashMap<Box<str>, u64>,
-    listing: Option<Arc<RootListing>>,
+    listing: Option<Arc<PlaceListing>>,
 }
 
 /// A file that a pattern fits, with its path below the root.
@@ -66,11 +66,11 @@ impl Source for DumpDir {
 
     fn look(&mut self, now: Timestamp) -> Look {
         let (patterns, zone) = (&self.patterns, &self.zone);
-        let roots = each_root(&mut self.roots, |(root, seen)| {
+        let places = each_root(&mut self.roots, |(root, seen)| {
             let listing = look_at(root, seen, patterns, zone, now);
-            RootLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
+            PlaceLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
         });
-        Look { roots, estate: EstateLook::default() }
+        Look { places, estate: EstateLook::default() }
     }
 }
 
@@ -80,10 +80,10 @@ fn look_at(
     patterns: &[DumpPattern],
     zone: &TimeZone,
     now: Timestamp,
-) -> Result<Arc<RootListing>, LookError> {
+) -> Result<Arc<PlaceListing>, LookError> {
     root.check_mount()?;
     let depth = patterns.iter().map(DumpPattern::depth).max().unwrap_or(1);
-    let mut listing = RootListing::default();
+    let mut listing = PlaceListing::default();
     let Listed { entries, foreign } = root.list(depth, |name| patterns.iter().any(|pattern| pattern.spells(name)))?;
     let (mut dumps, mut others) = classify(root, entries, patterns, &mut listing);
     directories(&mut dumps, &mut others, &mut listing)?;
@@ -144,7 +144,7 @@ fn classify(
     root: &Root,
     entries: Vec<DirEntry>,
     patterns: &[DumpPattern],
-    listing: &mut RootListing,
+    listing: &mut PlaceListing,
 ) -> (Vec<Dump>, Others) {
     let mut dumps = Vec::with_capacity(entries.len());
     let mut others = Others::default();
@@ -196,7 +196,7 @@ fn classify(
 }
 
 /// Directories that are one backup each. What lies in them is none of its own.
-fn directories(dumps: &mut Vec<Dump>, others: &mut Others, listing: &mut RootListing) -> Result<(), LookError> {
+fn directories(dumps: &mut Vec<Dump>, others: &mut Others, listing: &mut PlaceListing) -> Result<(), LookError> {
     let mut found: Vec<Dump> = Vec::new();
     for (path, name, entry) in std::mem::take(&mut others.directories) {
         let marks = match tree::marks(entry.path()) {
@@ -229,7 +229,7 @@ fn directories(dumps: &mut Vec<Dump>, others: &mut Others, listing: &mut RootLis
 }
 
 /// A link such as `latest.sql.gz` would count a dump twice; of one that leads nowhere nobody knows what it stands for.
-fn pass_over_special(entry: &DirEntry, path: &str, listing: &mut RootListing) {
+fn pass_over_special(entry: &DirEntry, path: &str, listing: &mut PlaceListing) {
     match special(entry) {
         Ok(what) => listing.pass_over(path.to_owned(), what.unwrap_or("is a link; only regular files count")),
         Err(error) => listing.could_not_examine(path, &error.to_string()),

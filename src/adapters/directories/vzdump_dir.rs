@@ -14,7 +14,7 @@ use self::runs::Memory;
 use super::archive_files::ArchiveFiles;
 use super::directory::{Listed, Root, each_root};
 use crate::domain::look::estate::EstateLook;
-use crate::domain::look::{Look, LookError, RootListing, RootLook, SourceSpec};
+use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
 use crate::engine::ports::{Archives, Source};
 
 /// A vzdump source.
@@ -29,7 +29,7 @@ pub struct VzdumpDir {
 #[derive(Default)]
 struct Seen {
     memory: Memory,
-    listing: Option<Arc<RootListing>>,
+    listing: Option<Arc<PlaceListing>>,
 }
 
 impl VzdumpDir {
@@ -57,15 +57,15 @@ impl Source for VzdumpDir {
     fn look(&mut self, now: Timestamp) -> Look {
         let guests = self.guests.as_mut().map(GuestFiles::read);
         let zone = &self.zone;
-        let roots = each_root(&mut self.roots, |(root, seen)| {
+        let places = each_root(&mut self.roots, |(root, seen)| {
             let listing = look_at(root, seen, zone, now);
-            RootLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
+            PlaceLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
         });
-        Look { roots, estate: EstateLook { guests } }
+        Look { places, estate: EstateLook { guests } }
     }
 }
 
-fn look_at(root: &Root, seen: &mut Seen, zone: &TimeZone, now: Timestamp) -> Result<Arc<RootListing>, LookError> {
+fn look_at(root: &Root, seen: &mut Seen, zone: &TimeZone, now: Timestamp) -> Result<Arc<PlaceListing>, LookError> {
     root.check_mount()?;
     let Listed { entries, foreign } = root.list(1, |_| false)?;
     let (mut listing, memory) = runs::examine(root, entries, &seen.memory, zone, now)?;

@@ -12,7 +12,7 @@ use crate::domain::operation::{Event, Frame, Refusal, State, step};
 use crate::engine::ports::StoreError;
 use crate::engine::ports::automation::Page;
 use crate::engine::ports::operations::{
-    Advance, Doing, NewOperation, Operation, OperationStore, Planned, Said, Spoken, StepLine, Word,
+    Advance, Doing, NewOperation, Operation, OperationStore, Planned, Said, Spoken, StepLine, WithLog, Word,
 };
 
 const COLUMNS: &str =
@@ -165,7 +165,7 @@ impl Database {
         Ok(found)
     }
 
-    async fn one_operation(&self, id: i64) -> Result<Option<(Operation, Vec<StepLine>)>, sqlx::Error> {
+    async fn one_operation(&self, id: i64) -> Result<Option<WithLog>, sqlx::Error> {
         let text = format!("SELECT {COLUMNS} FROM operations WHERE id = $1");
         let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(id).fetch_optional(&self.pool).await?;
         let Some(it) = row.as_ref().map_or(Ok(None), operation)? else { return Ok(None) };
@@ -325,7 +325,7 @@ impl OperationStore for Store {
         Box::pin(self.read(async move |it| it.some_operations(text, page).await))
     }
 
-    fn operation(&self, id: i64) -> BoxFuture<'_, Result<Option<(Operation, Vec<StepLine>)>, StoreError>> {
+    fn operation(&self, id: i64) -> BoxFuture<'_, Result<Option<WithLog>, StoreError>> {
         Box::pin(self.read(async move |it| it.one_operation(id).await))
     }
 

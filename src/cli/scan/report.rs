@@ -86,7 +86,7 @@ fn after_table(text: &mut String, view: &SourceView, now: Timestamp) {
     for problem in &view.health.problems {
         let _ = writeln!(text, "{}: could not look: {problem}", view.spec.name);
     }
-    for (root, listing) in view.spec.roots.iter().zip(&view.listings) {
+    for (root, listing) in view.spec.places.iter().zip(&view.listings) {
         let Some(listing) = listing else { continue };
         for partial in &listing.partials {
             let (size, idle) = (age::bytes(partial.size), age::words(elapsed(partial.last_write, now)));
@@ -193,7 +193,7 @@ pub(super) fn json(inventory: &Inventory, now: Timestamp) -> anyhow::Result<Stri
 }
 
 fn source(view: &SourceView, now: Timestamp) -> SourceReport<'_> {
-    let directories = view.spec.roots.iter().zip(view.listings.iter().zip(&view.capacities));
+    let directories = view.spec.places.iter().zip(view.listings.iter().zip(&view.capacities));
     SourceReport {
         name: view.spec.name.as_str(),
         kind: view.spec.kind.as_str(),

@@ -5,7 +5,7 @@ use crate::domain::item::Item;
 use crate::domain::local_time::When;
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{
-    ErrorKind, Look, LookError, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec,
+    ErrorKind, Look, LookError, Medium, PlaceListing, PlaceLook, PlaceSpec, SourceKind, SourceSpec,
 };
 use crate::domain::policy::{Matcher, Policy};
 use crate::domain::proof::book::{ItemProof, ProofState, SourceProofs};
@@ -47,18 +47,18 @@ fn view(roots: &[Result<Vec<Attempt>, ()>]) -> SourceView {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: paths[..roots.len()]
+        places: paths[..roots.len()]
             .iter()
-            .map(|path| RootSpec { path: (*path).into(), medium: Medium::Local, node: None })
+            .map(|path| PlaceSpec { path: (*path).into(), medium: Medium::Local, node: None })
             .collect(),
         expected: Vec::new(),
         exclude: Matcher::new(&["300".to_owned()], &[], &[], &[]).unwrap(),
         scan_interval: Duration::from_secs(60),
         scan_timeout: Duration::from_secs(60),
     };
-    let root = |attempts: &Result<Vec<Attempt>, ()>| RootLook {
+    let root = |attempts: &Result<Vec<Attempt>, ()>| PlaceLook {
         listing: match attempts {
-            Ok(attempts) => Ok(Arc::new(RootListing { attempts: attempts.clone(), ..RootListing::default() })),
+            Ok(attempts) => Ok(Arc::new(PlaceListing { attempts: attempts.clone(), ..PlaceListing::default() })),
             Err(()) => Err(LookError::new(ErrorKind::Io, "gone")),
         },
         capacity: None,
@@ -66,8 +66,8 @@ fn view(roots: &[Result<Vec<Attempt>, ()>]) -> SourceView {
     let seen = |result: &Result<Vec<Attempt>, ()>| root(&Ok(result.clone().unwrap_or_default()));
     let unseen = SourceView::unseen(Arc::new(spec), &Policy::default());
     // Everything was seen once.
-    let first = Look { roots: roots.iter().map(seen).collect(), estate: EstateLook::default() };
-    let then = Look { roots: roots.iter().map(root).collect(), estate: EstateLook::default() };
+    let first = Look { places: roots.iter().map(seen).collect(), estate: EstateLook::default() };
+    let then = Look { places: roots.iter().map(root).collect(), estate: EstateLook::default() };
     unseen.after(first, Duration::ZERO, &Policy::default(), now()).after(
         then,
         Duration::ZERO,
@@ -267,9 +267,9 @@ fn a_damaged_backup_is_never_ok_because_its_place_is_gone() {
     let damaged = [verified(&new, "/b", Conclusion::Damaged, now())];
     let seen = with_proofs(&view(&[Ok(vec![old.clone()]), Ok(vec![new.clone()])]), &damaged);
     assert_eq!(state(&seen), (BackupState::Corrupt, Cause::Damaged));
-    let mut look = Look { roots: Vec::new(), estate: EstateLook::default() };
-    look.roots.push(RootLook { listing: Ok(seen.listings[0].clone().unwrap()), capacity: None });
-    look.roots.push(RootLook { listing: Err(LookError::new(ErrorKind::NotMounted, "gone")), capacity: None });
+    let mut look = Look { places: Vec::new(), estate: EstateLook::default() };
+    look.places.push(PlaceLook { listing: Ok(seen.listings[0].clone().unwrap()), capacity: None });
+    look.places.push(PlaceLook { listing: Err(LookError::new(ErrorKind::NotMounted, "gone")), capacity: None });
     let blind = seen.after(look, Duration::ZERO, &Policy::default(), now());
     assert_eq!(state(&blind), (BackupState::Unknown, Cause::CannotLook));
 }

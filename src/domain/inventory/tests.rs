@@ -4,7 +4,7 @@ use crate::domain::guest::Guest;
 use crate::domain::guest::GuestBook;
 use crate::domain::local_time::When;
 use crate::domain::look::estate::EstateLook;
-use crate::domain::look::{ErrorKind, LookError, Medium, RootLook, RootSpec, SourceKind};
+use crate::domain::look::{ErrorKind, LookError, Medium, PlaceLook, PlaceSpec, SourceKind};
 use crate::domain::policy::Matcher;
 use crate::domain::verdict::{BackupState, judge, unprotected};
 
@@ -13,11 +13,11 @@ fn now() -> Timestamp {
 }
 
 fn spec(expected: &[&str]) -> Arc<SourceSpec> {
-    let root = |path: &str| RootSpec { path: path.into(), medium: Medium::Local, node: None };
+    let root = |path: &str| PlaceSpec { path: path.into(), medium: Medium::Local, node: None };
     Arc::new(SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: vec![root("/a"), root("/b")],
+        places: vec![root("/a"), root("/b")],
         expected: expected.iter().map(|id| id.parse().unwrap()).collect(),
         exclude: Matcher::new(&["300".to_owned()], &[], &[], &[]).unwrap(),
         scan_interval: Duration::from_secs(60),
@@ -25,21 +25,21 @@ fn spec(expected: &[&str]) -> Arc<SourceSpec> {
     })
 }
 
-fn listing(ids: &[&str]) -> Arc<RootListing> {
+fn listing(ids: &[&str]) -> Arc<PlaceListing> {
     let attempt = |id: &&str| Attempt {
         size: 1,
         ..Attempt::new(id.parse().unwrap(), When::At(now()), Outcome::Complete { warning: None }, "f".into())
     };
-    Arc::new(RootListing { attempts: ids.iter().map(attempt).collect(), ..RootListing::default() })
+    Arc::new(PlaceListing { attempts: ids.iter().map(attempt).collect(), ..PlaceListing::default() })
 }
 
 fn not_mounted() -> LookError {
     LookError::new(ErrorKind::NotMounted, "not mounted")
 }
 
-fn look(roots: [Result<Arc<RootListing>, LookError>; 2]) -> Look {
+fn look(roots: [Result<Arc<PlaceListing>, LookError>; 2]) -> Look {
     Look {
-        roots: roots.into_iter().map(|listing| RootLook { listing, capacity: None }).collect(),
+        places: roots.into_iter().map(|listing| PlaceLook { listing, capacity: None }).collect(),
         estate: EstateLook::default(),
     }
 }
@@ -176,4 +176,19 @@ fn two_sources_with_one_vmid_are_two_items() {
     assert!(!inventory.is_complete());
     assert_eq!(state(&inventory.sources[0], "qemu/100"), Some(BackupState::Unknown));
     assert_eq!(state(&inventory.sources[1], "qemu/100"), Some(BackupState::Ok));
+}
+
+/// Which of its entries is of which place isn't known then: nothing was seen, and nothing is lost.
+#[test]
+fn a_look_with_another_number_of_places_has_seen_nothing() {
+    let seen = after(&unseen(&[]), look([Ok(listing(&[])), Ok(listing(&[]))]));
+    assert!(seen.health.up());
+    for count in [0, 1, 3] {
+        let mut short = look([Ok(listing(&[])), Ok(listing(&[]))]);
+        short.places.resize(count, short.places[0].clone());
+        let after = after(&seen, short);
+        assert!(!after.health.up() && after.health.is_blind(0) && after.health.is_blind(1), "{count}");
+        assert_eq!((after.health.problems[0].kind, after.capacities.len()), (ErrorKind::Internal, 2));
+        assert!(after.listings.iter().all(Option::is_some), "what was known before is still known");
+    }
 }

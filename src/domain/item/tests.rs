@@ -47,8 +47,8 @@ fn frame(guest: Option<&Guest>) -> Frame<'_> {
     }
 }
 
-fn root(medium: Medium) -> RootSpec {
-    RootSpec { path: "/x".into(), medium, node: Some("pve1".into()) }
+fn root(medium: Medium) -> PlaceSpec {
+    PlaceSpec { path: "/x".into(), medium, node: Some("pve1".into()) }
 }
 
 fn item(attempts: &[(usize, Attempt)]) -> Item {

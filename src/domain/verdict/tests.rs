@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::ids::GuestKind;
 use crate::domain::item::{FailedAttempt, Newest, Running};
 use crate::domain::local_time::When;
-use crate::domain::look::{ErrorKind, LookError, RootSpec, SourceKind};
+use crate::domain::look::{ErrorKind, LookError, PlaceSpec, SourceKind};
 use crate::domain::policy::{Expectation, Matcher};
 
 const HOUR: i64 = 3600;
@@ -18,11 +18,11 @@ fn ago(seconds: i64) -> Timestamp {
 }
 
 fn spec() -> SourceSpec {
-    let root = RootSpec { path: "/x".into(), medium: crate::domain::look::Medium::Local, node: None };
+    let root = PlaceSpec { path: "/x".into(), medium: crate::domain::look::Medium::Local, node: None };
     SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: vec![root.clone(), root],
+        places: vec![root.clone(), root],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(120),

@@ -21,6 +21,7 @@ pub(super) struct Driver {
     outside: Outside,
     performer: Arc<dyn Performer>,
     id: i64,
+    title: Arc<str>,
     frame: Frame,
     state: State,
     version: i64,
@@ -44,10 +45,10 @@ impl Driver {
         me: Arc<str>,
         asked: Instant,
     ) -> Self {
-        let Operation { id, frame, state, version, .. } = it;
+        let Operation { id, title, frame, state, version, .. } = it;
         // The claim was a change.
         let version = version + 1;
-        Self { outside, performer, id, frame, state, version, me, leased: asked, kept: asked, effect: None }
+        Self { outside, performer, id, title, frame, state, version, me, leased: asked, kept: asked, effect: None }
     }
 
     pub(super) fn id(&self) -> i64 {
@@ -76,7 +77,7 @@ impl Driver {
         self.cut_off().await;
         self.outside.board.remove(self.id);
         match ended {
-            Some(Ok(())) => tracing::info!(operation = self.id, "{}", self.frame.sentence(&self.state)),
+            Some(Ok(())) => {}
             Some(Err(Lost)) => {
                 tracing::error!(
                     operation = self.id,
@@ -98,7 +99,6 @@ impl Driver {
                 Some((work, _)) => tokio::select! {
                     ended = work => {
                         self.effect = None;
-                        self.outside.board.remove(self.id);
                         return Ok((ended.unwrap_or_else(|_| self.defect()), None));
                     }
                     () = sleep(self.outside.pace.tick) => {}
@@ -148,7 +148,9 @@ impl Driver {
         };
         self.make_durable(advance).await?;
         (self.state, self.version) = (state, self.version + 1);
-        tracing::info!(operation = self.id, "{}", self.frame.sentence(&self.state));
+        let sentence = self.frame.sentence(&self.state);
+        tracing::info!(operation = self.id, "{sentence}");
+        self.outside.board.put(self.id, self.title.clone(), sentence);
         orders.into_iter().for_each(|order| self.carry_out(order));
         Ok(())
     }
@@ -228,7 +230,7 @@ impl Driver {
     fn spawn<F: Future<Output = Event> + Send + 'static>(&mut self, work: impl FnOnce(Conduct) -> F) {
         let (stop, stopped) = watch::channel(false);
         let (progress, board) = watch::channel(Progress::default());
-        self.outside.board.put(self.id, board);
+        self.outside.board.follow(self.id, board);
         let work = tokio::spawn(work(Conduct { stop: stopped, progress }));
         self.effect = Some((work, stop));
     }

@@ -126,6 +126,9 @@ pub struct StepLine {
     pub result: Option<Arc<str>>,
 }
 
+/// An operation with what was begun in it, in order.
+pub type WithLog = (Operation, Vec<StepLine>);
+
 /// A step from one state to the next, made durable before anything is done because of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
@@ -242,7 +245,7 @@ pub trait OperationStore: Send + Sync + 'static {
     fn operations(&self, open: bool, page: Page) -> BoxFuture<'_, Result<Vec<Operation>, StoreError>>;
 
     /// One of them, with what was begun in it, in order.
-    fn operation(&self, id: i64) -> BoxFuture<'_, Result<Option<(Operation, Vec<StepLine>)>, StoreError>>;
+    fn operation(&self, id: i64) -> BoxFuture<'_, Result<Option<WithLog>, StoreError>>;
 
     /// Forgets those that ended before `before`. The audit trail stays.
     fn forget_operations(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;

@@ -5,7 +5,7 @@ use std::sync::mpsc as std_mpsc;
 
 use super::*;
 use crate::domain::look::estate::EstateLook;
-use crate::domain::look::{Medium, RootListing, RootLook, RootSpec, SourceKind};
+use crate::domain::look::{Medium, PlaceListing, PlaceLook, PlaceSpec, SourceKind};
 use crate::domain::policy::Matcher;
 
 /// No scan of these tests takes so long, however busy the machine.
@@ -48,8 +48,8 @@ impl Source for Scripted {
             }
             Some(Act::Find) | None => {}
         }
-        let root = RootLook { listing: Ok(Arc::new(RootListing::default())), capacity: None };
-        Look { roots: vec![root], estate: EstateLook::default() }
+        let root = PlaceLook { listing: Ok(Arc::new(PlaceListing::default())), capacity: None };
+        Look { places: vec![root], estate: EstateLook::default() }
     }
 }
 
@@ -65,7 +65,7 @@ fn start_scanner(acts: Vec<Act>, interval: Duration, limit: Duration) -> (mpsc::
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: vec![RootSpec { path: "/x".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "/x".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: interval,
@@ -80,7 +80,7 @@ fn start_scanner(acts: Vec<Act>, interval: Duration, limit: Duration) -> (mpsc::
 
 async fn outcome(reports: &mut mpsc::Receiver<Report>) -> Option<ErrorKind> {
     let report = timeout(PATIENCE, reports.recv()).await.unwrap().unwrap();
-    assert_eq!(report.look.roots.len(), 1);
+    assert_eq!(report.look.places.len(), 1);
     report.look.errors().next().map(|error| error.kind)
 }
 

@@ -145,6 +145,6 @@ fn newest<'a>(inventory: &'a Inventory, source: &SourceName, item: &ItemId) -> O
     let view = inventory.source(source)?;
     let item = view.items.iter().find(|it| it.id == *item)?;
     let newest = item.newest.as_ref()?;
-    let root = view.spec.roots.get(newest.root)?;
+    let root = view.spec.places.get(newest.root)?;
     Some((item, ArchiveId { source: source.clone(), root: root.path.clone(), file: newest.file.clone() }))
 }

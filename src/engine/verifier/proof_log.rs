@@ -150,7 +150,7 @@ impl ProofLog {
     /// for before.
     fn is_ours(&self, source: &SourceName, root: &str) -> bool {
         let inventory = self.inventories.borrow();
-        inventory.source(source).is_some_and(|view| view.spec.roots.iter().any(|its| *its.path == *root))
+        inventory.source(source).is_some_and(|view| view.spec.places.iter().any(|its| *its.path == *root))
     }
 
     /// Notes what is there, and forgets what is old.
@@ -160,7 +160,7 @@ impl ProofLog {
         let looked_at = || inventory.sources.iter().filter(|view| view.health.up());
         let mut there: Vec<ArchiveId> = Vec::new();
         for view in looked_at() {
-            for (root, listing) in view.spec.roots.iter().zip(&view.listings) {
+            for (root, listing) in view.spec.places.iter().zip(&view.listings) {
                 let attempts = listing.iter().flat_map(|listing| &listing.attempts).filter(|attempt| attempt.size > 0);
                 there.extend(attempts.map(|attempt| ArchiveId {
                     source: view.spec.name.clone(),

@@ -10,7 +10,7 @@ use crate::domain::attempt::{Attempt, Outcome, Sidecar};
 use crate::domain::file::FileFacts;
 use crate::domain::local_time::When;
 use crate::domain::look::estate::EstateLook;
-use crate::domain::look::{Look, Medium, RootLook, RootSpec, SourceKind, SourceSpec};
+use crate::domain::look::{Look, Medium, PlaceLook, PlaceSpec, SourceKind, SourceSpec};
 use crate::domain::policy::{Matcher, Policy};
 use crate::domain::proof::book::{Proofs, SourceProofs};
 use crate::domain::proof::{ArchiveId, FirstSight, Level, Levels, Method};
@@ -187,11 +187,11 @@ fn inventory(files: &[&str]) -> Arc<Inventory> {
 
 /// The same in several directories.
 fn inventory_of(roots: &[(&str, &[&str])]) -> Arc<Inventory> {
-    let spec_of = |(path, _): &(&str, &[&str])| RootSpec { path: (*path).into(), medium: Medium::Local, node: None };
+    let spec_of = |(path, _): &(&str, &[&str])| PlaceSpec { path: (*path).into(), medium: Medium::Local, node: None };
     let spec = Arc::new(SourceSpec {
         name: source(),
         kind: SourceKind::new("dump"),
-        roots: roots.iter().map(spec_of).collect(),
+        places: roots.iter().map(spec_of).collect(),
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),
@@ -209,10 +209,10 @@ fn inventory_of(roots: &[(&str, &[&str])]) -> Arc<Inventory> {
     };
     let look_at = |(_, files): &(&str, &[&str])| {
         let attempts = files.iter().enumerate().map(attempt).collect();
-        let listing = RootListing { attempts, ..RootListing::default() };
-        RootLook { listing: Ok(Arc::new(listing)), capacity: None }
+        let listing = PlaceListing { attempts, ..PlaceListing::default() };
+        PlaceLook { listing: Ok(Arc::new(listing)), capacity: None }
     };
-    let look = Look { roots: roots.iter().map(look_at).collect(), estate: EstateLook::default() };
+    let look = Look { places: roots.iter().map(look_at).collect(), estate: EstateLook::default() };
     let view = crate::domain::inventory::SourceView::unseen(spec.clone(), &Policy::default());
     let view = view.after(look, Duration::ZERO, &Policy::default(), now());
     Arc::new(Inventory::unseen(&[spec], &Policy::default()).with(view))

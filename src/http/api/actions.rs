@@ -149,7 +149,7 @@ pub(super) async fn one(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     Query::parse(raw.as_deref(), &[])?;
-    let id = number(id)?;
+    let id = super::number(id)?;
     let kept = super::kept(&state)?;
     let action = kept.action(id).await?.ok_or_else(|| unknown(id))?;
     let audit = kept.audit(Some(id), Page { before: None, limit: LONGEST }).await?;
@@ -168,7 +168,7 @@ pub(super) async fn approve(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     Query::parse(raw.as_deref(), &[])?;
-    decide(&state, &who, number(id)?, true).await
+    decide(&state, &who, super::number(id)?, true).await
 }
 
 /// Deny a proposed action. The first decision counts.
@@ -182,7 +182,7 @@ pub(super) async fn deny(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, ApiError> {
     Query::parse(raw.as_deref(), &[])?;
-    decide(&state, &who, number(id)?, false).await
+    decide(&state, &who, super::number(id)?, false).await
 }
 
 async fn decide(state: &AppState, who: &Identity, id: i64, approve: bool) -> Result<Response, ApiError> {
@@ -192,13 +192,6 @@ async fn decide(state: &AppState, who: &Identity, id: i64, approve: bool) -> Res
         Ruled::TooLate(state) => Err(ApiError::too_late(state.as_str())),
         Ruled::Unknown => Err(unknown(id)),
     }
-}
-
-fn number(id: Result<Path<String>, PathRejection>) -> Result<i64, ApiError> {
-    let text = id.map(|Path(text)| text).unwrap_or_default();
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let id = text.parse().ok().filter(|id| digits && *id > 0);
-    id.ok_or_else(|| ApiError::bad("id", "must be a number from 1 to 9223372036854775807"))
 }
 
 fn unknown(id: i64) -> ApiError {

@@ -51,6 +51,20 @@ failures!(
 );
 
 failures!(
+    /// What asks for something about a source or an item.
+    Asks:
+    "404" "there is no such source, or no such item of it",
+    "415" "with basic auth or a client certificate: Content-Type is not application/json"
+);
+
+failures!(
+    /// What is said to an operation.
+    Words:
+    "409" "that changes nothing as the operation stands",
+    "415" "with basic auth or a client certificate: Content-Type is not application/json"
+);
+
+failures!(
     /// What decides on a proposal.
     Decisions:
     "409" "too late: the action waits for nobody any more; error.state says where it stands",

@@ -1,6 +1,7 @@
 //! `GET /`: what this is, where everything is, and how the sources are at a glance.
 
 mod automation;
+mod operations;
 mod proofs;
 
 use axum::extract::State;
@@ -30,10 +31,11 @@ const PLACES: [(&str, &str); 6] = [
 
 pub(in crate::http) async fn page(State(state): State<AppState>) -> Html<String> {
     let inventory = state.inventory.borrow().clone();
-    Html(view(&inventory, &state.statuses.now(), state.clock.now()).into_string())
+    let operations = operations::view(&state.operations.board);
+    Html(view(&inventory, &state.statuses.now(), &operations, state.clock.now()).into_string())
 }
 
-fn view(inventory: &Inventory, statuses: &Snapshot, now: jiff::Timestamp) -> Markup {
+fn view(inventory: &Inventory, statuses: &Snapshot, operations: &Markup, now: jiff::Timestamp) -> Markup {
     let rows: Vec<Row<'_>> = inventory.sources.iter().map(|view| Row::of(view, now)).collect();
     let body = html! {
         main {
@@ -44,6 +46,7 @@ fn view(inventory: &Inventory, statuses: &Snapshot, now: jiff::Timestamp) -> Mar
             (sources(&rows, now))
             (troubles(&rows))
             (left_out(inventory))
+            (operations)
             (automation::view(statuses, now))
             (proofs::view(inventory, statuses))
         }
@@ -199,7 +202,7 @@ mod tests {
         let problem = Problem { kind: Trouble::Passing, message: "<script>alert(1)</script>".into() };
         let standing = Standing { tried: true, problem: Some(problem), ..Standing::default() };
         let statuses = Snapshot { store: Some(Arc::new(standing)), ..Snapshot::default() };
-        let html = view(&Inventory::default(), &statuses, now).into_string();
+        let html = view(&Inventory::default(), &statuses, &html! {}, now).into_string();
         assert!(html.starts_with("<!DOCTYPE html><html lang=\"en\">"), "{html}");
         assert!(html.contains("No source is configured") && html.contains("&lt;script&gt;alert(1)"), "{html}");
         assert!(!html.contains("<script"), "{html}");

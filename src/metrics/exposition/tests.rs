@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::local_time::When;
 use crate::domain::look::estate::EstateLook;
-use crate::domain::look::{Look, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec};
+use crate::domain::look::{Look, Medium, PlaceListing, PlaceLook, PlaceSpec, SourceKind, SourceSpec};
 use crate::domain::policy::{Matcher, Policy};
 
 fn now() -> Timestamp {
@@ -27,15 +27,15 @@ fn look(items: u32) -> Look {
         )
     };
     let attempts = (100..100 + items).map(attempt).collect();
-    let listing = Ok(Arc::new(RootListing { attempts, ..RootListing::default() }));
-    Look { roots: vec![RootLook { listing, capacity: None }], estate: EstateLook::default() }
+    let listing = Ok(Arc::new(PlaceListing { attempts, ..PlaceListing::default() }));
+    Look { places: vec![PlaceLook { listing, capacity: None }], estate: EstateLook::default() }
 }
 
 fn unseen() -> SourceView {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: vec![RootSpec { path: "/x".into(), medium: Medium::Nfs, node: None }],
+        places: vec![PlaceSpec { path: "/x".into(), medium: Medium::Nfs, node: None }],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),

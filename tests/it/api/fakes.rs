@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
+use firedrill::adapters::store::{Place, Store};
 use firedrill::domain::access::Role;
 use firedrill::domain::automation::action::{Action, Kind, hook, rescan, reverify};
 use firedrill::domain::automation::alert::{KeptAlert, Status};
@@ -14,6 +15,9 @@ use firedrill::domain::automation::origin::Origin;
 use firedrill::domain::automation::plan::Plan;
 use firedrill::domain::automation::record::{ActionState, AuditLine, Pause, Record, Ruled, Ruling};
 use firedrill::domain::inventory::Inventory;
+use firedrill::domain::look::{Medium, PlaceSpec, SourceKind, SourceSpec};
+use firedrill::domain::policy::{Matcher, Policy};
+use firedrill::engine::operations::Board;
 use firedrill::engine::ports::automation::{ActionFilter, ActionStore, Asked, Page};
 use firedrill::engine::ports::tokens::{NewToken, Token, TokenStore};
 use firedrill::engine::ports::{Clock, StoreError};
@@ -229,9 +233,26 @@ pub(super) fn filled() -> Memory {
     memory
 }
 
+/// A source `nas` that was never looked at, with an item that is expected.
+fn inventory() -> Arc<Inventory> {
+    let spec = SourceSpec {
+        name: "nas".parse().unwrap(),
+        kind: SourceKind::new("vzdump"),
+        places: vec![PlaceSpec { path: "/mnt/nas".into(), medium: Medium::Local, node: None }],
+        expected: vec!["qemu/100".parse().unwrap()],
+        exclude: Matcher::default(),
+        scan_interval: Duration::from_secs(60),
+        scan_timeout: Duration::from_secs(60),
+    };
+    Arc::new(Inventory::unseen(&[Arc::new(spec)], &Policy::default()))
+}
+
 /// The router on a store in memory.
 pub(super) struct Served {
     pub(super) memory: Arc<Memory>,
+    /// Where operations are kept.
+    pub(super) store: Store,
+    _directory: tempfile::TempDir,
     pub(super) address: SocketAddr,
     _stop: watch::Sender<bool>,
     _channels: (watch::Sender<Arc<Inventory>>, watch::Sender<Arc<Exposition>>),
@@ -245,16 +266,19 @@ impl Served {
 
     pub(super) async fn on(address: &str, memory: Memory, with_users: bool) -> Self {
         let memory = Arc::new(memory);
-        let inventory = Arc::new(Inventory::default());
+        let inventory = inventory();
         let exposition = Arc::new(Exposition::of(inventory.clone(), Still.now()));
         let (inventories, inventory) = watch::channel(inventory);
         let (expositions, exposition) = watch::channel(exposition);
         let actions: Option<Arc<dyn ActionStore>> = Some(memory.clone());
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(Place::new(format!("sqlite://{}/s.db", directory.path().display())));
         let state = http::AppState {
             inventory,
             statuses: Statuses::of(&Posts::default(), None),
             exposition,
             actions,
+            operations: http::Operations { store: Some(Arc::new(store.clone())), board: Board::default() },
             clock: Arc::new(Still),
         };
         let hash = bcrypt::hash("secret", 4).unwrap();
@@ -276,7 +300,7 @@ impl Served {
         let server = Server::new(listener, limits, watch::channel(None).1);
         let address = server.address().unwrap();
         tokio::spawn(server.run(routes, stopped));
-        Self { memory, address, _stop: stop, _channels: (inventories, expositions) }
+        Self { memory, store, address, _directory: directory, _stop: stop, _channels: (inventories, expositions) }
     }
 
     pub(super) fn url(&self, path: &str) -> String {

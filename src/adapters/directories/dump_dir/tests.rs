@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::domain::attempt::Outcome;
-use crate::domain::look::{ErrorKind, Medium, RootSpec, SourceKind};
+use crate::domain::look::{ErrorKind, Medium, PlaceSpec, SourceKind};
 use crate::domain::policy::Matcher;
 
 fn now() -> Timestamp {
@@ -22,7 +22,7 @@ fn source(root: &Path, pattern: &str) -> DumpDir {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("dump"),
-        roots: vec![RootSpec { path: "x".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "x".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),
@@ -32,8 +32,8 @@ fn source(root: &Path, pattern: &str) -> DumpDir {
     DumpDir::new(Arc::new(spec), vec![root], TimeZone::UTC, vec![DumpPattern::new(pattern, None, None).unwrap()])
 }
 
-fn look(source: &mut DumpDir) -> Arc<RootListing> {
-    source.look(now()).roots.remove(0).listing.unwrap()
+fn look(source: &mut DumpDir) -> Arc<PlaceListing> {
+    source.look(now()).places.remove(0).listing.unwrap()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn times_come_from_the_name_the_day_or_the_file() {
 fn a_missing_directory_is_no_empty_one() {
     let place = tempfile::tempdir().unwrap();
     let look = source(&place.path().join("gone"), "{db}.sql").look(now());
-    assert_eq!(look.roots[0].listing.as_ref().unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(look.places[0].listing.as_ref().unwrap_err().kind, ErrorKind::NotFound);
 }
 
 #[test]

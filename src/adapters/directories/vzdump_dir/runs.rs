@@ -16,7 +16,7 @@ use crate::adapters::directories::directory::{self, Root, facts, look_error, rea
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::file::FileFacts;
 use crate::domain::local_time::When;
-use crate::domain::look::{LookError, RootListing};
+use crate::domain::look::{LookError, PlaceListing};
 use crate::domain::printable::printable;
 use crate::domain::run::{ArchiveFacts, LogFacts, Run, RunName, attempts};
 use crate::domain::run_log::RunLog;
@@ -72,8 +72,8 @@ pub(super) fn examine(
     memory: &Memory,
     zone: &TimeZone,
     now: Timestamp,
-) -> Result<(RootListing, Memory), LookError> {
-    let mut listing = RootListing::default();
+) -> Result<(PlaceListing, Memory), LookError> {
+    let mut listing = PlaceListing::default();
     let mut found = classify(entries, &mut listing);
     found.sort_unstable_by_key(|a| (a.0, a.1));
     let runs: Vec<&[Found]> = found.chunk_by(|a, b| a.0 == b.0).collect();
@@ -92,7 +92,7 @@ pub(super) fn examine(
     Ok((listing, remembered))
 }
 
-fn classify(entries: Vec<DirEntry>, listing: &mut RootListing) -> Vec<Found> {
+fn classify(entries: Vec<DirEntry>, listing: &mut PlaceListing) -> Vec<Found> {
     let mut found = Vec::with_capacity(entries.len());
     for entry in entries {
         let name = entry.file_name().as_encoded_bytes();

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::domain::attempt::Outcome;
 use crate::domain::file::FileFacts;
-use crate::domain::look::{ErrorKind, Medium, RootSpec, SourceKind};
+use crate::domain::look::{ErrorKind, Medium, PlaceSpec, SourceKind};
 use crate::domain::policy::Matcher;
 
 const BASE: &str = "vzdump-qemu-100-2026_11_01-02_00_00";
@@ -27,7 +27,7 @@ fn source(root: &Path, guests: Option<PathBuf>) -> VzdumpDir {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: vec![RootSpec { path: "x".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "x".into(), medium: Medium::Local, node: None }],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),
@@ -37,8 +37,8 @@ fn source(root: &Path, guests: Option<PathBuf>) -> VzdumpDir {
     VzdumpDir::new(Arc::new(spec), vec![root], TimeZone::UTC, guests)
 }
 
-fn listing(source: &mut VzdumpDir) -> Arc<RootListing> {
-    source.look(now()).roots.remove(0).listing.unwrap()
+fn listing(source: &mut VzdumpDir) -> Arc<PlaceListing> {
+    source.look(now()).places.remove(0).listing.unwrap()
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn guests_are_read_and_their_absence_is_an_error() {
 fn a_missing_directory_is_no_empty_one() {
     let place = tempfile::tempdir().unwrap();
     let look = source(&place.path().join("gone"), None).look(now());
-    assert_eq!(look.roots[0].listing.as_ref().unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(look.places[0].listing.as_ref().unwrap_err().kind, ErrorKind::NotFound);
 }
 
 fn node(path: &Path, kind: rustix::fs::FileType) {
@@ -181,7 +181,7 @@ fn what_has_the_name_of_an_archive_and_is_no_file_is_named() {
 fn checksum_files_belong_to_their_archive() {
     let place = tempfile::tempdir().unwrap();
     let put = |name: &str| put(&place.path().join(name), &"x".repeat(100), "2026-11-01T02:01:00Z");
-    let sidecar = |found: &RootListing, vmid: &str| {
+    let sidecar = |found: &PlaceListing, vmid: &str| {
         found.attempts.iter().find(|it| it.item.to_string() == format!("qemu/{vmid}")).unwrap().sidecar
     };
     for vmid in ["100", "101", "102"] {
@@ -219,7 +219,7 @@ fn a_file_in_the_place_of_another_one_is_told_by_its_inode() {
     let archive = place.path().join(format!("{BASE}.vma.zst"));
     let time = "2026-11-01T02:01:00Z";
     put(&archive, &"x".repeat(100), time);
-    let facts = |found: &RootListing| {
+    let facts = |found: &PlaceListing| {
         let it = &found.attempts[0];
         FileFacts { changed: it.changed, ..FileFacts::new(it.size, it.modified.unwrap()) }
     };

@@ -14,7 +14,7 @@ use crate::domain::inventory::SourceView;
 use crate::domain::local_time::When;
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{
-    ErrorKind, Look, LookError, Medium, RootListing, RootLook, RootSpec, SourceKind, SourceSpec,
+    ErrorKind, Look, LookError, Medium, PlaceListing, PlaceLook, PlaceSpec, SourceKind, SourceSpec,
 };
 use crate::domain::notice::{Phase, Urgency};
 use crate::domain::policy::{Matcher as Exclude, Policy};
@@ -87,7 +87,7 @@ fn inventory(blind: bool) -> Inventory {
     let spec = Arc::new(SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        roots: vec![RootSpec { path: "/a".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "/a".into(), medium: Medium::Local, node: None }],
         expected: vec!["qemu/101".parse().unwrap()],
         exclude: Exclude::new(&[], &[], &[], &[]).unwrap(),
         scan_interval: Duration::from_secs(60),
@@ -97,9 +97,9 @@ fn inventory(blind: bool) -> Inventory {
         size: 1,
         ..Attempt::new("qemu/100".parse().unwrap(), When::At(now()), Outcome::Complete { warning: None }, "f".into())
     };
-    let listing = RootListing { attempts: vec![attempt], ..RootListing::default() };
+    let listing = PlaceListing { attempts: vec![attempt], ..PlaceListing::default() };
     let looks = Look {
-        roots: vec![RootLook { listing: Ok(Arc::new(listing)), capacity: None }],
+        places: vec![PlaceLook { listing: Ok(Arc::new(listing)), capacity: None }],
         estate: EstateLook::default(),
     };
     let mut view = SourceView::unseen(spec.clone(), &Policy::default()).after(looks, HOUR, &Policy::default(), now());
