@@ -58,7 +58,7 @@ async fn a_file_that_is_deleted_is_an_outage_until_a_person_accepts_another() {
     assert_eq!(lines, ["1", "2", "5"]);
     until("it is proven in the new store", || async {
         let mut connection = world.open().await;
-        let proven = "SELECT COUNT(*) FROM archives WHERE digest IS NOT NULL AND concluded IS NOT NULL";
+        let proven = "SELECT COUNT(*) FROM archives a JOIN proofs p ON p.archive = a.id WHERE a.digest IS NOT NULL AND p.concluded IS NOT NULL";
         let count: i64 = connection.fetch_one(proven).await.ok()?.try_get(0).ok()?;
         (count == 1).then_some(())
     })
