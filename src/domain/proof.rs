@@ -8,7 +8,7 @@ pub mod book;
 mod level;
 pub mod method;
 
-pub use self::level::{Level, Levels};
+pub use self::level::{LEVELS, Level, Levels};
 pub use self::method::Method;
 
 use std::fmt;

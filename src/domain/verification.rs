@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::proof::{Conclusion, Level};
+use super::proof::{Conclusion, LEVELS};
 
-/// Numbers of verifications by level and conclusion, in the order of [`Level::ALL`] and [`Conclusion::ALL`].
-pub type Counts = [[u64; Conclusion::ALL.len()]; Level::ALL.len()];
+/// Numbers of verifications by level and conclusion, in the order of [`Level::ALL`](super::proof::Level::ALL) and [`Conclusion::ALL`].
+pub type Counts = [[u64; Conclusion::ALL.len()]; LEVELS];
 
 /// How the verifier stands.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ArchiveId, Conclusion, Digest, Evidence, FirstSight, Level, Levels, Method, Verification};
+use super::{ArchiveId, Conclusion, Digest, Evidence, FirstSight, LEVELS, Level, Levels, Method, Verification};
 use crate::domain::attempt::Attempt;
 use crate::domain::file::FileFacts;
 use crate::domain::finding::Severity;
@@ -172,7 +172,7 @@ impl Default for Enough {
 }
 
 /// When each level was last proven of any backup of an item, in the order of [`Level::ALL`].
-pub type Moments = [Option<Timestamp>; Level::ALL.len()];
+pub type Moments = [Option<Timestamp>; LEVELS];
 
 impl SourceProofs {
     /// Nothing is known yet; a backup is proven from this level on. That a file is there proves nothing of its content,

@@ -27,48 +27,33 @@ pub enum Level {
 
 /// What people read of a level.
 struct Row {
-    level: Level,
     label: &'static str,
     word: &'static str,
     sentence: &'static str,
 }
 
-const fn row(level: Level, label: &'static str, word: &'static str, sentence: &'static str) -> Row {
-    Row { level, label, word, sentence }
+const fn row(label: &'static str, word: &'static str, sentence: &'static str) -> Row {
+    Row { label, word, sentence }
 }
 
+/// How many levels there are.
+pub const LEVELS: usize = 7;
+
 /// All that is said of levels, by rising number.
-const ROWS: [Row; 7] = [
-    row(Level::Present, "1", "present", "the file is there and has content"),
-    row(
-        Level::Decodes,
-        "2",
-        "decodes to its end",
-        "it decompresses to its end, and all checksums of the compressor are right",
-    ),
-    row(
-        Level::Complete,
-        "3",
-        "complete",
-        "its structure is complete: every disk, every cluster, every member, the configuration",
-    ),
-    row(Level::Restored, "4", "restored", "it was restored to its end"),
-    row(Level::Booted, "5", "booted", "what was restored of it booted"),
-    row(Level::Answers, "6", "answers", "what booted answers to ping, or its guest agent does"),
-    row(Level::Services, "7", "services answer", "its services answer, or its own script passes"),
+const ROWS: [Row; LEVELS] = [
+    row("1", "present", "the file is there and has content"),
+    row("2", "decodes to its end", "it decompresses to its end, and all checksums of the compressor are right"),
+    row("3", "complete", "its structure is complete: every disk, every cluster, every member, the configuration"),
+    row("4", "restored", "it was restored to its end"),
+    row("5", "booted", "what was restored of it booted"),
+    row("6", "answers", "what booted answers to ping, or its guest agent does"),
+    row("7", "services answer", "its services answer, or its own script passes"),
 ];
 
 impl Level {
     /// All of them, lowest first.
-    pub const ALL: [Self; ROWS.len()] = {
-        let mut all = [Self::Present; ROWS.len()];
-        let mut at = 0;
-        while at < all.len() {
-            all[at] = ROWS[at].level;
-            at += 1;
-        }
-        all
-    };
+    pub const ALL: [Self; LEVELS] =
+        [Self::Present, Self::Decodes, Self::Complete, Self::Restored, Self::Booted, Self::Answers, Self::Services];
 
     /// Its place in [`ALL`](Self::ALL).
     pub const fn position(self) -> usize {
