@@ -8,4 +8,5 @@ pub mod directories;
 pub mod hook;
 pub mod machine;
 pub mod messengers;
+pub mod s3;
 pub mod store;

@@ -12,6 +12,7 @@ pub mod items;
 pub mod logging;
 pub mod notify;
 pub mod root;
+pub mod s3;
 pub mod secret;
 pub mod section;
 pub mod store;
@@ -41,7 +42,7 @@ use crate::domain::proof::Level;
 pub const ENVIRONMENT_PREFIX: &str = "FIREDRILL_";
 
 /// Tables that hold sources.
-const SOURCES: [&str; 2] = ["vzdump", "dump"];
+const SOURCES: [&str; 3] = ["vzdump", "dump", "s3"];
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -69,6 +70,8 @@ pub struct Config {
     pub vzdump: Vec<vzdump::Vzdump>,
     /// Dump sources.
     pub dump: Vec<dump::Dump>,
+    /// Buckets with states of Terraform.
+    pub s3: Vec<s3::S3>,
     /// Classes of items; the first that fits wins.
     pub environments: Vec<environments::Environment>,
     /// Settings of single items.
@@ -108,12 +111,14 @@ impl Config {
     fn sections(&self) -> impl Iterator<Item = (String, &dyn Section)> {
         let vzdump = self.vzdump.iter().enumerate().map(|(at, it)| (format!("vzdump.{at}"), it as &dyn Section));
         let dump = self.dump.iter().enumerate().map(|(at, it)| (format!("dump.{at}"), it as &dyn Section));
-        vzdump.chain(dump)
+        let s3 = self.s3.iter().enumerate().map(|(at, it)| (format!("s3.{at}"), it as &dyn Section));
+        vzdump.chain(dump).chain(s3)
     }
 
     fn sections_mut(&mut self) -> impl Iterator<Item = &mut dyn Section> {
         let vzdump = self.vzdump.iter_mut().map(|it| it as &mut dyn Section);
-        vzdump.chain(self.dump.iter_mut().map(|it| it as &mut dyn Section))
+        let dump = self.dump.iter_mut().map(|it| it as &mut dyn Section);
+        vzdump.chain(dump).chain(self.s3.iter_mut().map(|it| it as &mut dyn Section))
     }
 
     /// One scan of any source may take so long, whatever the file says.

@@ -28,6 +28,7 @@ pub mod rest;
 pub mod run;
 pub mod run_log;
 pub mod secret;
+pub mod state;
 pub mod statistics;
 pub mod store;
 pub mod verdict;

@@ -25,6 +25,7 @@ pub mod shape;
 pub mod stream;
 pub mod sum;
 pub mod tar;
+pub mod tfstate;
 pub mod vm_config;
 pub mod vma;
 pub mod vzdump_log;

@@ -17,3 +17,4 @@ pub mod proofs;
 pub mod sources;
 pub mod storage;
 pub mod store;
+pub mod tfstate;

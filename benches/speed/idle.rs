@@ -34,7 +34,8 @@ pub fn measure(table: &mut Table, place: &Path) {
     std::fs::write(&file, text).expect("the configuration");
     let (running, address, _) = daemon(&["--config.file", file.to_str().expect("UTF-8")]);
     http::wait_for_text(&address, "firedrill_item_info{", 10_000);
-    http::wait_for_text(&address, "firedrill_verifier_waiting_archives 0\n", 1);
+    // That none waits is also said before the first is planned.
+    http::wait_for_text(&address, "firedrill_verifications_total{level=\"1\",result=\"intact\"} 10000\n", 1);
     std::thread::sleep(SETTLE);
     let before = processor_time(&running);
     std::thread::sleep(MEASURED);

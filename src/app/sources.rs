@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use crate::adapters::directories::directory::Root;
 use crate::adapters::directories::dump_dir::DumpDir;
 use crate::adapters::directories::vzdump_dir::VzdumpDir;
+use crate::adapters::s3::{Credentials, Endpoint, StateSource, Watched};
 use crate::config::section::Section as _;
-use crate::config::{Config, dump, root, vzdump};
+use crate::config::{Config, dump, root, s3, vzdump};
 use crate::engine::ports::Source;
 
 /// A source with the directories whose changes bring its next scan forward.
@@ -22,7 +23,7 @@ pub struct WatchedSource {
 /// The configured sources.
 pub fn sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
     let vzdump = config.vzdump.iter().map(|it| Ok(of_vzdump(it)));
-    vzdump.chain(config.dump.iter().map(of_dump)).collect()
+    vzdump.chain(config.dump.iter().map(of_dump)).chain(config.s3.iter().map(of_s3)).collect()
 }
 
 fn of_vzdump(it: &vzdump::Vzdump) -> WatchedSource {
@@ -35,6 +36,26 @@ fn of_dump(it: &dump::Dump) -> anyhow::Result<WatchedSource> {
     let patterns = patterns.with_context(|| format!("patterns of the dump source {}", it.name))?;
     let source = DumpDir::new(it.spec().into(), directories(&it.roots), it.time_zone.clone(), patterns);
     Ok(WatchedSource { source: Box::new(source), paths: paths(&it.roots) })
+}
+
+fn of_s3(it: &s3::S3) -> anyhow::Result<WatchedSource> {
+    let (access_key, secret_key, session_token) =
+        it.keys(|name| std::env::var(name).ok().filter(|it| !it.is_empty()))?;
+    let endpoint = Endpoint {
+        url: it.endpoint.clone(),
+        region: it.region.clone(),
+        path_style: it.path_style(),
+        ca_file: it.ca_file.clone(),
+        credentials: Credentials { access_key, secret_key, session_token },
+    };
+    let places = it
+        .states
+        .iter()
+        .map(|it| Ok(Watched { bucket: it.bucket.clone(), prefix: it.prefix.clone(), keys: it.globs()? }));
+    let places = places.collect::<anyhow::Result<_>>().with_context(|| format!("the s3 source {}", it.name))?;
+    let source =
+        StateSource::new(it.spec().into(), &endpoint, places).with_context(|| format!("the s3 source {}", it.name))?;
+    Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
 }
 
 fn directories(roots: &[root::Root]) -> Vec<Root> {

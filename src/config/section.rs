@@ -104,7 +104,7 @@ macro_rules! source {
 
         impl $name {
             /// A source with defaults for the keys that every source has.
-            #[allow(dead_code, reason = "not every source is made by code")]
+            #[allow(dead_code, clippy::too_many_arguments, reason = "not every source is made by code; one for each of its keys")]
             fn with(name: $crate::domain::ids::SourceName, $($key: $type),*) -> Self {
                 Self {
                     name,

@@ -110,6 +110,8 @@ kinds! {
         DumpStructure = "dump_structure",
         /// Something that is none of a dump stands in it or in its place: a message of a program, an error, a page.
         DumpText = "dump_text",
+        /// It is no state that Terraform reads.
+        StateUnreadable = "state_unreadable",
         /// The checksum file beside it says something else.
         SidecarMismatch = "sidecar_mismatch",
         /// The content differs from an earlier reading though size and time of last write are the same.
@@ -151,6 +153,10 @@ kinds! {
         ExtraFile = "extra_file",
         /// A version of its format that isn't known here: nothing was checked.
         UnknownVersion = "unknown_version",
+        /// A state that Terraform reads and no Terraform writes.
+        StateDoubtful = "state_doubtful",
+        /// Checks that stand in a state failed.
+        StateChecks = "state_checks",
         /// The checksum file beside it can't be understood.
         SidecarUnreadable = "sidecar_unreadable",
     }

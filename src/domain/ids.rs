@@ -155,6 +155,11 @@ macro_rules! kinds {
                 }
             }
 
+            /// Whether backups of it come by themselves, again and again. A version of a state comes when somebody changes something.
+            pub const fn is_periodic(self) -> bool {
+                !matches!(self, Self::Tfstate)
+            }
+
             const fn rule(self) -> KeyRule {
                 match self {
                     $(Self::$kind => KeyRule::$rule,)+
@@ -173,9 +178,11 @@ kinds! {
     Openvz = "openvz", guest: true, key: Vmid;
     /// A series of dump files, named by what the pattern of the source takes from the file name.
     Dump = "dump", guest: false, key: Name;
+    /// A state of Terraform, named by its workspace.
+    Tfstate = "tfstate", guest: false, key: Name;
 }
 
-/// How ids are written, for messages: `qemu/VMID, lxc/VMID, openvz/VMID or dump/NAME`.
+/// How ids are written, for messages: `qemu/VMID, lxc/VMID, openvz/VMID, dump/NAME or tfstate/NAME`.
 fn ways() -> String {
     let ways: Vec<String> =
         ItemKind::ALL.iter().map(|kind| format!("{}/{}", kind.as_str(), kind.rule().placeholder())).collect();
@@ -209,6 +216,11 @@ impl ItemId {
     /// A series of dump files.
     pub const fn dump(name: Arc<str>) -> Self {
         Self { kind: ItemKind::Dump, key: Key::Name(name) }
+    }
+
+    /// A state of Terraform.
+    pub const fn tfstate(name: Arc<str>) -> Self {
+        Self { kind: ItemKind::Tfstate, key: Key::Name(name) }
     }
 
     /// What it is.
@@ -303,7 +315,7 @@ mod tests {
     #[test]
     fn the_message_names_every_kind() {
         let error = "vm/100".parse::<ItemId>().unwrap_err().to_string();
-        let want = "an item is written qemu/VMID, lxc/VMID, openvz/VMID or dump/NAME, not \"vm/100\"";
+        let want = "an item is written qemu/VMID, lxc/VMID, openvz/VMID, dump/NAME or tfstate/NAME, not \"vm/100\"";
         assert_eq!(error, want);
         let guests = ["qemu/100", "lxc/100", "openvz/100", "dump/100"].map(|t| t.parse::<ItemId>().unwrap().is_guest());
         assert_eq!(guests, [true, true, true, false], "a number alone makes no guest");

@@ -174,6 +174,9 @@ pub struct Policy {
 /// Expected where nobody says: a backup a day.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The interval of what comes when somebody changes something: no pause is too long.
+pub const NEVER: Duration = Duration::MAX;
+
 /// The grace is this part of the interval where nobody says.
 pub const GRACE_DIVISOR: u32 = 8;
 
@@ -189,7 +192,11 @@ impl Policy {
         let of_environment = environment.map(|e| e.overrides).unwrap_or_default();
         let of_item = rule.map(|rule| rule.overrides).unwrap_or_default();
         let settings = of_item.over(of_environment).over(self.defaults);
-        let interval = settings.interval.unwrap_or(DEFAULT_INTERVAL);
+        let interval = match it.id.item_kind().is_periodic() {
+            true => settings.interval.unwrap_or(DEFAULT_INTERVAL),
+            // What nobody changes is not late; unless somebody says so of this very item.
+            false => of_item.interval.unwrap_or(NEVER),
+        };
         let expectation = Expectation {
             interval,
             // A grace as long as the interval would make "late" come after "missing".

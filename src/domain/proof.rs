@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::file::FileFacts;
 use super::finding::{Finding, Kind, Severity};
 use super::ids::{ItemId, SourceName};
+use super::state::StateFacts;
 
 /// How a verification ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -143,6 +144,9 @@ pub struct Evidence {
     pub members: Option<u64>,
     /// Networks of the guest by its configuration: bridge and such.
     pub networks: Vec<Box<str>>,
+    /// What a state of Terraform says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<Arc<StateFacts>>,
 }
 
 /// One proof of one file, or a try of one, with everything it found.

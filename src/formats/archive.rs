@@ -15,7 +15,7 @@ use super::input::Input;
 use super::shape::{Container, Shape, Structure};
 use super::stream::{self, Stop, Stream};
 use super::sum::{self, Sum};
-use super::{bzip2, dump_content, encrypted, gzip, lzop, tar, vma, zstd};
+use super::{bzip2, dump_content, encrypted, gzip, lzop, tar, tfstate, vma, zstd};
 use crate::domain::attempt::Sidecar;
 use crate::domain::finding::{Finding, Findings, Kind};
 use crate::domain::printable::printable;
@@ -304,6 +304,17 @@ fn structure(
                 evidence.networks = config.networks.into_iter().map(Into::into).collect();
             }
             Ok(Level::Complete)
+        }
+        Structure::State => {
+            evidence.format = Some("tfstate".into());
+            match tfstate::check(stream, findings)? {
+                Some(facts) => {
+                    evidence.state = Some(facts.into());
+                    Ok(Level::Complete)
+                }
+                // Encrypted, or of a version that isn't checked.
+                None => Ok(Level::Present),
+            }
         }
         Structure::Dump => {
             let summary = dump_content::check_beside(stream, companions, layer.shape.dump, findings)?;

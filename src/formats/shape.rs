@@ -85,6 +85,8 @@ pub enum Structure {
     },
     /// A dump of a database, or anything else.
     Dump,
+    /// A state of Terraform.
+    State,
 }
 
 /// What a file should be.
@@ -117,6 +119,7 @@ impl Shape {
         let plain = container.or(Some(Container::Plain));
         match inner.rsplit_once('.').map(|(_, ending)| ending) {
             Some("vma") => Self { container: plain, structure: Structure::Vma, dump: false },
+            Some("tfstate") => Self { container: plain, structure: Structure::State, dump: false },
             Some("tar") => Self { container: plain, structure: Structure::Tar { container: guest }, dump: false },
             _ => Self { container, structure: Structure::Dump, dump: promises_dump(name) },
         }

@@ -162,7 +162,7 @@ mod tests {
             ]
         );
         assert_eq!(config.maps.len(), 2);
-        assert_eq!(config.networks, ["net0 on vmbr0".into()]);
+        assert_eq!(&*config.networks[0], "net0 on vmbr0");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::family::{Description, Family, seconds};
 use super::items::{each, each_judged};
 use crate::domain::inventory::Inventory;
 use crate::domain::item::{Item, Newest};
+use crate::domain::policy::NEVER;
 use crate::domain::verdict::{BackupState, judge};
 
 const ITEM: &[&str] = &["source", "item"];
@@ -92,10 +93,16 @@ pub fn collect(inventory: &Inventory, now: Timestamp, out: &mut dyn FnMut(Family
     };
     judged(&LAST_SUCCESS, &newest(|newest| seconds(newest.started)));
     judged(&LAST_ATTEMPT, &|item| item.last_attempt.map(seconds));
-    judged(&INTERVAL, &|item| Some(item.expectation.interval.as_secs_f64()));
+    judged(&INTERVAL, &|item| {
+        let interval = item.expectation.interval;
+        (interval != NEVER).then_some(interval.as_secs_f64())
+    });
     judged(&SIZE, &newest(|newest| newest.size as f64));
     judged(&DURATION, &|item| Some(item.newest.as_ref()?.duration?.as_secs_f64()));
-    judged(&DEVIATION, &|item| item.size_deviation);
+    judged(&DEVIATION, &|item| {
+        // What changes when somebody changes something has no usual size.
+        item.size_deviation.filter(|_| item.id.item_kind().is_periodic())
+    });
     judged(&LEFT_OUT, &|item| Some(item.left_out.as_ref()?.len() as f64));
     // What is kept takes room, judged or not. Nothing found is no number while a directory was never seen.
     let mut kept = |description: &'static Description, value: fn(&Item) -> f64| {

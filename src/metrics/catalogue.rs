@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::family::{Description, Family};
-use super::{automation, backups, connections, daemon, items, media, notifications, proofs, sources, storage, store};
+use super::{
+    automation, backups, connections, daemon, items, media, notifications, proofs, sources, storage, store, tfstate,
+};
 use crate::domain::inventory::Inventory;
 use crate::engine::statuses::Snapshot;
 
@@ -25,7 +27,8 @@ pub enum Rendered {
 }
 
 /// Families over items: many series, rendered once per change.
-pub const PER_ITEM: [Collect; 4] = [backups::collect, items::collect, media::collect, proofs::collect];
+pub const PER_ITEM: [Collect; 5] =
+    [backups::collect, items::collect, media::collect, proofs::collect, tfstate::collect];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
 pub const PER_SCRAPE: [Rendered; 8] = [
@@ -54,6 +57,7 @@ pub fn descriptions() -> Vec<&'static Description> {
     all.extend(sources::DESCRIPTIONS);
     all.extend(storage::DESCRIPTIONS);
     all.extend(store::DESCRIPTIONS);
+    all.extend(tfstate::DESCRIPTIONS);
     all.sort_unstable_by_key(|description| description.name);
     all
 }

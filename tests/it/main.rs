@@ -21,6 +21,7 @@ mod notify;
 mod old_store;
 mod operations;
 mod reactor;
+mod s3;
 mod scan;
 mod sets;
 mod store;

@@ -61,7 +61,7 @@ impl Source for VzdumpDir {
             let listing = look_at(root, seen, zone, now);
             PlaceLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
         });
-        Look { places, estate: EstateLook { guests } }
+        Look { places, estate: EstateLook { guests, ..EstateLook::default() } }
     }
 }
 

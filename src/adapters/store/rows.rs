@@ -89,7 +89,13 @@ pub(super) fn sight_of(row: &AnyRow) -> Result<Option<FirstSight>, sqlx::Error> 
     Ok(understand())
 }
 
-/// A verification without its evidence; `None` when it can't be understood.
+/// Of the evidence only what a state says of itself is needed again.
+fn state_of(evidence: &str) -> Evidence {
+    let whole = evidence.contains("\"state\":").then(|| serde_json::from_str::<Evidence>(evidence).ok()).flatten();
+    Evidence { state: whole.and_then(|evidence| evidence.state), ..Evidence::default() }
+}
+
+/// A verification without its evidence, but for what a state says of itself; `None` when it can't be understood.
 pub(super) fn of_row(row: &AnyRow, source: &SourceName) -> Result<Option<Kept>, sqlx::Error> {
     let text = |name: &str| row.try_get::<String, _>(name);
     let some_text = |name: &str| row.try_get::<Option<String>, _>(name);
@@ -99,6 +105,7 @@ pub(super) fn of_row(row: &AnyRow, source: &SourceName) -> Result<Option<Kept>, 
     let (id, size, modified, started) = (number("id")?, number("size")?, number("modified")?, number("started")?);
     let (wanted, took, read) = (number("wanted")?, number("took")?, number("read")?);
     let (reached, changed) = (row.try_get::<Option<i64>, _>("reached")?, row.try_get::<Option<i64>, _>("changed")?);
+    let evidence = text("evidence")?;
     let (reason, sidecar, method) = (some_text("reason")?, some_text("sidecar")?, text("method")?);
     let understand = || {
         Some(Verification {
@@ -118,7 +125,7 @@ pub(super) fn of_row(row: &AnyRow, source: &SourceName) -> Result<Option<Kept>, 
             started: stamp(started)?,
             took: Duration::from_micros(u64::try_from(took).ok()?),
             read: u64::try_from(read).ok()?,
-            evidence: Evidence::default(),
+            evidence: state_of(&evidence),
             sidecar: sidecar.map(Into::into),
         })
     };

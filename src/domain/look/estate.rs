@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::LookError;
 use crate::domain::guest::GuestBook;
+use crate::domain::state::{BucketBook, StateBook};
 
 /// A part as one look saw it: nothing where the source has no way to know, else what is there, or why it couldn't be seen.
 pub type Seen<T> = Option<Result<Arc<T>, LookError>>;
@@ -19,6 +20,18 @@ pub trait Part: Clone + PartialEq {
 impl Part for GuestBook {
     fn following(self, before: &Self, now: Timestamp) -> Self {
         self.following(before, now)
+    }
+}
+
+impl Part for StateBook {
+    fn following(self, _: &Self, _: Timestamp) -> Self {
+        self
+    }
+}
+
+impl Part for BucketBook {
+    fn following(self, _: &Self, _: Timestamp) -> Self {
+        self
     }
 }
 
@@ -61,6 +74,10 @@ macro_rules! parts {
 parts! {
     /// The guests that exist.
     guests: GuestBook,
+    /// The states of Terraform.
+    states: StateBook,
+    /// The buckets.
+    buckets: BucketBook,
 }
 
 /// What couldn't be seen stays as it was; what is as it was stays the same `Arc`.
@@ -93,7 +110,7 @@ mod tests {
     fn what_can_not_be_seen_stays_and_is_told() {
         let now = Timestamp::UNIX_EPOCH;
         let book = Arc::new(GuestBook::default());
-        let seen = |guests| EstateLook { guests };
+        let seen = |guests| EstateLook { guests, ..EstateLook::default() };
         let first = Estate::default().after(seen(Some(Ok(book.clone()))), now);
         assert!(Arc::ptr_eq(first.guests.as_ref().unwrap(), &book));
         let blind = seen(Some(Err(LookError::new(ErrorKind::Timeout, "gone"))));

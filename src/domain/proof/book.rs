@@ -16,6 +16,7 @@ use crate::domain::attempt::Attempt;
 use crate::domain::file::FileFacts;
 use crate::domain::finding::Severity;
 use crate::domain::ids::ItemId;
+use crate::domain::state::StateFacts;
 
 /// What the last verification of a file that came to a conclusion said; or those of several methods, taken together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct ArchiveProof {
     pub headline: Option<Arc<str>>,
     /// Why less was proven than was to be.
     pub shortfall: Option<Arc<str>>,
+    /// What a state of Terraform says of itself.
+    pub state: Option<Arc<StateFacts>>,
 }
 
 /// A verification that came to no conclusion.
@@ -144,6 +147,7 @@ impl Known {
                     wanted: proof.wanted,
                     reached: proof.reached,
                     reason: proof.headline.as_deref().map(Into::into),
+                    evidence: Evidence { state: proof.state.clone(), ..Evidence::default() },
                     ..told(proof.facts, proof.conclusion, proof.at)
                 }),
             }
@@ -290,6 +294,7 @@ impl ArchiveProof {
             levels,
             headline: main.headline.clone().or_else(|| also.headline.clone()),
             shortfall: main.shortfall.clone().or_else(|| also.shortfall.clone()),
+            state: main.state.clone().or_else(|| also.state.clone()),
             ..main.clone()
         }
     }
@@ -307,6 +312,7 @@ impl ArchiveProof {
             at: it.ended(),
             headline: it.headline().map(Into::into),
             shortfall: it.shortfall().map(Into::into),
+            state: it.evidence.state.clone(),
         }
     }
 }

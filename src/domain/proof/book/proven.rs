@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::{ArchiveProof, Enough, Moments, SourceProofs, Unchecked, facts_of};
 use crate::domain::attempt::Attempt;
 use crate::domain::ids::ItemId;
-use crate::domain::proof::{Conclusion, Level};
+use crate::domain::proof::{Conclusion, Digest, Level};
+use crate::domain::state::{StateFacts, StateSeries};
 
 /// What is known of the proofs of a source.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -86,6 +87,8 @@ pub struct Proven {
     pub damaged_copies: u32,
     /// Start of the newest backup that was proven intact.
     pub newest_intact: Option<Timestamp>,
+    /// What the newest version of a state says, and what is odd about it.
+    pub state: Option<StateSeries>,
     enough: Enough,
 }
 
@@ -126,6 +129,7 @@ impl Proofs {
         let enough = proofs.enough;
         let mut proven = Proven { levels: proofs.levels(item), enough, ..Proven::default() };
         let newest = copies.last().map(|(_, started, _)| *started);
+        let mut before: Option<(Arc<StateFacts>, Option<Digest>)> = None;
         for (root, started, attempt) in copies {
             let proof = facts_of(attempt).and_then(|facts| proofs.of_file(root, &attempt.file, facts));
             match &proof {
@@ -134,6 +138,16 @@ impl Proofs {
                     proven.newest_intact = proven.newest_intact.max(Some(*started))
                 }
                 Some(_) | None => {}
+            }
+            if let Some((facts, digest)) = proof.as_ref().and_then(|proof| Some((proof.state.clone()?, proof.digest))) {
+                let is_newest = Some(*started) == newest;
+                proven.state = is_newest.then(|| {
+                    StateSeries::of(
+                        before.as_ref().map(|(before, its)| (&**before, digest.is_some() && *its == digest)),
+                        &facts,
+                    )
+                });
+                before = Some((facts, digest));
             }
             if Some(*started) == newest {
                 proven.add_copy_of_newest(proof, proofs, root, attempt);

@@ -1,0 +1,168 @@
+//! The client: where it asks, as whom, and what its errors mean.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Region};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use tokio::runtime::Runtime;
+
+use crate::domain::look::{ErrorKind, LookError};
+use crate::domain::secret::Secret;
+
+/// A server that doesn't take a connection in this time isn't there.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// An answer begins within this time, or never.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// A request is tried so often: servers say "slow down", and mean it.
+const TRIES: u32 = 3;
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The access key.
+    pub access_key: String,
+    /// The secret key.
+    pub secret_key: Secret,
+    /// Where the credentials are borrowed.
+    pub session_token: Option<Secret>,
+}
+
+/// Where and how to ask.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// `http://minio:9000`; that of AWS for the region where it isn't given.
+    pub url: Option<String>,
+    /// The region.
+    pub region: String,
+    /// `http://host/bucket/key`, and not `http://bucket.host/key`.
+    pub path_style: bool,
+    /// Certificates that are trusted instead of those of the machine, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Who asks.
+    pub credentials: Credentials,
+}
+
+/// A client for threads: each call waits for its answer. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Blocking {
+    pub(super) client: Client,
+    runtime: Arc<Threads>,
+}
+
+/// The threads of a client. Whoever drops the last one doesn't wait for them: it may be a task itself.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Blocking {
+    /// Connects nowhere yet.
+    pub(super) fn new(endpoint: &Endpoint) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("s3")
+            .enable_all()
+            .build()
+            .context("starting the thread of the S3 client")?;
+        let mut trust = TrustStore::default();
+        if let Some(path) = &endpoint.ca_file {
+            let pem = std::fs::read(path).with_context(|| format!("reading ca_file {}", path.display()))?;
+            trust = TrustStore::empty().with_pem_certificate(pem);
+        }
+        let tls = TlsContext::builder().with_trust_store(trust).build().context("the trusted certificates of S3")?;
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(tls)
+            .build_https();
+        let Credentials { access_key, secret_key, session_token } = &endpoint.credentials;
+        let token = session_token.as_ref().map(|token| token.expose().to_owned());
+        let credentials = aws_sdk_s3::config::Credentials::new(
+            access_key.clone(),
+            secret_key.expose().to_owned(),
+            token,
+            None,
+            "firedrill",
+        );
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build();
+        let mut config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http)
+            .region(Region::new(endpoint.region.clone()))
+            .credentials_provider(credentials)
+            .force_path_style(endpoint.path_style)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(TRIES));
+        if let Some(url) = &endpoint.url {
+            config = config.endpoint_url(url);
+        }
+        Ok(Self { client: Client::from_conf(config.build()), runtime: Arc::new(Threads(Some(runtime))) })
+    }
+
+    /// Waits for an answer. Never called on a thread of a runtime.
+    pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.0.as_ref().expect("it is there until it is dropped").block_on(work)
+    }
+}
+
+/// What an error means for a look.
+pub(super) fn look_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    doing: &str,
+    error: &SdkError<E>,
+) -> LookError {
+    let code = error.code().unwrap_or_default();
+    let kind = match error {
+        SdkError::TimeoutError(_) => ErrorKind::Timeout,
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => ErrorKind::Timeout,
+        _ => match code {
+            "NoSuchBucket" | "NoSuchKey" => ErrorKind::NotFound,
+            "AccessDenied"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "ExpiredToken"
+            | "RequestTimeTooSkewed"
+            | "AuthorizationHeaderMalformed" => ErrorKind::PermissionDenied,
+            _ => ErrorKind::Io,
+        },
+    };
+    LookError::new(kind, format!("{doing}: {}", words(error)))
+}
+
+/// An error in one sentence: what the server says, or what went wrong on the way.
+pub(super) fn words<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> String {
+    if let Some(code) = error.code() {
+        let advice = match code {
+            "RequestTimeTooSkewed" => "; the clocks of this machine and of the server differ",
+            "AccessDenied" => {
+                "; the key needs s3:ListBucketVersions, s3:GetBucketVersioning, s3:GetObject and s3:GetObjectVersion"
+            }
+            "PermanentRedirect" | "TemporaryRedirect" => "; the bucket is elsewhere: see endpoint and region",
+            _ => "",
+        };
+        return match error.message() {
+            Some(message) if !message.is_empty() => format!("{code}: {message}{advice}"),
+            _ => format!("{code}{advice}"),
+        };
+    }
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

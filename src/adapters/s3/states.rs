@@ -1,0 +1,306 @@
+//! A source of Terraform states: each version of each state is a backup of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use aws_sdk_s3::types::BucketVersioningStatus;
+use globset::GlobSet;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::client::{Blocking, Endpoint, look_error};
+use super::listing::{self, Version};
+use super::objects::{Objects, name_of};
+use crate::domain::attempt::{Attempt, Outcome};
+use crate::domain::ids::ItemId;
+use crate::domain::local_time::{When, not_after};
+use crate::domain::look::estate::EstateLook;
+use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
+use crate::domain::printable::printable;
+use crate::domain::state::{BucketBook, StateBook, StateLock, StateView, Versioning};
+use crate::engine::ports::{Archives, Source};
+
+/// So many versions of a state are judged, the newest; the others are counted.
+const MOST_VERSIONS: usize = 1000;
+
+/// What Terraform appends to the key of a state while it locks it.
+const LOCK: &str = ".tflock";
+
+/// A lock object that is larger is none of Terraform's.
+const LARGEST_LOCK: usize = 64 << 10;
+
+/// States of one bucket.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// The bucket.
+    pub bucket: String,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Which keys are states.
+    pub keys: GlobSet,
+}
+
+/// A source of states.
+pub struct StateSource {
+    spec: Arc<SourceSpec>,
+    s3: Blocking,
+    places: Vec<Watched>,
+    /// What locks say, by bucket, key and version: each is read once.
+    locks: HashMap<(String, String, String), Option<StateLock>>,
+    before: Vec<Option<Arc<PlaceListing>>>,
+}
+
+impl StateSource {
+    /// Over `places` in the order of the spec. Connects nowhere yet.
+    pub fn new(spec: Arc<SourceSpec>, endpoint: &Endpoint, places: Vec<Watched>) -> anyhow::Result<Self> {
+        let before = vec![None; places.len()];
+        Ok(Self { spec, s3: Blocking::new(endpoint)?, places, locks: HashMap::new(), before })
+    }
+}
+
+impl Source for StateSource {
+    fn spec(&self) -> &Arc<SourceSpec> {
+        &self.spec
+    }
+
+    fn archives(&self) -> Arc<dyn Archives> {
+        Arc::new(Objects { s3: self.s3.clone() })
+    }
+
+    fn look(&mut self, now: Timestamp) -> Look {
+        let (mut states, mut problem) = (StateBook::default(), None);
+        let mut locks = HashMap::new();
+        let mut places = Vec::with_capacity(self.places.len());
+        for (index, place) in self.places.iter().enumerate() {
+            let listing = look_at(&self.s3, place, now).and_then(|found| {
+                let held = self.locks_of(place, &found)?;
+                states.0.extend(found.views(place, &held));
+                locks.extend(held);
+                Ok(found.listing.or_same(self.before[index].clone()))
+            });
+            problem = problem.or(listing.as_ref().err().cloned());
+            places.push(PlaceLook { listing, capacity: None });
+        }
+        for (before, place) in self.before.iter_mut().zip(&places) {
+            if let Ok(listing) = &place.listing {
+                *before = Some(listing.clone());
+            }
+        }
+        self.locks = locks;
+        let states = problem.map_or_else(|| Ok(Arc::new(states)), Err);
+        Look {
+            places,
+            estate: EstateLook { states: Some(states), buckets: Some(self.buckets()), ..EstateLook::default() },
+        }
+    }
+}
+
+impl StateSource {
+    /// Whether the buckets keep versions.
+    fn buckets(&self) -> Result<Arc<BucketBook>, LookError> {
+        let names: BTreeSet<&str> = self.places.iter().map(|place| place.bucket.as_str()).collect();
+        let mut book = BTreeMap::new();
+        for name in names {
+            let answer = self.s3.wait(self.s3.client.get_bucket_versioning().bucket(name).send());
+            let answer =
+                answer.map_err(|error| look_error(&format!("asking whether bucket {name} keeps versions"), &error))?;
+            let versioning = match answer.status() {
+                Some(BucketVersioningStatus::Enabled) => Versioning::Enabled,
+                Some(BucketVersioningStatus::Suspended) => Versioning::Suspended,
+                _ => Versioning::Off,
+            };
+            book.insert(name.into(), versioning);
+        }
+        Ok(Arc::new(BucketBook(book)))
+    }
+
+    /// What the locks say that are held now, by bucket, key and version.
+    fn locks_of(&self, place: &Watched, found: &Found) -> Result<Held, LookError> {
+        let mut held = HashMap::new();
+        for (key, version) in &found.locks {
+            let name = (place.bucket.clone(), key.clone(), version.id.clone());
+            let lock = match self.locks.get(&name) {
+                Some(known) => known.clone(),
+                None => self.read_lock(&place.bucket, version)?,
+            };
+            held.insert(name, lock);
+        }
+        Ok(held)
+    }
+
+    /// Who holds a lock. `None` when it is gone meanwhile.
+    fn read_lock(&self, bucket: &str, version: &Version) -> Result<Option<StateLock>, LookError> {
+        let request = self.s3.client.get_object().bucket(bucket).key(&version.key).version_id(&version.id);
+        let request = request.range(format!("bytes=0-{}", LARGEST_LOCK - 1));
+        let answer = match self.s3.wait(request.send()) {
+            Ok(answer) => answer,
+            Err(error) => {
+                use aws_sdk_s3::error::ProvideErrorMetadata as _;
+                return match error.code() {
+                    Some("NoSuchKey" | "NoSuchVersion" | "MethodNotAllowed") => Ok(None),
+                    _ => Err(look_error(&format!("reading the lock {}", printable(version.key.as_bytes())), &error)),
+                };
+            }
+        };
+        let mut body = answer.body;
+        let mut text = Vec::new();
+        while let Some(Ok(chunk)) = self.s3.wait(body.next()) {
+            text.extend(chunk);
+            if text.len() > LARGEST_LOCK {
+                break;
+            }
+        }
+        Ok(Some(lock_of(&text, version)))
+    }
+}
+
+/// Locks by bucket, key and version.
+type Held = HashMap<(String, String, String), Option<StateLock>>;
+
+/// What a lock object says; of one that can't be understood, that it is there.
+fn lock_of(text: &[u8], version: &Version) -> StateLock {
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "PascalCase", default)]
+    struct Lock {
+        who: String,
+        operation: String,
+        created: Option<Timestamp>,
+    }
+    let lock: Lock = serde_json::from_slice(text).unwrap_or_default();
+    let short = |text: &str| -> Arc<str> {
+        let text = printable(text.as_bytes());
+        text.chars().take(200).collect::<String>().into()
+    };
+    StateLock {
+        who: short(&lock.who),
+        operation: short(&lock.operation),
+        since: lock.created.unwrap_or(version.facts.modified),
+    }
+}
+
+/// What a place holds.
+struct Found {
+    listing: PlaceListing,
+    /// By the key of the state.
+    states: BTreeMap<String, (ItemId, StateView)>,
+    /// Locks that are held, by the key of the state.
+    locks: BTreeMap<String, Version>,
+}
+
+impl Found {
+    /// What is seen of the states beside their versions.
+    fn views(&self, place: &Watched, held: &Held) -> impl Iterator<Item = (ItemId, StateView)> {
+        self.states.iter().map(move |(key, (item, view))| {
+            let lock = self.locks.get(key).and_then(|version| {
+                held.get(&(place.bucket.clone(), key.clone(), version.id.clone())).cloned().flatten()
+            });
+            (item.clone(), StateView { lock, ..view.clone() })
+        })
+    }
+}
+
+/// Versions of one state, as far as they are judged.
+#[derive(Default)]
+struct Versions {
+    /// In the order of the server.
+    listed: Vec<Version>,
+    versions: u64,
+    delete_markers: u64,
+    deleted: Option<Version>,
+}
+
+fn look_at(s3: &Blocking, place: &Watched, now: Timestamp) -> Result<Found, LookError> {
+    let (mut states, mut locks) = (BTreeMap::<String, Versions>::new(), BTreeMap::new());
+    listing::each(s3, &place.bucket, &place.prefix, |version| {
+        if let Some(state) = version.key.strip_suffix(LOCK) {
+            if version.latest && !version.deleted {
+                locks.insert(state.to_owned(), version);
+            }
+        } else if place.keys.is_match(&version.key) {
+            states.entry(version.key.clone()).or_default().take(version);
+        }
+    })?;
+    let mut found = Found { listing: PlaceListing::default(), states: BTreeMap::new(), locks };
+    let mut names = BTreeSet::new();
+    for (key, versions) in states {
+        let shown = printable(key.as_bytes());
+        if *shown != *key {
+            found.listing.could_not_examine(&shown, "its key has characters that can't be seen");
+            continue;
+        }
+        let name = item_name(key.strip_prefix(&place.prefix).unwrap_or(&key));
+        let name = if names.insert(name.clone()) { name } else { key.clone() };
+        let item = ItemId::tfstate(name.into());
+        let view = StateView { versions: versions.versions, delete_markers: versions.delete_markers, lock: None };
+        found.listing.attempts.extend(versions.attempts(&item, now));
+        found.states.insert(key, (item, view));
+    }
+    Ok(found)
+}
+
+impl Versions {
+    fn take(&mut self, version: Version) {
+        if version.deleted {
+            self.delete_markers += 1;
+            if version.latest {
+                self.deleted = Some(version);
+            }
+            return;
+        }
+        self.versions += 1;
+        if version.latest {
+            // Some servers list what is current last, where the bucket keeps no versions any more.
+            self.listed.insert(0, version);
+            self.listed.truncate(MOST_VERSIONS);
+        } else if self.listed.len() < MOST_VERSIONS {
+            self.listed.push(version);
+        }
+    }
+
+    /// Each version as a backup, in the order in which they were written. Times have whole seconds only: within one the order of
+    /// the server counts.
+    fn attempts(self, item: &ItemId, now: Timestamp) -> Vec<Attempt> {
+        let mut last: Option<Timestamp> = None;
+        let mut following = |seconds: i64| {
+            let time = Timestamp::from_second(seconds).unwrap_or_default();
+            let time = last.map_or(time, |last| time.max(last + SignedDuration::from_nanos(1)));
+            last = Some(time);
+            time
+        };
+        let mut all = Vec::with_capacity(self.listed.len() + 1);
+        for version in self.listed.into_iter().rev() {
+            let started = not_after(following(version.facts.modified.as_second()), now);
+            let file = name_of(&version.key, &version.id);
+            let outcome = Outcome::Complete { warning: None };
+            all.push(Attempt::new(item.clone(), started, outcome, file.into()).with_facts(version.facts));
+        }
+        if let Some(marker) = self.deleted {
+            let started = not_after(following(marker.facts.modified.as_second()), now);
+            let reason = "the state was deleted: its newest version is a delete marker, and Terraform finds no state";
+            let file = name_of(&marker.key, &marker.id);
+            all.push(Attempt::new(item.clone(), started, Outcome::Failed { reason: reason.into() }, file.into()));
+        }
+        // Of a clock that is ahead of ours the order is still known.
+        if all.iter().any(|it| it.started == When::Future) {
+            tracing::debug!(%item, "versions of a state are dated in the future");
+        }
+        all
+    }
+}
+
+/// The name of a state by its key: `env:/prod/terraform.tfstate` and `prod/terraform.tfstate` are `prod`, `net/prod.tfstate` is
+/// `net/prod`, and `terraform.tfstate` is `default`, as Terraform calls its first workspace.
+fn item_name(key: &str) -> String {
+    let key = key.trim_start_matches('/');
+    let key = key.strip_prefix("env:/").unwrap_or(key);
+    let key = key.strip_suffix(".tfstate").unwrap_or(key);
+    let key = match key.strip_suffix("terraform") {
+        Some("") => "default",
+        Some(rest) if rest.ends_with('/') => rest.trim_end_matches('/'),
+        _ => key,
+    };
+    if key.is_empty() { "default".to_owned() } else { key.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

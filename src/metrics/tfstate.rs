@@ -1,0 +1,145 @@
+//! States of Terraform, and the buckets that they are kept in.
+
+use jiff::Timestamp;
+
+use super::family::{Description, Family, seconds};
+use super::items::each_judged;
+use crate::domain::inventory::{Inventory, SourceView};
+use crate::domain::item::Item;
+use crate::domain::proof::book::ItemProof;
+use crate::domain::state::{StateSeries, StateView, Versioning};
+
+const ITEM: &[&str] = &["source", "item"];
+
+static SERIAL: Description = Description::gauge(
+    "firedrill_tfstate_serial",
+    ITEM,
+    "Serial of the newest version of a state of Terraform, once it was read.",
+);
+static RESOURCES: Description = Description::gauge(
+    "firedrill_tfstate_resources",
+    ITEM,
+    "Resources that the newest version of a state manages, once it was read.",
+);
+static SERIAL_BACK: Description = Description::gauge(
+    "firedrill_tfstate_serial_went_back",
+    ITEM,
+    "1 while the serial of the newest version is lower than that of the version before: an older state was put over a newer one.",
+);
+static LINEAGE: Description = Description::gauge(
+    "firedrill_tfstate_lineage_changed",
+    ITEM,
+    "1 while the newest version is another state than the one before it.",
+);
+static SAME_SERIAL: Description = Description::gauge(
+    "firedrill_tfstate_serial_repeated",
+    ITEM,
+    "1 while the newest version has the serial of the version before it, and another content.",
+);
+static DROPPED: Description = Description::gauge(
+    "firedrill_tfstate_resources_dropped",
+    ITEM,
+    "1 while the newest version manages less than half of the resources of the version before it.",
+);
+static VERSIONS: Description = Description::gauge(
+    "firedrill_tfstate_versions",
+    ITEM,
+    "Versions of a state that are kept. Cached from the last scan.",
+);
+static MARKERS: Description = Description::gauge(
+    "firedrill_tfstate_delete_markers",
+    ITEM,
+    "Delete markers among the versions of a state. Cached from the last scan.",
+);
+static LOCKED: Description = Description::gauge(
+    "firedrill_tfstate_locked",
+    ITEM,
+    "1 while a lock object lies beside a state. Cached from the last scan.",
+);
+static LOCKED_SINCE: Description = Description::gauge(
+    "firedrill_tfstate_lock_timestamp_seconds",
+    ITEM,
+    "Since when the lock is held, as the lock says, as Unix time. Cached from the last scan.",
+);
+static VERSIONING: Description = Description::gauge(
+    "firedrill_bucket_versioning_enabled",
+    &["source", "bucket"],
+    "1 while a bucket keeps versions: without, whatever is written goes over what was there. Cached from the last scan.",
+);
+
+/// Families of this file.
+pub const DESCRIPTIONS: [&Description; 11] = [
+    &SERIAL,
+    &RESOURCES,
+    &SERIAL_BACK,
+    &LINEAGE,
+    &SAME_SERIAL,
+    &DROPPED,
+    &VERSIONS,
+    &MARKERS,
+    &LOCKED,
+    &LOCKED_SINCE,
+    &VERSIONING,
+];
+
+/// Fills the families of this file.
+pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Family)) {
+    of_series(&SERIAL, inventory, out, |it| it.newest.serial as f64);
+    of_series(&RESOURCES, inventory, out, |it| it.newest.resources as f64);
+    of_series(&SERIAL_BACK, inventory, out, |it| f64::from(u8::from(it.oddities.serial_went_back)));
+    of_series(&LINEAGE, inventory, out, |it| f64::from(u8::from(it.oddities.lineage_changed)));
+    of_series(&SAME_SERIAL, inventory, out, |it| f64::from(u8::from(it.oddities.serial_twice)));
+    of_series(&DROPPED, inventory, out, |it| f64::from(u8::from(it.oddities.resources_dropped)));
+    of_view(&VERSIONS, inventory, out, |it| Some(it.versions as f64));
+    of_view(&MARKERS, inventory, out, |it| Some(it.delete_markers as f64));
+    of_view(&LOCKED, inventory, out, |it| Some(f64::from(u8::from(it.lock.is_some()))));
+    of_view(&LOCKED_SINCE, inventory, out, |it| it.lock.as_ref().map(|lock| seconds(lock.since)));
+    let mut family = VERSIONING.family();
+    for view in &inventory.sources {
+        for (bucket, versioning) in view.estate.buckets.iter().flat_map(|book| &book.0) {
+            let enabled = f64::from(u8::from(*versioning == Versioning::Enabled));
+            family.add(&[view.spec.name.as_str(), bucket], enabled);
+        }
+    }
+    out(family);
+}
+
+/// What the newest version says.
+fn of_series(
+    description: &'static Description,
+    inventory: &Inventory,
+    out: &mut dyn FnMut(Family),
+    value: impl Fn(&StateSeries) -> f64,
+) {
+    let mut family = description.family();
+    each_judged(inventory, |view, item, id| {
+        if let Some(series) = series(item) {
+            family.add(&[view.spec.name.as_str(), id], value(series));
+        }
+    });
+    out(family);
+}
+
+fn series(item: &Item) -> Option<&StateSeries> {
+    match &item.proof {
+        ItemProof::Known(proven) => proven.state.as_ref(),
+        ItemProof::Off | ItemProof::Unknown(_) => None,
+    }
+}
+
+/// What is seen beside the versions.
+fn of_view(
+    description: &'static Description,
+    inventory: &Inventory,
+    out: &mut dyn FnMut(Family),
+    value: impl Fn(&StateView) -> Option<f64>,
+) {
+    let mut family = description.family();
+    each_judged(inventory, |view: &SourceView, item, id| {
+        let seen = view.estate.states.as_ref().and_then(|book| book.0.get(&item.id));
+        if let Some(value) = seen.and_then(&value) {
+            family.add(&[view.spec.name.as_str(), id], value);
+        }
+    });
+    out(family);
+}
