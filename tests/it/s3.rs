@@ -229,6 +229,8 @@ async fn every_version_is_judged_on_a_server_that_checks_signatures() {
     )
     .await;
     assert!(!daemon.metrics().await.contains("expected_interval_seconds{source=\"minio\""), "a state is never late");
+    let page = get(&daemon.url("/")).await.unwrap().1;
+    assert!(page.contains("locked since 2026-11-26T08:00:00Z by eve@host (OperationTypeApply)"), "{page}");
     // Somebody puts the first version over the third.
     server.boto(
         "versions = s3.list_object_versions(Bucket='tfstate', Prefix='env:/prod/terraform.tfstate')['Versions']\n\
@@ -246,6 +248,8 @@ async fn every_version_is_judged_on_a_server_that_checks_signatures() {
         ],
     )
     .await;
+    let page = get(&daemon.url("/")).await.unwrap().1;
+    assert!(page.contains("its serial went back from 3 to 1") && !page.contains("locked since"), "{page}");
     // The command line reads them too.
     let output =
         firedrill().args(["verify", "--config.file", config.to_str().unwrap(), "--item", "tfstate/lab"]).output();

@@ -7,6 +7,7 @@ use crate::domain::age;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::{Item, Standing};
 use crate::domain::proof::book::{ItemProof, ProofState, Proven};
+use crate::domain::state::StateLock;
 use crate::domain::verification::Verifier;
 use crate::engine::statuses::Snapshot;
 
@@ -36,6 +37,14 @@ pub(super) fn view(inventory: &Inventory, statuses: &Snapshot) -> Markup {
         }
         (remarks(inventory))
     }
+}
+
+/// Who holds the lock of a state.
+fn lock(view: &SourceView, item: &Item) -> Option<String> {
+    let StateLock { who, operation, since } = view.estate.states.as_ref()?.0.get(&item.id)?.lock.as_ref()?;
+    let who = if who.is_empty() { "somebody whom the lock doesn't name" } else { who };
+    let operation = if operation.is_empty() { String::new() } else { format!(" ({operation})") };
+    Some(format!("locked since {since} by {who}{operation}"))
 }
 
 /// Judged items with a backup, and what is proven of it.
@@ -70,8 +79,10 @@ fn verifier_line(verifier: &Verifier) -> Markup {
 
 /// What isn't damage, and worth a look all the same. Damage is among what needs attention.
 fn remarks(inventory: &Inventory) -> Markup {
-    let of_view =
-        |view| proven(view).flat_map(move |(item, proven)| of_item(proven).map(move |text| (view, item, text)));
+    let of_view = |view| {
+        proven(view)
+            .flat_map(move |(item, proven)| of_item(proven).chain(lock(view, item)).map(move |text| (view, item, text)))
+    };
     let all: Vec<(&SourceView, &Item, String)> = inventory.sources.iter().flat_map(|view| of_view(view)).collect();
     if all.is_empty() {
         return html! {};
@@ -97,5 +108,6 @@ fn of_item(proven: &Proven) -> impl Iterator<Item = String> + use<> {
     let damaged = damaged.then(|| format!("{} older copy(ies) are damaged", proven.damaged_copies));
     let touched = proven.touched && proven.state() != ProofState::Running;
     let touched = touched.then(|| TOUCHED.to_owned());
-    [warning, shortfall, unchecked, damaged, touched].into_iter().flatten()
+    let odd = proven.state.as_ref().and_then(|state| state.odd.as_deref()).map(str::to_owned);
+    [warning, shortfall, unchecked, damaged, touched, odd].into_iter().flatten()
 }
