@@ -66,6 +66,14 @@ pub struct Said {
 }
 
 impl Said {
+    fn knows(&self, it: &Verification) -> bool {
+        let later_try = || self.unchecked.as_ref().is_none_or(|unchecked| unchecked.at >= it.ended());
+        match it.conclusion {
+            Conclusion::Unchecked => self.unchecked.as_ref().is_some_and(|unchecked| unchecked.at == it.ended()),
+            _ => self.proof.as_ref() == Some(&ArchiveProof::of(it)) && later_try(),
+        }
+    }
+
     /// Later ones go over earlier ones, unless they looked less deep.
     fn add(&mut self, it: &Verification) {
         if it.conclusion == Conclusion::Unchecked {
@@ -183,6 +191,14 @@ impl SourceProofs {
     /// unless somebody said that it is enough.
     pub fn from_level(enough: Level) -> Self {
         Self { enough: Enough(enough), ..Self::default() }
+    }
+
+    /// Whether taking in this verification would change nothing: what a store tells again and again.
+    pub fn knows(&self, it: &Verification) -> bool {
+        let said = self.known(&it.archive.root, &it.archive.file).and_then(|known| known.by(&it.method));
+        let levels = self.levels(&it.item);
+        let reached = it.proves().iter().all(|level| levels[level.position()] >= Some(it.ended()));
+        reached && said.is_some_and(|said| said.knows(it))
     }
 
     /// Takes in a verification; later ones of a method go over earlier ones of it, unless they looked less deep.

@@ -145,3 +145,28 @@ fn what_is_told_again_is_no_better_than_it_was() {
     let unchecked = Verification { conclusion: Conclusion::Unchecked, reached: None, digest: None, ..verification() };
     assert!(known(&unchecked).told_again(&unchecked.archive, &unchecked.item, None).is_empty());
 }
+
+/// What the store tells once a minute changes nothing, unless it is news.
+#[test]
+fn what_is_known_is_known() {
+    use super::book::SourceProofs;
+    let it = verification();
+    let mut book = SourceProofs::default();
+    assert!(!book.knows(&it));
+    book.add(&it);
+    assert!(book.knows(&it));
+    let tried = Verification {
+        conclusion: Conclusion::Unchecked,
+        reached: None,
+        digest: None,
+        started: it.started + jiff::SignedDuration::from_secs(60),
+        ..it.clone()
+    };
+    assert!(!book.knows(&tried));
+    book.add(&tried);
+    assert!(book.knows(&tried) && book.knows(&it), "the later try doesn't make the proof news");
+    let again = Verification { started: tried.started + jiff::SignedDuration::from_secs(60), ..it.clone() };
+    let damaged = Verification { conclusion: Conclusion::Damaged, reached: None, ..again.clone() };
+    let other = Verification { method: "boot".parse().unwrap(), ..it };
+    assert!(!book.knows(&again) && !book.knows(&damaged) && !book.knows(&other));
+}

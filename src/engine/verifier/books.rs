@@ -33,14 +33,17 @@ impl Books {
     }
 
     pub(super) fn add(&mut self, verification: &Verification) {
-        if let Some(book) = self.sources.get_mut(&verification.archive.source) {
+        // A book that doesn't change is neither copied nor told: ten thousand items would be judged anew for it.
+        let book = self.sources.get_mut(&verification.archive.source).filter(|book| !book.knows(verification));
+        if let Some(book) = book {
             Arc::make_mut(book).add(verification);
             self.changed.insert(verification.archive.source.clone());
         }
     }
 
     pub(super) fn reached(&mut self, it: LevelReached) {
-        if let Some(book) = self.sources.get_mut(&it.source) {
+        let known = |book: &Arc<SourceProofs>| book.levels(&it.item)[it.level.position()] >= Some(it.at);
+        if let Some(book) = self.sources.get_mut(&it.source).filter(|book| !known(book)) {
             Arc::make_mut(book).reached(it.item, it.level, it.at);
             self.changed.insert(it.source);
         }
