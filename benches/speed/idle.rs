@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::table::{Goal, Table};
 use super::{Running, daemon, http, trees};
 
-/// So long it is left alone before it is measured.
-const SETTLE: Duration = Duration::from_secs(15);
+/// So long it is left alone before it is measured: the first of what is done once an hour (what is there is noted in the store)
+/// comes after a minute.
+const SETTLE: Duration = Duration::from_secs(75);
 
 /// So long it is measured: some probes of the store are among it.
 const MEASURED: Duration = Duration::from_secs(60);
