@@ -165,9 +165,13 @@ impl Section for S3 {
             if let Err(error) = states.globs() {
                 complaints.add(format!("{key}.keys"), error.to_string());
             }
-            let same = |it: &States| it.path() == states.path();
-            if self.states[..index].iter().any(same) {
-                complaints.add(key, format!("{} is listed twice", states.path()));
+            // A state that two places show would count as two copies.
+            let overlaps = |it: &&States| {
+                it.bucket == states.bucket
+                    && (it.prefix.starts_with(&states.prefix) || states.prefix.starts_with(&it.prefix))
+            };
+            if let Some(other) = self.states[..index].iter().find(overlaps) {
+                complaints.add(key, format!("{} and {} hold the same keys", other.path(), states.path()));
             }
         }
         for (index, _) in self.expected.iter().enumerate().filter(|(_, name)| name.is_empty()) {

@@ -130,7 +130,7 @@ impl KeyRule {
 
 /// The table of kinds becomes the type, its list and its properties: a further kind is one row.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $label:literal, guest: $guest:literal, key: $rule:ident;)+) => {
+    ($($(#[$doc:meta])* $kind:ident = $label:literal, guest: $guest:literal, periodic: $periodic:literal, key: $rule:ident;)+) => {
         /// What an item is; items sort by kind in the order of the table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum ItemKind {
@@ -155,9 +155,11 @@ macro_rules! kinds {
                 }
             }
 
-            /// Whether backups of it come by themselves, again and again. A version of a state comes when somebody changes something.
+            /// Whether backups of it come by themselves, again and again, or when somebody changes something.
             pub const fn is_periodic(self) -> bool {
-                !matches!(self, Self::Tfstate)
+                match self {
+                    $(Self::$kind => $periodic,)+
+                }
             }
 
             const fn rule(self) -> KeyRule {
@@ -171,15 +173,15 @@ macro_rules! kinds {
 
 kinds! {
     /// A virtual machine of Proxmox VE.
-    Qemu = "qemu", guest: true, key: Vmid;
+    Qemu = "qemu", guest: true, periodic: true, key: Vmid;
     /// A container of Proxmox VE.
-    Lxc = "lxc", guest: true, key: Vmid;
+    Lxc = "lxc", guest: true, periodic: true, key: Vmid;
     /// A container of the predecessor of LXC.
-    Openvz = "openvz", guest: true, key: Vmid;
+    Openvz = "openvz", guest: true, periodic: true, key: Vmid;
     /// A series of dump files, named by what the pattern of the source takes from the file name.
-    Dump = "dump", guest: false, key: Name;
+    Dump = "dump", guest: false, periodic: true, key: Name;
     /// A state of Terraform, named by its workspace.
-    Tfstate = "tfstate", guest: false, key: Name;
+    Tfstate = "tfstate", guest: false, periodic: false, key: Name;
 }
 
 /// How ids are written, for messages: `qemu/VMID, lxc/VMID, openvz/VMID, dump/NAME or tfstate/NAME`.

@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub mod plan;
+mod words;
 
 use self::plan::{Effect, Plan, Repeat, Task};
 
@@ -363,36 +364,6 @@ impl Frame {
 
     fn too_late(&self) -> Ending {
         Ending::Failed { reason: format!("not done by its deadline {}", self.deadline) }
-    }
-
-    /// Where it stands, in one sentence for a person.
-    pub fn sentence(&self, state: &State) -> String {
-        let many = self.plan.steps().len();
-        let place = |at: usize| format!("step {} of {many}, {}", at + 1, self.title(at));
-        match state {
-            State::Planned => format!("Planned: {many} steps, none begun."),
-            State::Running { at, tries: 1 } => format!("Running {}.", place(*at)),
-            State::Running { at, tries } => format!("Running {}, for the {tries}. time.", place(*at)),
-            State::Probing { at, .. } => format!("Looking whether it happened: {}.", place(*at)),
-            State::Waiting { at, until } => format!("Waiting until {until}: {}.", place(*at)),
-            State::Asking { at, until } => format!("Waiting for a person until {until}: {}.", place(*at)),
-            State::Stopping { at, ending, .. } => format!("Ending {}; {}.", place(*at), ending.words()),
-            State::Undoing { at, ending, .. } => format!("Taking back {}; {}.", place(*at), ending.words()),
-            State::Finished { ending, left } if left.is_empty() => format!("Over: {}.", ending.words()),
-            State::Finished { ending, left } => {
-                format!("Over: {}; a person has to take back: {}.", ending.words(), left.join(", "))
-            }
-        }
-    }
-}
-
-impl Ending {
-    fn words(&self) -> String {
-        match self {
-            Self::Done => "done".to_owned(),
-            Self::Failed { reason } => format!("failed: {reason}"),
-            Self::Cancelled { by } => format!("cancelled by {by}"),
-        }
     }
 }
 

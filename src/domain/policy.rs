@@ -94,8 +94,8 @@ fn globs(patterns: &[String], keep: &mut impl FnMut(MatcherError)) -> GlobSet {
 /// What is expected of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expectation {
-    /// Pause between two backups.
-    pub interval: Duration,
+    /// Pause between two backups; `None` for what comes when somebody changes something: no pause is too long.
+    pub interval: Option<Duration>,
     /// How much longer it may take before the item is late.
     pub grace: Duration,
     /// A backup smaller than this many bytes is no backup.
@@ -103,15 +103,15 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// An item is late once its newest backup is older than this.
-    pub fn late_after(&self) -> Duration {
-        self.interval.saturating_add(self.grace)
+    /// An item is late once its newest backup is older than this; never where no pause is too long.
+    pub fn late_after(&self) -> Option<Duration> {
+        Some(self.interval?.saturating_add(self.grace))
     }
 
     /// An item counts as having no backup once its newest is older than this: a whole run was missed, too.
     /// 48 h at the default interval of a day.
-    pub fn missing_after(&self) -> Duration {
-        self.interval.saturating_mul(2)
+    pub fn missing_after(&self) -> Option<Duration> {
+        Some(self.interval?.saturating_mul(2))
     }
 }
 
@@ -174,9 +174,6 @@ pub struct Policy {
 /// Expected where nobody says: a backup a day.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The interval of what comes when somebody changes something: no pause is too long.
-pub const NEVER: Duration = Duration::MAX;
-
 /// The grace is this part of the interval where nobody says.
 pub const GRACE_DIVISOR: u32 = 8;
 
@@ -193,14 +190,15 @@ impl Policy {
         let of_item = rule.map(|rule| rule.overrides).unwrap_or_default();
         let settings = of_item.over(of_environment).over(self.defaults);
         let interval = match it.id.item_kind().is_periodic() {
-            true => settings.interval.unwrap_or(DEFAULT_INTERVAL),
+            true => settings.interval.or(Some(DEFAULT_INTERVAL)),
             // What nobody changes is not late; unless somebody says so of this very item.
-            false => of_item.interval.unwrap_or(NEVER),
+            false => of_item.interval,
         };
         let expectation = Expectation {
             interval,
             // A grace as long as the interval would make "late" come after "missing".
-            grace: settings.grace.unwrap_or(interval / GRACE_DIVISOR).min(interval),
+            grace: interval
+                .map_or(Duration::ZERO, |interval| settings.grace.unwrap_or(interval / GRACE_DIVISOR).min(interval)),
             minimum_size: settings.minimum_size.unwrap_or(1),
         };
         (environment.map(|e| e.name.clone()), expectation)

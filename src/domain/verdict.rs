@@ -143,8 +143,13 @@ fn is_damaged(item: &Item, health: &Health) -> bool {
 
 /// Whether a directory that can be read holds a backup that is fresh enough, whatever lies in the others.
 fn is_fresh_where_seen(item: &Item, health: &Health, now: Timestamp) -> bool {
-    let fresh = |started: Timestamp| started <= now && elapsed(started, now) <= item.expectation.late_after();
+    let fresh = |started: Timestamp| started <= now && !is_over(item.expectation.late_after(), elapsed(started, now));
     item.newest_by_root.iter().any(|(root, started)| !health.is_blind(*root) && fresh(*started))
+}
+
+/// Whether an age is above a limit, where there is one.
+fn is_over(limit: Option<Duration>, age: Duration) -> bool {
+    limit.is_some_and(|limit| age > limit)
 }
 
 /// How the newest complete backup stands by its age alone.
@@ -156,9 +161,9 @@ pub fn by_age(item: &Item, now: Timestamp) -> Verdict {
         Some(newest) if newest.started > now => (BackupState::Unknown, Cause::FutureOnly),
         Some(newest) => {
             let age = elapsed(newest.started, now);
-            if age > item.expectation.missing_after() {
+            if is_over(item.expectation.missing_after(), age) {
                 (BackupState::Missing, Cause::Overdue)
-            } else if age > item.expectation.late_after() {
+            } else if is_over(item.expectation.late_after(), age) {
                 (BackupState::Late, Cause::Overdue)
             } else {
                 (BackupState::Ok, Cause::Fresh)
@@ -188,10 +193,10 @@ pub fn next_change(item: &Item, health: &Health, spec: &SourceSpec, now: Timesta
     // An older backup in another directory ceases to be evidence before the newest does.
     let late = item.newest_by_root.iter().map(|(_, started)| (*started, item.expectation.late_after()));
     let missing = item.newest.iter().map(|newest| (newest.started, item.expectation.missing_after()));
+    let by_age = late.chain(missing).filter_map(|(since, after)| Some((since, after?)));
     stale
         .into_iter()
-        .chain(late)
-        .chain(missing)
+        .chain(by_age)
         .filter_map(|(since, after)| since.checked_add(after).ok())
         .filter(|time| *time >= now)
         .min()
@@ -205,9 +210,10 @@ pub fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
 /// The verdict in one sentence for a person.
 pub fn explain(verdict: Verdict, item: &Item, health: &Health, now: Timestamp) -> String {
     let newest_age = || item.newest.as_ref().map(|newest| age::words(elapsed(newest.started, now)));
-    let interval = age::words(item.expectation.interval);
+    let expected =
+        item.expectation.interval.map(|it| format!(", expected every {}", age::words(it))).unwrap_or_default();
     match verdict.cause {
-        Cause::Fresh => format!("backup of {} ago, expected every {interval}", newest_age().unwrap_or_default()),
+        Cause::Fresh => format!("backup of {} ago{expected}", newest_age().unwrap_or_default()),
         Cause::BeingWritten => {
             let Some(running) = item.running else { return "a backup is running".to_owned() };
             let since = age::words(elapsed(running.since, now));
@@ -238,7 +244,7 @@ pub fn explain(verdict: Verdict, item: &Item, health: &Health, now: Timestamp) -
         Cause::FutureOnly => "its backups are dated in the future: check the clocks and time_zone".to_owned(),
         Cause::NoBackup => "there is no complete backup".to_owned(),
         Cause::Overdue => {
-            format!("the newest backup is {} old, expected every {interval}", newest_age().unwrap_or_default())
+            format!("the newest backup is {} old{expected}", newest_age().unwrap_or_default())
         }
         Cause::Damaged => damaged(item, newest_age().unwrap_or_default(), now),
         Cause::ProofsUnknown => match &item.proof {

@@ -122,7 +122,7 @@ fn transition(source: &str, item: &Item, was: Option<Verdict>, is: Verdict, why:
     }
     let (id, name) = (item.id.to_string(), item.name.as_deref());
     let (before, state) = (was.map(|was| was.state.as_str()), is.state.as_str());
-    let interval = age::words(item.expectation.interval);
+    let interval = item.expectation.interval.map(age::words);
     match is.state {
         BackupState::Ok | BackupState::Running => {
             tracing::info!(source, item = id, name, before, state, "{id} is {state}: {why}")

@@ -210,14 +210,16 @@ async fn take_all(outside: &Outside, here: &HashSet<i64>) -> Result<Vec<Driver>,
     Ok(taken)
 }
 
-/// Takes an operation that is nobody's.
+/// Takes an operation that nobody drives, this process neither.
 async fn take(outside: &Outside, it: Operation) -> Result<Option<Driver>, StoreError> {
     let Some(performer) = outside.performers.get(&*it.kind) else { return Ok(None) };
     let now = outside.clock.now();
     let me = outside.processes.me();
     let free = match &it.owner {
         None => true,
-        Some((owner, _)) if *owner == me => false,
+        // What this process drives isn't asked for: here an answer of the store got lost, or the lease was given up. All that
+        // ran has ended.
+        Some((owner, _)) if *owner == me => true,
         Some((owner, lease)) => *lease <= now || outside.processes.is_gone(owner),
     };
     if !free {

@@ -6,7 +6,6 @@ use super::family::{Description, Family, seconds};
 use super::items::{each, each_judged};
 use crate::domain::inventory::Inventory;
 use crate::domain::item::{Item, Newest};
-use crate::domain::policy::NEVER;
 use crate::domain::verdict::{BackupState, judge};
 
 const ITEM: &[&str] = &["source", "item"];
@@ -93,10 +92,7 @@ pub fn collect(inventory: &Inventory, now: Timestamp, out: &mut dyn FnMut(Family
     };
     judged(&LAST_SUCCESS, &newest(|newest| seconds(newest.started)));
     judged(&LAST_ATTEMPT, &|item| item.last_attempt.map(seconds));
-    judged(&INTERVAL, &|item| {
-        let interval = item.expectation.interval;
-        (interval != NEVER).then_some(interval.as_secs_f64())
-    });
+    judged(&INTERVAL, &|item| item.expectation.interval.map(|it| it.as_secs_f64()));
     judged(&SIZE, &newest(|newest| newest.size as f64));
     judged(&DURATION, &|item| Some(item.newest.as_ref()?.duration?.as_secs_f64()));
     judged(&DEVIATION, &|item| {

@@ -306,39 +306,37 @@ async fn many_versions_come_page_by_page_in_the_order_of_the_server() {
 
 #[tokio::test]
 async fn a_bucket_without_versions_says_so_and_its_states_are_read_all_the_same() {
-    {
-        let server = S3::weed().await;
-        server.boto("s3.create_bucket(Bucket='tfstate')\nput('a.tfstate', state(3))\n");
-        let (source, seen) = look(source(&server.url, "")).await;
-        assert_eq!(seen.estate.buckets.unwrap().unwrap().0["tfstate"], Versioning::Off);
-        let attempt = seen.places[0].listing.as_ref().unwrap().attempts[0].clone();
-        let archive = firedrill::domain::proof::ArchiveId {
-            source: "minio".parse().unwrap(),
-            root: "s3://tfstate/".into(),
-            file: attempt.file.clone(),
-        };
-        let archives = source.archives();
-        let facts = tokio::task::spawn_blocking(move || {
-            let mut opened = archives.open(&archive).unwrap();
-            let mut text = String::new();
-            std::io::Read::read_to_string(&mut opened, &mut text).unwrap();
-            assert!(text.contains("\"serial\": 3"), "{text}");
-            opened.facts()
-        });
-        // As listed: what was proven of it holds.
-        assert_eq!(Some(facts.await.unwrap()), firedrill::domain::proof::book::facts_of(&attempt));
-        // Suspended: what is written goes over what was there, and is what counts, wherever a server lists it.
-        server.boto(
-            "for status in ('Enabled', 'Suspended'):\n    \
-                 s3.put_bucket_versioning(Bucket='tfstate', VersioningConfiguration={'Status': status})\n    \
-                 put('a.tfstate', state(10 if status == 'Enabled' else 11, resources=2 if status == 'Enabled' else 30))\n",
-        );
-        let (_, seen) = look(source).await;
-        let listing = seen.places[0].listing.as_ref().unwrap();
-        let newest = listing.attempts.iter().max_by_key(|it| it.started.known()).unwrap();
-        assert!(newest.file.contains("@null") && newest.size > 1000, "{newest:?}");
-        assert_eq!(seen.estate.buckets.unwrap().unwrap().0["tfstate"], Versioning::Suspended);
-    }
+    let server = S3::weed().await;
+    server.boto("s3.create_bucket(Bucket='tfstate')\nput('a.tfstate', state(3))\n");
+    let (source, seen) = look(source(&server.url, "")).await;
+    assert_eq!(seen.estate.buckets.unwrap().unwrap().0["tfstate"], Versioning::Off);
+    let attempt = seen.places[0].listing.as_ref().unwrap().attempts[0].clone();
+    let archive = firedrill::domain::proof::ArchiveId {
+        source: "minio".parse().unwrap(),
+        root: "s3://tfstate/".into(),
+        file: attempt.file.clone(),
+    };
+    let archives = source.archives();
+    let facts = tokio::task::spawn_blocking(move || {
+        let mut opened = archives.open(&archive).unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut opened, &mut text).unwrap();
+        assert!(text.contains("\"serial\": 3"), "{text}");
+        opened.facts()
+    });
+    // As listed: what was proven of it holds.
+    assert_eq!(Some(facts.await.unwrap()), firedrill::domain::proof::book::facts_of(&attempt));
+    // Suspended: what is written goes over what was there, and is what counts, wherever a server lists it.
+    server.boto(
+        "for status in ('Enabled', 'Suspended'):\n    \
+             s3.put_bucket_versioning(Bucket='tfstate', VersioningConfiguration={'Status': status})\n    \
+             put('a.tfstate', state(10 if status == 'Enabled' else 11, resources=2 if status == 'Enabled' else 30))\n",
+    );
+    let (_, seen) = look(source).await;
+    let listing = seen.places[0].listing.as_ref().unwrap();
+    let newest = listing.attempts.iter().max_by_key(|it| it.started.known()).unwrap();
+    assert!(newest.file.contains("@null") && newest.size > 1000, "{newest:?}");
+    assert_eq!(seen.estate.buckets.unwrap().unwrap().0["tfstate"], Versioning::Suspended);
 }
 
 /// What a daemon exports that watches a state which is locked and was read.

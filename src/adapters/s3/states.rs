@@ -12,6 +12,7 @@ use super::client::{Blocking, Endpoint, look_error};
 use super::listing::{self, Version};
 use super::objects::{Objects, name_of};
 use crate::domain::attempt::{Attempt, Outcome};
+use crate::domain::file::FileFacts;
 use crate::domain::ids::ItemId;
 use crate::domain::local_time::{When, not_after};
 use crate::domain::look::estate::EstateLook;
@@ -68,15 +69,19 @@ impl Source for StateSource {
     }
 
     fn look(&mut self, now: Timestamp) -> Look {
-        let (mut states, mut problem) = (StateBook::default(), None);
+        let (mut states, mut problem) = (StateBook::default(), None::<LookError>);
         let mut locks = HashMap::new();
         let mut places = Vec::with_capacity(self.places.len());
         for (index, place) in self.places.iter().enumerate() {
-            let listing = look_at(&self.s3, place, now).and_then(|found| {
-                let held = self.locks_of(place, &found)?;
+            let listing = look_at(&self.s3, place, self.places.len() > 1, now).map(|found| {
+                // Whoever may not read a lock sees the states all the same.
+                let held = self.locks_of(place, &found).unwrap_or_else(|error| {
+                    problem.get_or_insert(error);
+                    Held::default()
+                });
                 states.0.extend(found.views(place, &held));
                 locks.extend(held);
-                Ok(found.listing.or_same(self.before[index].clone()))
+                found.listing.or_same(self.before[index].clone())
             });
             problem = problem.or(listing.as_ref().err().cloned());
             places.push(PlaceLook { listing, capacity: None });
@@ -209,7 +214,8 @@ struct Versions {
     deleted: Option<Version>,
 }
 
-fn look_at(s3: &Blocking, place: &Watched, now: Timestamp) -> Result<Found, LookError> {
+/// `several` says that the source has other places too.
+fn look_at(s3: &Blocking, place: &Watched, several: bool, now: Timestamp) -> Result<Found, LookError> {
     let (mut states, mut locks) = (BTreeMap::<String, Versions>::new(), BTreeMap::new());
     listing::each(s3, &place.bucket, &place.prefix, |version| {
         if let Some(state) = version.key.strip_suffix(LOCK) {
@@ -228,7 +234,7 @@ fn look_at(s3: &Blocking, place: &Watched, now: Timestamp) -> Result<Found, Look
             found.listing.could_not_examine(&shown, "its key has characters that can't be seen");
             continue;
         }
-        let name = item_name(key.strip_prefix(&place.prefix).unwrap_or(&key));
+        let name = place.item_name(&key, several);
         let name = if names.insert(name.clone()) { name } else { key.clone() };
         let item = ItemId::tfstate(name.into());
         let view = StateView { versions: versions.versions, delete_markers: versions.delete_markers, lock: None };
@@ -261,30 +267,39 @@ impl Versions {
     /// the server counts.
     fn attempts(self, item: &ItemId, now: Timestamp) -> Vec<Attempt> {
         let mut last: Option<Timestamp> = None;
-        let mut following = |seconds: i64| {
-            let time = Timestamp::from_second(seconds).unwrap_or_default();
+        let mut following = |facts: FileFacts| {
+            let time = Timestamp::from_second(facts.modified.as_second()).unwrap_or_default();
+            // First by our clock: of a server that is a little ahead all versions would be of now.
+            let When::At(time) = not_after(time, now) else { return When::Future };
             let time = last.map_or(time, |last| time.max(last + SignedDuration::from_nanos(1)));
             last = Some(time);
-            time
+            When::At(time)
         };
         let mut all = Vec::with_capacity(self.listed.len() + 1);
         for version in self.listed.into_iter().rev() {
-            let started = not_after(following(version.facts.modified.as_second()), now);
+            let started = following(version.facts);
             let file = name_of(&version.key, &version.id);
             let outcome = Outcome::Complete { warning: None };
             all.push(Attempt::new(item.clone(), started, outcome, file.into()).with_facts(version.facts));
         }
         if let Some(marker) = self.deleted {
-            let started = not_after(following(marker.facts.modified.as_second()), now);
+            let started = following(marker.facts);
             let reason = "the state was deleted: its newest version is a delete marker, and Terraform finds no state";
             let file = name_of(&marker.key, &marker.id);
             all.push(Attempt::new(item.clone(), started, Outcome::Failed { reason: reason.into() }, file.into()));
         }
-        // Of a clock that is ahead of ours the order is still known.
-        if all.iter().any(|it| it.started == When::Future) {
-            tracing::debug!(%item, "versions of a state are dated in the future");
-        }
         all
+    }
+}
+
+impl Watched {
+    /// The name of a state. Two buckets may each have a `prod`: with several places it has the bucket in front and the whole key,
+    /// so that two states are never taken for one.
+    fn item_name(&self, key: &str, several: bool) -> String {
+        match several {
+            true => format!("{}/{}", self.bucket, item_name(key)),
+            false => item_name(key.strip_prefix(&self.prefix).unwrap_or(key)),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row as _};
 use super::audit::{Line, write_down};
 use super::rows::{clean, micros, stamp};
 use super::{Database, Store, json};
-use crate::domain::operation::{Event, Frame, Refusal, State, step};
+use crate::domain::operation::{Frame, Refusal, State, step};
 use crate::engine::ports::StoreError;
 use crate::engine::ports::automation::Page;
 use crate::engine::ports::operations::{
@@ -125,6 +125,9 @@ impl Database {
 
     async fn say_to_operation(&self, id: i64, word: Word, by: &str, now: Timestamp) -> Result<Said, sqlx::Error> {
         let mut transaction = self.begin().await?;
+        // Of two who speak at once the second waits here for the first.
+        let line = sqlx::query("UPDATE operations SET changed = changed WHERE id = $1").bind(id);
+        line.execute(&mut *transaction).await?;
         let text = format!("SELECT {COLUMNS} FROM operations WHERE id = $1");
         let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(id).fetch_optional(&mut *transaction).await?;
         let Some(it) = row.as_ref().map_or(Ok(None), operation)? else {
@@ -136,7 +139,7 @@ impl Database {
                      AND (word = $2 OR $2 <> 'cancel')";
         let waiting: i64 = sqlx::query_scalar(waits).bind(id).bind(word.as_str()).fetch_one(&mut *transaction).await?;
         let said_before = if word == Word::Cancel { Refusal::Ending } else { Refusal::NotAsked };
-        let refused = step(&it.frame, &it.state, event_of(word, by), now).err();
+        let refused = step(&it.frame, &it.state, word.event(by), now).err();
         if let Some(refusal) = refused.or((waiting > 0).then_some(said_before)) {
             transaction.changed = false;
             return transaction.commit().await.map(|()| Said::Refused(refusal));
@@ -212,16 +215,6 @@ async fn same_or_busy(connection: &mut AnyConnection, it: &NewOperation) -> Resu
     // One that ended this moment was in the way all the same: the newest of the subject.
     let other = sqlx::query_scalar("SELECT id FROM operations WHERE subject = $1 ORDER BY id DESC LIMIT 1");
     other.bind(clean(&it.subject)).fetch_one(connection).await.map(Planned::Busy)
-}
-
-/// The event that a word is.
-fn event_of(word: Word, by: &str) -> Event {
-    let by = by.to_owned();
-    match word {
-        Word::Cancel => Event::Cancel { by },
-        Word::Confirm => Event::Confirmed { by },
-        Word::Deny => Event::Denied { by },
-    }
 }
 
 fn step_line(row: &AnyRow) -> Result<Option<StepLine>, sqlx::Error> {
@@ -331,16 +324,7 @@ impl OperationStore for Store {
 
     fn forget_operations(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(self.write(async move |it| {
-            let old = "SELECT id FROM operations WHERE ended < $1";
-            let mut transaction = it.begin().await?;
-            for table in ["operation_words", "operation_steps"] {
-                let text = format!("DELETE FROM {table} WHERE operation IN ({old})");
-                sqlx::query(sqlx::AssertSqlSafe(text)).bind(micros(before)).execute(&mut *transaction).await?;
-            }
-            let gone = sqlx::query("DELETE FROM operations WHERE ended < $1").bind(micros(before));
-            let gone = gone.execute(&mut *transaction).await?.rows_affected();
-            transaction.commit().await?;
-            Ok(gone)
+            it.write(sqlx::query("DELETE FROM operations WHERE ended < $1").bind(micros(before))).await
         }))
     }
 }

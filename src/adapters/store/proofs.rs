@@ -97,8 +97,6 @@ impl Database {
         .bind(before)
         .execute(&mut *transaction)
         .await?;
-        let forgotten = "DELETE FROM proofs WHERE archive IN (SELECT id FROM archives WHERE seen_at < $1)";
-        sqlx::query(forgotten).bind(before).execute(&mut *transaction).await?;
         let gone =
             sqlx::query("DELETE FROM verifications WHERE archive IN (SELECT id FROM archives WHERE seen_at < $1)")
                 .bind(before)

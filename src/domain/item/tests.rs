@@ -38,7 +38,7 @@ fn frame(guest: Option<&Guest>) -> Frame<'_> {
         environment: None,
         standing: Standing::Judged,
         expectation: Expectation {
-            interval: Duration::from_secs(86_400),
+            interval: Some(Duration::from_secs(86_400)),
             grace: Duration::from_secs(3_600),
             minimum_size: 10,
         },

@@ -52,7 +52,7 @@ pub enum Task {
         /// No answer in this time ends the operation.
         within: Duration,
     },
-    /// Tells people something.
+    /// Says something to people, in the log of the operation.
     Tell(String),
 }
 

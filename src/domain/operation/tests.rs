@@ -336,3 +336,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_person_reads_what_is_asked_and_that_a_dry_run_did_nothing() {
+    let mut frame = frame();
+    assert_eq!(frame.asked(&State::Asking { at: 4, until: at(9) }), Some("go on?"));
+    assert_eq!((frame.asked(&State::Planned), frame.text(2), frame.text(0)), (None, Some("fenced"), None));
+    let done = State::Finished { ending: Ending::Done, left: Vec::new() };
+    assert_eq!(frame.sentence(&done), "Over: done.");
+    frame.dry_run = true;
+    assert_eq!(frame.sentence(&done), "Over: it was a dry run, nothing was done.");
+}

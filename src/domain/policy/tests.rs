@@ -69,15 +69,44 @@ fn item_over_environment_over_defaults() {
         policy.resolve(&source.parse().unwrap(), Traits { id: &id, name: None, tags: &[], notes: None })
     };
     let (environment, it) = resolve("pve", "qemu/100");
-    assert_eq!((environment.as_deref(), Some(it.interval), it.minimum_size), (Some("prod"), hours(6), 7));
-    assert_eq!(it.grace, it.interval / 8);
+    assert_eq!((environment.as_deref(), it.interval, it.minimum_size), (Some("prod"), hours(6), 7));
+    assert_eq!(it.grace, it.interval.unwrap() / 8);
     let (_, it) = resolve("pve", "qemu/101");
-    assert_eq!((Some(it.interval), Some(it.grace)), (hours(6), hours(1)));
+    assert_eq!((it.interval, Some(it.grace)), (hours(6), hours(1)));
     let (_, it) = resolve("other", "qemu/101");
-    assert_eq!(it.grace, it.interval / 8, "another source's item of the same id");
+    assert_eq!(it.grace, it.interval.unwrap() / 8, "another source's item of the same id");
     let (environment, it) = resolve("pve", "qemu/102");
-    assert_eq!((environment.as_deref(), Some(it.interval)), (Some("lab"), hours(168)));
+    assert_eq!((environment.as_deref(), it.interval), (Some("lab"), hours(168)));
     let (environment, it) = resolve("pve", "qemu/900");
-    assert_eq!((environment, it.interval), (None, DEFAULT_INTERVAL));
-    assert_eq!(it.missing_after(), Duration::from_secs(48 * 3600));
+    assert_eq!((environment, it.interval), (None, Some(DEFAULT_INTERVAL)));
+    assert_eq!(it.missing_after(), Some(Duration::from_secs(48 * 3600)));
+}
+
+/// What changes when somebody changes something is never late, whatever is expected of backups, unless that item is named.
+#[test]
+fn a_state_is_late_only_where_somebody_says_so_of_it() {
+    let hours = |count: u64| Some(Duration::from_secs(count * 3600));
+    let every = |count| Overrides { interval: hours(count), grace: hours(1), ..Overrides::default() };
+    let prod = Matcher::new(&[], &["prod".to_owned()], &[], &[]).unwrap();
+    let mut policy = Policy {
+        defaults: every(24),
+        environments: vec![Environment { name: "prod".into(), matcher: prod, overrides: every(6) }],
+        items: Vec::new(),
+    };
+    let resolve = |policy: &Policy| {
+        let id = "tfstate/prod".parse().unwrap();
+        policy.resolve(&"minio".parse().unwrap(), Traits { id: &id, name: Some("prod"), tags: &[], notes: None })
+    };
+    let (environment, it) = resolve(&policy);
+    assert_eq!(
+        (environment.as_deref(), it.interval, it.late_after(), it.missing_after()),
+        (Some("prod"), None, None, None)
+    );
+    policy.items.push(ItemRule {
+        source: "minio".parse().unwrap(),
+        item: "tfstate/prod".parse().unwrap(),
+        environment: None,
+        overrides: every(48),
+    });
+    assert_eq!(resolve(&policy).1.late_after(), hours(49));
 }

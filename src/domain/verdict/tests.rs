@@ -49,7 +49,7 @@ fn item(age: Option<i64>) -> Item {
         node: None,
         standing: Standing::Judged,
         expectation: Expectation {
-            interval: Duration::from_secs(24 * 3600),
+            interval: Some(Duration::from_secs(24 * 3600)),
             grace: Duration::from_secs(3 * 3600),
             minimum_size: 1,
         },

@@ -107,7 +107,7 @@ impl Driver {
             }
             self.keep().await?;
             if let Some(Spoken { id, word, by }) = self.spoken().await {
-                return Ok((event_of(word, &by), Some(id)));
+                return Ok((word.event(&by), Some(id)));
             }
             let now = self.outside.clock.now();
             // Time alone changes little: only then is it an event.
@@ -325,15 +325,6 @@ async fn within_time<T>(
         ended = work => ended.map_or_else(Ended::Badly, Ended::Well),
         () = sleep(within) => Ended::Late,
         () = told => Ended::Late,
-    }
-}
-
-fn event_of(word: Word, by: &str) -> Event {
-    let by = by.to_owned();
-    match word {
-        Word::Cancel => Event::Cancel { by },
-        Word::Confirm => Event::Confirmed { by },
-        Word::Deny => Event::Denied { by },
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::StoreError;
 use super::automation::Page;
 use crate::domain::operation::plan::Effect;
-use crate::domain::operation::{Frame, Refusal, State};
+use crate::domain::operation::{Event, Frame, Refusal, State};
 
 /// An operation to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +180,16 @@ impl Word {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.as_str() == text)
     }
+
+    /// What it is to the operation.
+    pub fn event(self, by: &str) -> Event {
+        let by = by.to_owned();
+        match self {
+            Self::Cancel => Event::Cancel { by },
+            Self::Confirm => Event::Confirmed { by },
+            Self::Deny => Event::Denied { by },
+        }
+    }
 }
 
 /// A word that was said.
@@ -269,13 +279,6 @@ pub struct Conduct {
     pub stop: watch::Receiver<bool>,
     /// How far it is.
     pub progress: watch::Sender<Progress>,
-}
-
-impl Conduct {
-    /// Whether it is to end.
-    pub fn is_stopped(&self) -> bool {
-        *self.stop.borrow()
-    }
 }
 
 /// Performs the effects of a kind of operations.

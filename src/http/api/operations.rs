@@ -35,6 +35,8 @@ pub(super) struct Operation {
     state: &'static str,
     /// Where it stands, in a sentence.
     sentence: String,
+    /// What a person is asked now: see confirm and deny.
+    question: Option<String>,
     /// Whether nothing is done, and only said what would be.
     dry_run: bool,
     /// What isn't done by then is taken back.
@@ -75,6 +77,8 @@ pub(super) struct OperationStep {
     title: String,
     /// ask, do, probe, tell, undo or would.
     doing: &'static str,
+    /// What it asks or says.
+    text: Option<String>,
     /// For the how many-th time.
     tries: u32,
     /// When it began.
@@ -118,6 +122,7 @@ impl Operation {
             by: shown(&it.by),
             state: word(&it.state),
             sentence: shown(&it.sentence),
+            question: it.frame.asked(&it.state).map(shown),
             dry_run: it.frame.dry_run,
             deadline: it.frame.deadline.to_string(),
             steps: it.frame.plan.steps().len(),
@@ -148,6 +153,7 @@ fn line(it: StepLine, of: &Kept) -> OperationStep {
         step: it.step + 1,
         title: of.frame.plan.get(it.step).map(|step| shown(&step.title)).unwrap_or_default(),
         doing: it.doing.as_str(),
+        text: of.frame.text(it.step).map(shown),
         tries: it.tries,
         begun: it.begun.to_string(),
         ended: it.ended.map(|at| at.to_string()),

@@ -30,17 +30,17 @@ type Answer = Option<(u16, String, String)>;
 fn server(answers: impl Fn(usize) -> Answer + Send + 'static) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (asked, count) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            serve(stream, &answers, &counted, &count);
+            serve(stream, &answers, &counted);
         }
     });
     (url, asked)
 }
 
-fn serve(stream: TcpStream, answers: &impl Fn(usize) -> Answer, asked: &AtomicUsize, _: &AtomicUsize) {
+fn serve(stream: TcpStream, answers: &impl Fn(usize) -> Answer, asked: &AtomicUsize) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
     let mut first = String::new();

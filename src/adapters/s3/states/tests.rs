@@ -38,6 +38,27 @@ fn names_come_from_keys() {
     }
 }
 
+/// Two buckets that each have a `prod` are two states.
+#[test]
+fn with_several_places_no_two_states_have_one_name() {
+    let place =
+        |bucket: &str, prefix: &str| Watched { bucket: bucket.into(), prefix: prefix.into(), keys: GlobSet::empty() };
+    let name = |it: &Watched, key: &str, several| it.item_name(key, several);
+    let (a, b) = (place("a", "net/"), place("b", ""));
+    assert_eq!(name(&a, "net/prod.tfstate", false), "prod");
+    assert_eq!(name(&a, "net/prod.tfstate", true), "a/net/prod");
+    assert_eq!(name(&b, "net/prod.tfstate", true), "b/net/prod");
+    assert_eq!(name(&place("a", "web/"), "web/prod.tfstate", true), "a/web/prod");
+}
+
+/// A server whose clock is a little ahead: what it wrote last is still the newest.
+#[test]
+fn of_a_clock_that_is_ahead_the_order_is_kept() {
+    let ahead =
+        vec![version("2", 2005, true, false), version("1", 2004, false, false), version("0", 1000, false, false)];
+    assert_eq!(order(ahead), ["k.tfstate@0.tfstate", "k.tfstate@1.tfstate", "k.tfstate@2.tfstate"]);
+}
+
 /// Three versions of one second are told apart by the order of the server, and what is current is the newest.
 #[test]
 fn the_order_of_the_server_counts_and_what_is_current_is_newest() {
