@@ -28,7 +28,7 @@ const EXIT_TROUBLE: u8 = 2;
 
 /// Would every backup you own restore right now?
 ///
-/// firedrill looks at the places where backups live (Proxmox vzdump directories, directories of database dumps), judges
+/// firedrill looks at the places where backups live (Proxmox vzdump directories, directories of database dumps, states of Terraform in S3), judges
 /// every item against what is expected of it, and exports the answer to Prometheus.
 #[derive(Debug, Parser)]
 #[command(name = "firedrill", version, about, arg_required_else_help = true)]
@@ -46,7 +46,7 @@ enum Command {
     /// Read archives from beginning to end; exit 0: all intact, 1: something is damaged, 2: something could not be checked, or
     /// less far than asked
     Verify(verify::Verify),
-    /// What is done about alerts: list, approve, deny, pause, resume, explain
+    /// What is done about alerts: list, approve, deny, request, pause, resume, explain
     Automation(automation::Automation),
     /// Make, list and revoke tokens of the API
     Token(token::Tokens),

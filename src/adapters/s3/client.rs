@@ -158,11 +158,19 @@ pub(super) fn words<E: ProvideErrorMetadata + std::error::Error + 'static>(error
             _ => format!("{code}{advice}"),
         };
     }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+    match error {
+        SdkError::TimeoutError(_) => "the server doesn't answer in time".to_owned(),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "the server doesn't answer in time".to_owned(),
+        SdkError::DispatchFailure(_) => format!("no connection to the server; see endpoint: {}", root_cause(error)),
+        _ => format!("an answer that can't be understood: {}", root_cause(error)),
     }
-    text
+}
+
+/// What the layers above only wrap.
+fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root
 }

@@ -83,7 +83,6 @@ impl Source for StateSource {
                 locks.extend(held);
                 found.listing.or_same(self.before[index].clone())
             });
-            problem = problem.or(listing.as_ref().err().cloned());
             places.push(PlaceLook { listing, capacity: None });
         }
         for (before, place) in self.before.iter_mut().zip(&places) {
@@ -92,11 +91,12 @@ impl Source for StateSource {
             }
         }
         self.locks = locks;
-        let states = problem.map_or_else(|| Ok(Arc::new(states)), Err);
-        Look {
-            places,
-            estate: EstateLook { states: Some(states), buckets: Some(self.buckets()), ..EstateLook::default() },
+        if places.iter().any(|place| place.listing.is_err()) {
+            // That was said. What is known beside the states stays, and a server that is gone isn't asked once more.
+            return Look { places, estate: EstateLook::default() };
         }
+        let states = Some(problem.map_or_else(|| Ok(Arc::new(states)), Err));
+        Look { places, estate: EstateLook { states, buckets: Some(self.buckets()), ..EstateLook::default() } }
     }
 }
 
