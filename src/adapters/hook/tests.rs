@@ -5,10 +5,15 @@ use crate::domain::automation::alert::Labels;
 
 use super::*;
 
+/// Written by a process of its own: what is open for writing here, a child that another test starts at that moment has open
+/// too until it becomes its program, and until then nobody can run the script ("text file busy").
 fn script(directory: &Path, text: &str) -> PathBuf {
     let path = directory.join("hook");
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let written = std::process::Command::new("sh")
+        .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod 755 \"$1\"", "sh"])
+        .args([path.as_os_str(), text.as_ref()])
+        .status();
+    assert!(written.unwrap().success());
     path
 }
 
