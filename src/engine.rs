@@ -1,6 +1,7 @@
 //! The loops that drive everything. The outside is reached through [`ports`] only.
 
 pub mod archives;
+pub mod beat;
 pub mod custodian;
 pub mod effects;
 pub mod intake;

@@ -7,8 +7,8 @@ use super::table::{Goal, Table};
 use super::{Running, daemon, http, trees};
 
 /// So long it is left alone before it is measured: the first of what is done once an hour (what is there is noted in the store)
-/// comes after a minute.
-const SETTLE: Duration = Duration::from_secs(75);
+/// comes after a minute, and proofs are read from the store for two minutes after the last one was written.
+const SETTLE: Duration = Duration::from_secs(190);
 
 /// So long it is measured: some probes of the store are among it.
 const MEASURED: Duration = Duration::from_secs(60);

@@ -181,6 +181,8 @@ struct Database {
     line: Arc<tokio::sync::Mutex<()>>,
     /// SQLite: as long as it is open the log and its index are the same files, whatever other connections come and go.
     anchor: Option<Arc<tokio::sync::Mutex<AnyConnection>>>,
+    /// The version of the content, and when it was asked for.
+    version: Arc<tokio::sync::Mutex<Option<(Instant, i64)>>>,
     /// What tells it from others, for who goes on with it.
     bond: Option<Arc<Bond>>,
     pulse: Arc<Pulse>,

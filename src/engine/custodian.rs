@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
+use super::beat::{BEAT, Beats};
 use super::ports::Clock;
 use super::ports::custody::Custody;
 use super::statuses::{self, Post};
 use crate::domain::store::{Standing, Trouble};
-
-/// It is looked whether something is to be done so often.
-const TICK: Duration = Duration::from_secs(1);
 
 /// Whether a person asked for something is looked for so often: two calls to a disk each time.
 const HEAR: Duration = Duration::from_secs(2);
@@ -81,8 +79,7 @@ fn log(before: Option<&Standing>, now: &Standing) {
 
 async fn tend(custody: Arc<dyn Custody>, clock: Arc<dyn Clock>) {
     let standing = custody.standing();
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick = Beats::new();
     let (mut heard, mut probed, mut folded, mut checked) = (None, None, None, None);
     // One that goes on for long must not keep the probes waiting.
     let mut checking: JoinSet<()> = JoinSet::new();
@@ -116,7 +113,8 @@ async fn tend(custody: Arc<dyn Custody>, clock: Arc<dyn Clock>) {
 
 /// Whether a pause is over; if so it begins anew.
 fn due(last: &mut Option<Instant>, pause: Duration) -> bool {
-    let due = last.is_none_or(|last| last.elapsed() >= pause);
+    // A beat is never exactly a second after the one before.
+    let due = last.is_none_or(|last| last.elapsed() + BEAT / 2 >= pause);
     if due {
         *last = Some(Instant::now());
     }

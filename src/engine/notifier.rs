@@ -21,14 +21,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::beat::beat;
 use super::ports::Clock;
 use super::ports::notices::{Messenger, NoticeStore, Routing};
 use super::statuses::{self, Post};
 use crate::domain::inventory::Inventory;
 use crate::domain::notice::status::NotifierStatus;
-
-/// The store is asked for new notices this often: others post them in transactions of their own.
-const POLL: Duration = Duration::from_secs(1);
 
 /// Where nobody wrote anything it is looked at all the same after this: quiet hours end by themselves.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -173,7 +171,7 @@ async fn publish(mut status: watch::Receiver<NotifierStatus>, post: Post<Notifie
     loop {
         let current = status.borrow_and_update().clone();
         statuses::say(&post, current);
-        tokio::time::sleep(POLL).await;
+        beat().await;
         if status.changed().await.is_err() {
             return std::future::pending().await;
         }
@@ -189,7 +187,7 @@ async fn route(shared: Shared) {
         let version = shared.store.version().await;
         let lately = looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
         if version.is_some() && version == seen && lately && !trouble {
-            tokio::time::sleep(POLL).await;
+            beat().await;
             continue;
         }
         (seen, looked) = (version, Some(Instant::now()));
@@ -217,7 +215,7 @@ async fn route(shared: Shared) {
             }
             Err(_) => {}
         }
-        tokio::time::sleep(POLL).await;
+        beat().await;
     }
 }
 

@@ -75,6 +75,9 @@ pub trait ProofStore: Send + Sync + 'static {
     /// When each level was last reached on any archive of an item, for all items of `sources`.
     fn levels<'a>(&'a self, sources: &'a [SourceName]) -> BoxFuture<'a, Result<Vec<LevelReached>, StoreError>>;
 
+    /// The highest id of a verification that is kept; 0 where none is. Cheap: it tells whether anybody wrote one.
+    fn last(&self) -> BoxFuture<'_, Result<i64, StoreError>>;
+
     /// Forgets verifications that ended before `before`, but for the newest of each archive that was seen since, and
     /// archives not seen since then with all of theirs. How many verifications went.
     fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;

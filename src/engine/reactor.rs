@@ -20,10 +20,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::idle::Seen;
 use self::running::{Ended, Running};
+use super::beat::{BEAT, Beats};
 use super::intake::Intake;
 use super::ports::ledger::{Effect, LEASE, Ledger, Processes};
 use super::ports::{Clock, StoreError};
@@ -32,9 +33,6 @@ use crate::domain::automation::action::Kind;
 use crate::domain::automation::rule::Rules;
 use crate::domain::automation::status::{Automation, OpenActions, Tally};
 use crate::domain::inventory::Inventory;
-
-/// Without anything else happening a turn is taken so often: time passes, and people decide elsewhere.
-const TICK: Duration = Duration::from_secs(1);
 
 /// What runs is said to be alive so often.
 const RENEW: Duration = Duration::from_secs(10);
@@ -158,8 +156,7 @@ impl Reactor {
 
     async fn live(mut self, status: Post<Automation>, mut stop: watch::Receiver<bool>) {
         let wake = self.outside.wake.clone();
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = Beats::new();
         loop {
             let mut ticked = false;
             tokio::select! {
@@ -168,7 +165,7 @@ impl Reactor {
                 () = told(&mut stop) => break,
                 ended = self.running.next() => self.unsaved.push(ended),
                 () = wake.notified() => {}
-                _ = tick.tick() => ticked = true,
+                () = tick.tick() => ticked = true,
             }
             let begun = Instant::now();
             if begun < self.retry {
@@ -251,7 +248,7 @@ impl Reactor {
                 self.problem = Some(error.message.into());
                 let pause = Duration::from_secs(1 << self.failed.min(4)).min(LONGEST_RETRY);
                 // What woke it comes at ticks anyway.
-                self.retry = Instant::now() + pause - TICK / 2;
+                self.retry = Instant::now() + pause - BEAT / 2;
                 self.failed = self.failed.saturating_add(1);
             }
         }

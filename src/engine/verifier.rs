@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, timeout};
 
 use self::books::Books;
 use self::hung::Hung;
@@ -32,6 +32,7 @@ use self::orders::Orders;
 pub use self::orders::{Order, Unfulfilled};
 use self::proof_log::ProofLog;
 use self::threads::Threads;
+use super::beat::Beats;
 use super::keeper::News;
 use super::ports::{Clock, ProofStore};
 use super::provers::{Control, Examined, Job};
@@ -44,14 +45,11 @@ use crate::domain::proof::{ArchiveId, Conclusion, Level, Verification};
 use crate::domain::store::Standing;
 use crate::domain::verification::{Counts, Verifier};
 
-/// What is known, and how far the verifier is, is told so often at most.
-const TICK: Duration = Duration::from_secs(1);
-
 /// At the end, what was read is stored if it takes no longer than this.
 const LAST_SAVE: Duration = Duration::from_millis(800);
 
 /// Proofs grow old so slowly that a plan need not be made more often for that.
-const REPLAN: Duration = Duration::from_secs(60);
+const REPLAN: Duration = Duration::from_secs(5 * 60);
 
 /// What the verifier may and should do.
 pub struct Settings {
@@ -135,8 +133,7 @@ pub async fn run(
     let (ended, mut results) = mpsc::channel(settings.lanes.iter().map(|lane| lane.workers).sum::<usize>().max(1));
     let mut state = State::new(settings, outside, inventories.clone());
     let mut inventories = inventories;
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick = Beats::new();
     loop {
         tokio::select! {
             () = stopped(&mut stop) => break,
@@ -146,7 +143,7 @@ pub async fn run(
                 Ok(()) => state.stale |= !same_files(&state.planned_from, &inventories.borrow()),
                 Err(_) => break,
             },
-            _ = tick.tick() => {
+            () = tick.tick() => {
                 state.give_up_unwanted();
                 state.give_up_hanging();
                 state.proof_log.keep_open(&mut state.books).await;

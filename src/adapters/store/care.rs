@@ -25,6 +25,9 @@ const QUIET: Duration = Duration::from_secs(8);
 /// A small write that takes longer is one that others wait for in vain: a frozen file system, a server that went away.
 const LONGEST_PROBE: Duration = Duration::from_secs(7);
 
+/// All who look at the same beat are told the same version. One that is a little old is looked at once more with the next.
+const SHARED: Duration = Duration::from_millis(300);
+
 /// SQLite asks whether it is to go on after so many of its steps.
 const STEPS: i32 = 10_000;
 
@@ -62,9 +65,18 @@ impl Database {
 
     /// Another number once another connection has committed something, which all but the anchor are.
     pub(super) async fn version(&self) -> Option<i64> {
+        let anchor = self.anchor.as_ref()?;
+        let mut known = self.version.lock().await;
+        if let Some((at, version)) = *known
+            && at.elapsed() < SHARED
+        {
+            return Some(version);
+        }
         // Who folds the log into the file may take long.
-        let mut anchor = self.anchor.as_ref()?.try_lock().ok()?;
-        sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *anchor).await.ok()
+        let mut anchor = anchor.try_lock().ok()?;
+        let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *anchor).await.ok()?;
+        *known = Some((tokio::time::Instant::now(), version));
+        Some(version)
     }
 
     /// Has SQLite look at every page. Other databases look after themselves.

@@ -115,7 +115,8 @@ impl Database {
             true => connect(AnyPoolOptions::new().max_connections(WRITERS).test_before_acquire(false))?,
             false => pool.clone(),
         };
-        let database = Self { place, pool, writer, line: Arc::default(), anchor, bond: None, pulse };
+        let database =
+            Self { place, pool, writer, line: Arc::default(), anchor, version: Arc::default(), bond: None, pulse };
         database.migrate().await?;
         Ok(database)
     }

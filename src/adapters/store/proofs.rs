@@ -231,6 +231,11 @@ impl ProofStore for Store {
         })
     }
 
+    fn last(&self) -> BoxFuture<'_, Result<i64, StoreError>> {
+        let asked = || sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM verifications");
+        Box::pin(self.read(async move |it| asked().fetch_one(&it.pool).await))
+    }
+
     fn forget(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(self.write(async move |it| it.forget_all(micros(before)).await))
     }

@@ -20,6 +20,10 @@ const RETRY: Duration = Duration::from_secs(10);
 /// What others wrote into the same store is read so often.
 const REFRESH: Duration = Duration::from_secs(60);
 
+/// Others may commit a verification after one with a higher id: where nothing newer comes, it is read so many times more, a
+/// [`REFRESH`] later. No transaction of this program lives for so long.
+const LOOKS_AFTER: u8 = 1;
+
 /// Old verifications are forgotten, and what is there is noted, so often.
 const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 
@@ -35,6 +39,8 @@ pub(super) struct ProofLog {
     loaded: bool,
     /// The highest id that was read.
     last: i64,
+    /// The highest id of the store when it was read, and how often it was read unchanged.
+    top: (i64, u8),
     unsaved: VecDeque<Verification>,
     problem: Option<Arc<str>>,
     /// How often another store was accepted, as far as what is known was written into it.
@@ -60,6 +66,7 @@ impl ProofLog {
             inventories,
             loaded: false,
             last: 0,
+            top: (0, 0),
             unsaved: VecDeque::new(),
             problem: None,
             accepted: 0,
@@ -125,6 +132,21 @@ impl ProofLog {
     async fn read_news(&mut self, books: &mut Books) -> Result<(), StoreError> {
         let store = self.outside.store.clone();
         self.hand_over(&*store, books).await?;
+        let top = store.last().await?;
+        if !self.loaded || self.top.0 != top || self.top.1 < LOOKS_AFTER {
+            self.read_proofs(&*store, books).await?;
+            self.top = (top, if self.top.0 == top { self.top.1 + 1 } else { 0 });
+        }
+        self.loaded = true;
+        // Before everything was looked at once, nobody knows what is there.
+        if self.inventories.borrow().is_complete() && self.housekeeping.due() {
+            self.tidy_up(&*store, books).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is new, and how far each item got. A level is written with the verification that reached it.
+    async fn read_proofs(&mut self, store: &dyn ProofStore, books: &mut Books) -> Result<(), StoreError> {
         for kept in store.newest(&self.sources, self.last - OVERLAP).await? {
             self.last = self.last.max(kept.id);
             let archive = &kept.verification.archive;
@@ -137,11 +159,6 @@ impl ProofLog {
             if level.root.is_empty() || self.is_ours(&level.source, &level.root) {
                 books.reached(level);
             }
-        }
-        self.loaded = true;
-        // Before everything was looked at once, nobody knows what is there.
-        if self.inventories.borrow().is_complete() && self.housekeeping.due() {
-            self.tidy_up(&*store, books).await?;
         }
         Ok(())
     }
@@ -216,7 +233,7 @@ impl ProofLog {
                 count += 1;
             }
         }
-        (self.accepted, self.last) = (accepted, 0);
+        (self.accepted, self.last, self.top) = (accepted, 0, (0, 0));
         tracing::info!(count, "what was proven was written into the store that was accepted");
         Ok(())
     }
