@@ -9,4 +9,6 @@ pub mod hook;
 pub mod machine;
 pub mod messengers;
 pub mod s3;
+pub mod state_cache;
 pub mod store;
+pub mod terraform;

@@ -8,6 +8,7 @@ mod automation;
 mod loops;
 pub mod notify;
 mod sources;
+pub mod state_work;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -20,10 +21,11 @@ use tokio::sync::{mpsc, watch};
 
 use self::automation::{Automation, Reach};
 use self::loops::{End, Loops};
-pub use self::sources::{WatchedSource, sources};
+pub use self::sources::{WatchedSource, sources, state_sources, state_stores};
 use crate::adapters::directories::directory_watch;
 use crate::adapters::machine::background::Background;
 use crate::adapters::machine::open_files;
+use crate::adapters::state_cache::AgeCache;
 use crate::adapters::store::{Place, Store};
 use crate::config::Config;
 use crate::domain::inventory::Inventory;
@@ -31,14 +33,13 @@ use crate::domain::policy::Policy;
 use crate::domain::proof::Level;
 use crate::domain::proof::book::Proofs;
 use crate::engine::archives::ArchivesBySource;
-use crate::engine::operations::Board;
 use crate::engine::ports::Clock;
 use crate::engine::ports::custody::Custody;
 use crate::engine::provers::reading::{Allowance, Reading};
 use crate::engine::statuses::{Post, Posts, Statuses};
 use crate::engine::throttle::Throttle;
 use crate::engine::verifier::{self, Lane, Outside, Told};
-use crate::engine::{custodian, keeper, reactor, scanner};
+use crate::engine::{custodian, keeper, operations, reactor, scanner, state_keeper};
 use crate::http::auth::Gate;
 use crate::http::server::{self, Limits, Server};
 use crate::http::web_config::{self, WebConfig};
@@ -60,6 +61,7 @@ pub fn store(config: &Config) -> anyhow::Result<Store> {
 fn verifier(
     config: &Config,
     sources: &[WatchedSource],
+    archives: &Arc<ArchivesBySource>,
     store: &Store,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Option<(verifier::Settings, Outside)>> {
@@ -69,14 +71,13 @@ fn verifier(
     }
     let background = Background { nice: it.nice, idle_io: it.idle_io };
     let names = || sources.iter().map(|it| it.source.spec().name.clone());
-    let archives = ArchivesBySource::new(names().zip(sources.iter().map(|it| it.source.archives())));
     let allowance = Allowance {
         throttle: Arc::new(Throttle::new(it.rate)),
         timeout: it.archive_timeout,
         unpack_limit: it.unpack_limit,
     };
     let reading = Lane {
-        prover: Arc::new(Reading { archives: Arc::new(archives), allowance, clock: clock.clone() }),
+        prover: Arc::new(Reading { archives: archives.clone(), allowance, clock: clock.clone() }),
         level: it.level(),
         workers: it.workers,
         window: it.window(),
@@ -95,12 +96,32 @@ fn verifier(
     Ok(Some((settings, outside)))
 }
 
+/// Opens what each source has.
+pub fn archives(sources: &[WatchedSource]) -> Arc<ArchivesBySource> {
+    let of_one = |it: &WatchedSource| (it.source.spec().name.clone(), it.source.archives());
+    Arc::new(ArchivesBySource::new(sources.iter().map(of_one)))
+}
+
+/// The keeper of copies of states, where some are to be kept.
+fn state_keeper(
+    config: &Config,
+    archives: &Arc<ArchivesBySource>,
+    clock: &Arc<dyn Clock>,
+) -> Option<state_keeper::Outside> {
+    let (directory, key) = config.state_cache.places()?;
+    let cache = Arc::new(AgeCache::new(directory, key));
+    Some(state_keeper::Outside { archives: archives.clone(), cache, clock: clock.clone() })
+}
+
 /// A daemon that is ready to run.
 pub struct App {
     sources: Vec<WatchedSource>,
     verifier: Option<(verifier::Settings, Outside)>,
     automation: Option<Automation>,
     notifier: Option<notify::Notifying>,
+    state_keeper: Option<state_keeper::Outside>,
+    operations: Option<operations::Outside>,
+    retention: Duration,
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     server: Server,
@@ -127,7 +148,10 @@ impl App {
         }
         install_tls();
         let store = store(config)?.tied(clock.clone());
-        let verifier = verifier(config, &sources, &store, &clock)?;
+        let archives = archives(&sources);
+        let verifier = verifier(config, &sources, &archives, &store, &clock)?;
+        let state_keeper = state_keeper(config, &archives, &clock);
+        let operations = state_work::for_daemon(config, &store, &clock)?;
         let automation = automation::build(config, &store, &clock)?;
         let notifier = notify::notifying(config, &store, &clock)?;
         let path = config.web.config_file.clone();
@@ -147,6 +171,9 @@ impl App {
             verifier,
             automation,
             notifier,
+            state_keeper,
+            operations,
+            retention: config.store.retention,
             policy: Arc::new(config.policy()),
             server: Server::new(listener, limits, tls.subscribe()),
             gate: Arc::new(api::gate(config, &store, read.users.clone(), clock.clone())?),
@@ -181,13 +208,17 @@ impl App {
             inventory: inventories.clone(),
             statuses: Statuses::of(&posts, Some(self.server.counts())),
             exposition,
-            operations: http::Operations { store: Some(Arc::new(self.store.clone())), board: Board::default() },
+            operations: http::Operations {
+                store: Some(Arc::new(self.store.clone())),
+                board: self.operations.as_ref().map(|it| it.board.clone()).unwrap_or_default(),
+            },
             actions: Some(Arc::new(self.store)),
             clock: clock.clone(),
         };
         let intake = self.automation.as_ref().filter(|it| it.has_rules()).map(|it| it.intake.clone());
         let routes = router::router(state, self.gate.clone(), webhook::router(intake));
-        let uses_store = self.verifier.is_some() || self.automation.is_some() || self.notifier.is_some();
+        let others = self.notifier.is_some() || self.operations.is_some();
+        let uses_store = self.verifier.is_some() || self.automation.is_some() || others;
 
         let mut nudges = Vec::new();
         for WatchedSource { source, paths } in self.sources {
@@ -220,6 +251,14 @@ impl App {
             let told = Told { news, status: posts.verifier };
             let work = verifier::run(settings, outside, inventories.clone(), told, orders, loops.stopped());
             loops.add("verifier", End::LastWords, work);
+        }
+        if let Some(outside) = self.operations {
+            let work = operations::run(outside, self.retention, loops.stopped());
+            loops.add("operations", End::LastWords, work);
+        }
+        if let Some(outside) = self.state_keeper {
+            let work = state_keeper::run(outside, inventories.clone(), posts.state_cache);
+            loops.add("state keeper", End::CutOff, work);
         }
         loops.add("renderer", End::CutOff, exposition::run(inventories, clock, publish_exposition));
         if let Some(path) = self.web.path {

@@ -7,6 +7,7 @@ mod looking;
 mod notify;
 mod scan;
 mod serve;
+mod state;
 mod store;
 mod token;
 mod verify;
@@ -48,6 +49,8 @@ enum Command {
     Verify(verify::Verify),
     /// What is done about alerts: list, approve, deny, request, pause, resume, explain
     Automation(automation::Automation),
+    /// States of Terraform: list their versions, go back to one, go on without the server
+    State(state::State),
     /// Make, list and revoke tokens of the API
     Token(token::Tokens),
     /// Accept a store in place of one that was lost
@@ -92,6 +95,7 @@ impl Cli {
             Command::Scan(scan) => scan.run(),
             Command::Verify(verify) => verify.run(),
             Command::Automation(automation) => automation.run(),
+            Command::State(state) => state.run(),
             Command::Token(tokens) => tokens.run(),
             Command::Store(store) => store.run(),
             Command::Notify(notify) => notify.run(),

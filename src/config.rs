@@ -15,6 +15,7 @@ pub mod root;
 pub mod s3;
 pub mod secret;
 pub mod section;
+pub mod state_cache;
 pub mod store;
 mod text;
 pub mod verify;
@@ -72,6 +73,8 @@ pub struct Config {
     pub dump: Vec<dump::Dump>,
     /// Buckets with states of Terraform.
     pub s3: Vec<s3::S3>,
+    /// Copies of states.
+    pub state_cache: state_cache::StateCache,
     /// Classes of items; the first that fits wins.
     pub environments: Vec<environments::Environment>,
     /// Settings of single items.
@@ -138,6 +141,7 @@ impl Config {
         self.webhook.check(complaints);
         self.store.check(complaints);
         self.verify.check(complaints);
+        self.state_cache.check(complaints);
         self.notify.check(complaints);
         let receivers: Vec<&str> = self.notify.receivers.iter().map(|it| &*it.name).collect();
         self.automation.check(self.verify.enabled, &receivers, complaints);

@@ -13,6 +13,8 @@ pub mod ports;
 pub mod provers;
 pub mod reactor;
 pub mod scanner;
+pub mod state_keeper;
+pub mod state_work;
 pub mod statuses;
 pub mod throttle;
 pub mod tokens;

@@ -4,6 +4,7 @@
 
 pub mod alertmanager;
 pub mod archive;
+pub mod backend;
 pub mod beside;
 pub mod bzip2;
 pub mod checksum_file;

@@ -4,6 +4,9 @@ mod client;
 mod listing;
 mod objects;
 mod states;
+mod writing;
 
 pub use self::client::{Credentials, Endpoint};
+pub use self::objects::{SCHEME, version_of};
 pub use self::states::{StateSource, Watched};
+pub use self::writing::Objects;

@@ -1,5 +1,9 @@
 //! Terraform states: what one says of itself, and what its versions say of each other.
 
+pub mod cache;
+pub mod contents;
+pub mod work;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -5,7 +5,10 @@ pub mod custody;
 pub mod ledger;
 pub mod notices;
 pub mod operations;
+pub mod state_cache;
+pub mod state_store;
 pub mod tokens;
+pub mod workspace;
 
 use std::io::{self, Read};
 use std::sync::Arc;

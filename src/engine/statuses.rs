@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::domain::automation::status::Automation;
 use crate::domain::connections::Connections;
 use crate::domain::notice::status::NotifierStatus;
+use crate::domain::state::cache::CacheStatus;
 use crate::domain::store::Standing;
 use crate::domain::verification::Verifier;
 
@@ -27,6 +28,8 @@ pub struct Posts {
     pub notifier: Post<NotifierStatus>,
     /// The custodian of the store.
     pub store: Post<Standing>,
+    /// The keeper of copies of states.
+    pub state_cache: Post<CacheStatus>,
 }
 
 /// Where it is read. Cheap to clone.
@@ -36,6 +39,7 @@ pub struct Statuses {
     automation: Slot<Automation>,
     notifier: Slot<NotifierStatus>,
     store: Slot<Standing>,
+    state_cache: Slot<CacheStatus>,
     connections: Option<Arc<Connections>>,
 }
 
@@ -50,6 +54,8 @@ pub struct Snapshot {
     pub notifier: Option<Arc<NotifierStatus>>,
     /// How the store stands; `None` where none is used, or nothing was tried yet.
     pub store: Option<Arc<Standing>>,
+    /// How the copies of states stand; `None` where none are kept.
+    pub state_cache: Option<Arc<CacheStatus>>,
     /// What the web server counts, as it goes on; `None` where nothing is served.
     pub connections: Option<Arc<Connections>>,
 }
@@ -62,6 +68,7 @@ impl Statuses {
             automation: posts.automation.subscribe(),
             notifier: posts.notifier.subscribe(),
             store: posts.store.subscribe(),
+            state_cache: posts.state_cache.subscribe(),
             connections,
         }
     }
@@ -73,6 +80,7 @@ impl Statuses {
             automation: self.automation.borrow().clone(),
             notifier: self.notifier.borrow().clone(),
             store: self.store.borrow().clone(),
+            state_cache: self.state_cache.borrow().clone(),
             connections: self.connections.clone(),
         }
     }

@@ -3,6 +3,8 @@
 //! Source: `internal/states/statefile/version4.go` of hashicorp/terraform. The text is parsed as it streams by; of a state of
 //! 200 MB a few numbers are kept. Unknown fields are ignored, as Terraform does; of keys that stand twice the last one counts.
 
+pub mod contents;
+
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Read};

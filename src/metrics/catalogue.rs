@@ -31,7 +31,7 @@ pub const PER_ITEM: [Collect; 5] =
     [backups::collect, items::collect, media::collect, proofs::collect, tfstate::collect];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
-pub const PER_SCRAPE: [Rendered; 8] = [
+pub const PER_SCRAPE: [Rendered; 9] = [
     Rendered::Statuses(automation::collect),
     Rendered::Statuses(connections::collect),
     Rendered::Inventory(daemon::collect),
@@ -40,6 +40,7 @@ pub const PER_SCRAPE: [Rendered; 8] = [
     Rendered::Inventory(sources::collect),
     Rendered::Inventory(storage::collect),
     Rendered::Statuses(store::collect),
+    Rendered::Statuses(tfstate::collect_copies),
 ];
 
 /// All families, by name.
@@ -58,6 +59,7 @@ pub fn descriptions() -> Vec<&'static Description> {
     all.extend(storage::DESCRIPTIONS);
     all.extend(store::DESCRIPTIONS);
     all.extend(tfstate::DESCRIPTIONS);
+    all.extend(tfstate::OF_COPIES);
     all.sort_unstable_by_key(|description| description.name);
     all
 }

@@ -8,6 +8,7 @@ use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
 use crate::domain::proof::book::ItemProof;
 use crate::domain::state::{StateSeries, StateView, Versioning};
+use crate::engine::statuses::Snapshot;
 
 const ITEM: &[&str] = &["source", "item"];
 
@@ -66,6 +67,34 @@ static VERSIONING: Description = Description::gauge(
     &["source", "bucket"],
     "1 while a bucket keeps versions: without, whatever is written goes over what was there. Cached from the last scan.",
 );
+
+static CACHED: Description = Description::gauge(
+    "firedrill_tfstate_cached_timestamp_seconds",
+    ITEM,
+    "When the version of a state was written that a local copy is kept of, as Unix time; absent where none is.",
+);
+static CACHE_CURRENT: Description = Description::gauge(
+    "firedrill_tfstate_cache_current",
+    ITEM,
+    "1 while the local copy of a state is its newest intact version, 0 while that could not be copied; absent where no copies are kept.",
+);
+
+/// Families of local copies.
+pub const OF_COPIES: [&Description; 2] = [&CACHED, &CACHE_CURRENT];
+
+/// Fills the families of local copies.
+pub fn collect_copies(statuses: &Snapshot, _now: Timestamp, out: &mut dyn FnMut(Family)) {
+    let (mut cached, mut current) = (CACHED.family(), CACHE_CURRENT.family());
+    for ((source, item), copied) in statuses.state_cache.iter().flat_map(|status| &status.states) {
+        let id = item.to_string();
+        if let Some(version) = copied.version {
+            cached.add(&[source.as_str(), &id], seconds(version));
+        }
+        current.add(&[source.as_str(), &id], f64::from(u8::from(copied.current)));
+    }
+    out(cached);
+    out(current);
+}
 
 /// Families of this file.
 pub const DESCRIPTIONS: [&Description; 11] = [

@@ -39,6 +39,7 @@ const PURE: &[(&str, &[&str])] = &[
             "blake3",
             "bzip2",
             "flate2",
+            "hcl",
             "md5",
             "sha2",
             "simd_adler32",

@@ -24,6 +24,7 @@ mod reactor;
 mod s3;
 mod scan;
 mod sets;
+mod state;
 mod store;
 mod store_faults;
 mod support;

@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 use crate::support::{Daemon, Running, firedrill, free_port, get, repository, stderr, stdout, until};
 
-const ACCESS: &str = "firedrill";
-const SECRET: &str = "a-secret-of-the-tests";
+pub(crate) const ACCESS: &str = "firedrill";
+pub(crate) const SECRET: &str = "a-secret-of-the-tests";
 
 /// A program of the Python that `scripts/install-test-tools` makes.
 fn python(program: &str) -> Command {
@@ -27,9 +27,9 @@ fn python(program: &str) -> Command {
 }
 
 /// An S3 server of our own, gone with the process.
-struct S3 {
+pub(crate) struct S3 {
     process: Running,
-    url: String,
+    pub(crate) url: String,
     _directory: TempDir,
 }
 
@@ -46,7 +46,7 @@ impl S3 {
     }
 
     /// SeaweedFS: checks signatures, and is a server like others.
-    async fn weed() -> Self {
+    pub(crate) async fn weed() -> Self {
         for _ in 0..3 {
             let it = Self::start_weed();
             let wait = tokio::time::timeout(Duration::from_secs(30), async {
@@ -83,7 +83,15 @@ impl S3 {
             .arg(format!("-filer.localSocket={}", directory.path().join("f.sock").display()))
             .arg(format!("-s3.port={}", ports[3]))
             .arg(format!("-s3.config={}", config.display()))
-            .args(["-s3.port.iceberg=0", "-master.volumeSizeLimitMB=64", "-volume.max=100", "-volume.preStopSeconds=0"])
+            .arg(format!("-s3.localSocket={}", directory.path().join("s.sock").display()))
+            // Those of its other doors have numbers of their own, which the next server would find taken.
+            .args([
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                "-master.volumeSizeLimitMB=64",
+                "-volume.max=100",
+                "-volume.preStopSeconds=0",
+            ])
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let url = format!("http://127.0.0.1:{}", ports[3]);
@@ -91,7 +99,7 @@ impl S3 {
     }
 
     /// Runs a script with a client `s3` of boto3; what it prints.
-    fn boto(&self, script: &str) -> String {
+    pub(crate) fn boto(&self, script: &str) -> String {
         let head = format!(
             "import boto3, json, time\nfrom botocore.config import Config\n\
              s3 = boto3.client('s3', endpoint_url='{}', aws_access_key_id='{ACCESS}', aws_secret_access_key='{SECRET}', \
@@ -122,7 +130,7 @@ fn ports() -> [u16; 4] {
     std::array::from_fn(|at| held[at].0)
 }
 
-const BUCKET: &str = "s3.create_bucket(Bucket='tfstate')\ns3.put_bucket_versioning(Bucket='tfstate', VersioningConfiguration={'Status': 'Enabled'})\n";
+pub(crate) const BUCKET: &str = "s3.create_bucket(Bucket='tfstate')\ns3.put_bucket_versioning(Bucket='tfstate', VersioningConfiguration={'Status': 'Enabled'})\n";
 
 fn source(url: &str, prefix: &str) -> StateSource {
     source_as(url, prefix, SECRET)
@@ -167,7 +175,8 @@ async fn look(mut source: StateSource) -> (StateSource, Look) {
 fn configuration(place: &Path, url: &str) -> std::path::PathBuf {
     let file = place.join("firedrill.toml");
     let text = format!(
-        "[store]\nurl = \"sqlite://{}/firedrill.db\"\n[verify]\nnice = 0\nidle_io = false\n\
+        "[store]\nurl = \"sqlite://{0}/firedrill.db\"\n[verify]\nnice = 0\nidle_io = false\n\
+         [state_cache]\ndirectory = \"{0}/copies\"\nkey_file = \"{0}/copies.key\"\n\
          [[s3]]\nname = \"minio\"\nendpoint = \"{url}\"\naccess_key = \"{ACCESS}\"\nsecret_key = \"{SECRET}\"\n\
          scan_interval = \"1s\"\nscan_timeout = \"30s\"\nstates = [{{ bucket = \"tfstate\" }}]\n",
         place.display()
@@ -348,6 +357,10 @@ pub async fn exposition() -> String {
     let place = tempfile::tempdir().unwrap();
     let config = configuration(place.path(), &server.url);
     let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
-    shows(&daemon, &["firedrill_tfstate_serial{source=\"minio\",item=\"tfstate/prod\"} 2"]).await;
+    let shown = ["firedrill_tfstate_serial", "firedrill_tfstate_cache_current"].map(|family| {
+        let value = if family.ends_with("serial") { 2 } else { 1 };
+        format!("{family}{{source=\"minio\",item=\"tfstate/prod\"}} {value}")
+    });
+    shows(&daemon, &[&shown[0], &shown[1]]).await;
     daemon.metrics().await
 }

@@ -79,44 +79,49 @@ impl Blocking {
             .enable_all()
             .build()
             .context("starting the thread of the S3 client")?;
-        let mut trust = TrustStore::default();
-        if let Some(path) = &endpoint.ca_file {
-            let pem = std::fs::read(path).with_context(|| format!("reading ca_file {}", path.display()))?;
-            trust = TrustStore::empty().with_pem_certificate(pem);
-        }
-        let tls = TlsContext::builder().with_trust_store(trust).build().context("the trusted certificates of S3")?;
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(tls)
-            .build_https();
-        let Credentials { access_key, secret_key, session_token } = &endpoint.credentials;
-        let token = session_token.as_ref().map(|token| token.expose().to_owned());
-        let credentials = aws_sdk_s3::config::Credentials::new(
-            access_key.clone(),
-            secret_key.expose().to_owned(),
-            token,
-            None,
-            "firedrill",
-        );
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build();
-        let mut config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(http)
-            .region(Region::new(endpoint.region.clone()))
-            .credentials_provider(credentials)
-            .force_path_style(endpoint.path_style)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(TRIES));
-        if let Some(url) = &endpoint.url {
-            config = config.endpoint_url(url);
-        }
-        Ok(Self { client: Client::from_conf(config.build()), runtime: Arc::new(Threads(Some(runtime))) })
+        Ok(Self { client: client(endpoint)?, runtime: Arc::new(Threads(Some(runtime))) })
     }
 
     /// Waits for an answer. Never called on a thread of a runtime.
     pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.0.as_ref().expect("it is there until it is dropped").block_on(work)
     }
+}
+
+/// A client. Connects nowhere yet.
+pub(super) fn client(endpoint: &Endpoint) -> anyhow::Result<Client> {
+    let mut trust = TrustStore::default();
+    if let Some(path) = &endpoint.ca_file {
+        let pem = std::fs::read(path).with_context(|| format!("reading ca_file {}", path.display()))?;
+        trust = TrustStore::empty().with_pem_certificate(pem);
+    }
+    let tls = TlsContext::builder().with_trust_store(trust).build().context("the trusted certificates of S3")?;
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(tls)
+        .build_https();
+    let Credentials { access_key, secret_key, session_token } = &endpoint.credentials;
+    let token = session_token.as_ref().map(|token| token.expose().to_owned());
+    let credentials = aws_sdk_s3::config::Credentials::new(
+        access_key.clone(),
+        secret_key.expose().to_owned(),
+        token,
+        None,
+        "firedrill",
+    );
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build();
+    let mut config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(http)
+        .region(Region::new(endpoint.region.clone()))
+        .credentials_provider(credentials)
+        .force_path_style(endpoint.path_style)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(TRIES));
+    if let Some(url) = &endpoint.url {
+        config = config.endpoint_url(url);
+    }
+    Ok(Client::from_conf(config.build()))
 }
 
 /// What an error means for a look.

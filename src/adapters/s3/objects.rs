@@ -15,24 +15,24 @@ use crate::domain::proof::ArchiveId;
 use crate::engine::ports::{Archives, OpenArchive};
 
 /// What a place of a source begins with.
-pub(super) const SCHEME: &str = "s3://";
+pub const SCHEME: &str = "s3://";
 
 /// The name of a version among the files of a source: key, version, and what it is.
 pub(super) fn name_of(key: &str, version: &str) -> String {
     format!("{key}@{version}.tfstate")
 }
 
-/// Key and version of such a name.
-fn version_of(name: &str) -> Option<(&str, &str)> {
+/// Key and version of the name of a version among the files of a source.
+pub fn version_of(name: &str) -> Option<(&str, &str)> {
     name.strip_suffix(".tfstate")?.rsplit_once('@')
 }
 
 /// Opens versions.
-pub(super) struct Objects {
+pub(super) struct Versions {
     pub(super) s3: Blocking,
 }
 
-impl Archives for Objects {
+impl Archives for Versions {
     fn open(&self, archive: &ArchiveId) -> io::Result<Box<dyn OpenArchive>> {
         let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("{archive} is no version of an object"));
         let bucket = archive.root.strip_prefix(SCHEME).and_then(|rest| rest.split('/').next()).ok_or_else(invalid)?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::client::{Blocking, Endpoint, look_error};
 use super::listing::{self, Version};
-use super::objects::{Objects, name_of};
+use super::objects::{self, name_of};
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::file::FileFacts;
 use crate::domain::ids::ItemId;
@@ -65,7 +65,7 @@ impl Source for StateSource {
     }
 
     fn archives(&self) -> Arc<dyn Archives> {
-        Arc::new(Objects { s3: self.s3.clone() })
+        Arc::new(objects::Versions { s3: self.s3.clone() })
     }
 
     fn look(&mut self, now: Timestamp) -> Look {
