@@ -198,7 +198,7 @@ impl Return {
         let path = state_file(&workspace.directory, &workspace.name);
         let content = std::fs::read(&path).with_context(|| format!("reading the local state {}", path.display()))?;
         ensure!(!is_locked(&path), "Terraform is at work in {}: its local state is locked", self.dir.display());
-        let here = contents::read(content.as_slice()).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
+        let here = contents::of(&content).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
         let work = for_commands(config)?;
         runtime.block_on(self.go_on(&work, &workspace, Local { base, item, path, content, here }))
     }

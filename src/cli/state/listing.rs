@@ -156,7 +156,7 @@ pub(super) fn read(
     let opened = environments.archives.open(&version.archive).with_context(reading)?;
     opened.take(crate::adapters::state_cache::LARGEST + 1).read_to_end(&mut text).with_context(reading)?;
     anyhow::ensure!(text.len() as u64 == version.size, "{}: {} bytes came of {}", reading(), text.len(), version.size);
-    let contents = contents::read(text.as_slice());
+    let contents = contents::of(&text);
     Ok((text, contents))
 }
 

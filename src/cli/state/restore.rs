@@ -68,7 +68,7 @@ pub(super) async fn present(
     place: &crate::engine::ports::state_store::Place,
 ) -> anyhow::Result<Present> {
     let found = store.read(place, None).await?;
-    let contents = found.as_ref().and_then(|(text, _)| contents::read(text.as_slice()).ok());
+    let contents = found.as_ref().and_then(|(text, _)| contents::of(text).ok());
     let digest = found.as_ref().map(|(text, _)| digest(text));
     Ok(Present { at: found.map(|(_, current)| current), contents, digest })
 }
@@ -106,7 +106,7 @@ impl Restore {
             let cache = work.work.cache.as_ref().context("no copies are kept: [state_cache] is not set")?;
             let name = (it.source.clone(), it.item.clone());
             let (kept, content) = cache.open(&name, false)?.context("no copy of it is kept")?;
-            let contents = contents::read(content.as_slice());
+            let contents = contents::of(&content);
             let from = From::Copy { item: it.item.to_string(), before: false };
             let what = format!("the local copy of {}", local(Some(kept.modified)));
             return Ok(Chosen { from, what, content, contents, intact: true });
@@ -191,7 +191,8 @@ impl Restore {
         summary.push_str(".\n");
         match (&present.contents, &chosen.contents) {
             (Some(now), Ok(then)) => summary.push_str(&differences(now, then)),
-            (None, _) => summary.push_str("What is current can't be looked into, or there is nothing.\n"),
+            (None, _) if change.expected.is_none() => summary.push_str("There is no state now.\n"),
+            (None, _) => summary.push_str("What is current can't be looked into.\n"),
             (_, Err(why)) => summary.push_str(&format!("It can't be looked into: {why}.\n")),
         }
         let plan = change.plan()?;
