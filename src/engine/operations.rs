@@ -149,6 +149,7 @@ pub async fn run(outside: Outside, retention: Duration, mut stop: watch::Receive
     let mut drivers: JoinSet<i64> = JoinSet::new();
     let mut here: HashSet<i64> = HashSet::new();
     let mut tidied: Option<Instant> = None;
+    let mut told = false;
     loop {
         if tidied.is_none_or(|at| at.elapsed() >= HOUSEKEEPING) {
             tidied = Some(Instant::now());
@@ -156,12 +157,17 @@ pub async fn run(outside: Outside, retention: Duration, mut stop: watch::Receive
         }
         match take_all(&outside, &here).await {
             Ok(taken) => {
+                told = false;
                 for driver in taken {
                     here.insert(driver.id());
                     drivers.spawn(driver.drive(stop.clone()));
                 }
             }
-            Err(error) => tracing::warn!("operations could not be looked at: {error}"),
+            // Once: it is looked again every few seconds, and a store that is down is told of elsewhere.
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                tracing::warn!("operations can't be looked at: {error}");
+            }
+            Err(_) => {}
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,

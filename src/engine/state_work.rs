@@ -254,7 +254,14 @@ impl StateWork {
     }
 
     async fn drop_aside(&self, given: &Given<'_>) -> Result<String, StateFault> {
-        self.store(given)?.remove(&given.aside()?).await?;
+        let (store, aside) = (self.store(given)?, given.aside()?);
+        let current = store.read(&given.state()?, None).await?;
+        let kept = store.read(&aside, None).await?;
+        // As long as what it holds isn't current again, nobody else may have it.
+        if current.map(|(content, _)| content) != kept.map(|(content, _)| content) {
+            return Ok("the copy aside was left: what is current is something else".to_owned());
+        }
+        store.remove(&aside).await?;
         Ok("the copy aside was removed".to_owned())
     }
 
@@ -341,3 +348,6 @@ fn copy(given: &Given<'_>, cache: Option<&dyn StateCache>) -> Result<Vec<u8>, St
     let (_, content) = found.map_err(|error| format!("reading the copy: {error}"))?.ok_or("no copy is kept")?;
     Ok(content)
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,18 +155,26 @@ pub(super) async fn resume(config: &Config, id: i64, cancel: bool) -> anyhow::Re
     ensure!([RESTORE, FALLBACK, RETURN].contains(&&*found.kind), "operation {id} is none of a state");
     if found.ended.is_some() {
         say(&format!("{}\n", found.sentence))?;
-        return Ok(ExitCode::SUCCESS);
+        let done = matches!(found.state, State::Finished { ending: Ending::Done, .. });
+        return Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(EXIT_TROUBLE) });
     }
     if cancel {
         it.store.say(id, Word::Cancel, &format!("cli:{}", who()).into(), SystemClock.now()).await?;
     }
-    match drive(&it, id).await {
-        Err(error) if cancel => {
-            say(&format!("{error}\n"))?;
-            Ok(ExitCode::SUCCESS)
+    let driven = drive(&it, id).await;
+    if cancel {
+        let ended = it.store.operation(id).await?.map(|(it, _)| it.state);
+        // Whatever else came of it, it isn't what was asked for.
+        if matches!(&ended, Some(State::Finished { ending: Ending::Cancelled { .. }, left }) if left.is_empty()) {
+            say("What was done is taken back.\n")?;
+            return Ok(ExitCode::SUCCESS);
         }
-        done => done.and_then(|()| say("Done.\n")).map(|()| ExitCode::SUCCESS),
+        driven?;
+        bail!("operation {id} was done before it could be cancelled");
     }
+    driven?;
+    say("Done.\n")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Lists what isn't over.

@@ -9,14 +9,14 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::conduct::{self, Wish, conduct, confirmed, tell, unique, who};
-use super::environment::{Environments, item_of};
+use super::environment::item_of;
 use super::listing::{differences, local};
 use super::restore::present;
 use super::workspace::{Workspace, word};
 use super::{Named, Way};
 use crate::adapters::s3::{SCHEME, version_of};
 use crate::adapters::state_cache::AgeCache;
-use crate::app::state_work::for_commands;
+use crate::app::state_work::{ForCommands, for_commands};
 use crate::cli::{EXIT_TROUBLE, say};
 use crate::config::Config;
 use crate::domain::ids::ItemId;
@@ -24,7 +24,7 @@ use crate::domain::printable::shown;
 use crate::domain::state::cache::Kept;
 use crate::domain::state::contents::Contents;
 use crate::domain::state::work::{Change, Directory, FALLBACK, From, RETURN};
-use crate::engine::ports::state_store::Place;
+use crate::engine::ports::state_store::{Place, StateFault};
 use crate::engine::state_work::directory::{OVERRIDE, base_of, state_file};
 use crate::engine::state_work::{digest, lock_of};
 use crate::formats::tfstate::contents;
@@ -83,19 +83,32 @@ fn kept_of(config: &Config, named: &Named) -> anyhow::Result<Kept> {
     Ok(first.clone())
 }
 
+/// What the server of a state says of it; an error when it says nothing.
+async fn answer(work: &ForCommands, kept: &Kept) -> anyhow::Result<Result<String, String>> {
+    let source = &kept.source;
+    let store = work.work.stores.get(source).with_context(|| format!("there is no [[s3]] section called {source}"))?;
+    Ok(match store.current(&place_of(kept)?).await {
+        Ok(Some(_)) => Ok("the state is there".to_owned()),
+        Ok(None) => Ok("there is no state".to_owned()),
+        Err(StateFault::Away(why)) => Err(why),
+        Err(other) => Ok(other.to_string()),
+    })
+}
+
 impl Fallback {
     pub(super) fn run(self, config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
         let item = item_of(&self.state.env)?;
-        let down = match Environments::look(config, self.state.from.source.as_ref()) {
-            Err(why) => format!("{why:#}"),
-            Ok(_) if self.force => "the server answers, and --force is given".to_owned(),
-            Ok(_) => bail!(
-                "the server answers: go back to an older version with `firedrill state restore`. --force falls back all the same"
-            ),
-        };
-        tell(&format!("The server: {}\n", shown(&down)));
         let kept = kept_of(config, &self.state)?;
         let work = for_commands(config)?;
+        let answer = runtime.block_on(answer(&work, &kept))?;
+        // One that refuses is one that answers: Terraform may come through with a key of its own.
+        ensure!(
+            answer.is_err() || self.force,
+            "the server answers ({}): go back to an older version with `firedrill state restore`. --force falls back all the same",
+            answer.as_deref().unwrap_or_default()
+        );
+        let (Ok(said) | Err(said)) = &answer;
+        tell(&format!("The server: {}\n", shown(said)));
         let cache = work.work.cache.as_ref().context("no copies are kept")?;
         let (kept, content) = match cache.open(&(kept.source.clone(), item), self.before) {
             Ok(Some(found)) => found,
@@ -104,7 +117,7 @@ impl Fallback {
         };
         let workspace = Workspace::open(&self.dir, &self.way)?;
         ensure!(
-            !workspace.directory.join(OVERRIDE).exists(),
+            !workspace.has_fallen_back(),
             "{} has fallen back already: {OVERRIDE} is there. `firedrill state return` comes back",
             self.dir.display()
         );
@@ -190,6 +203,7 @@ fn guide(kept: &Kept, why: &str) -> anyhow::Result<ExitCode> {
 impl Return {
     pub(super) fn run(self, config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
         let workspace = Workspace::open(&self.dir, &self.way)?;
+        workspace.has_no_table(self.force)?;
         let overriding = std::fs::read_to_string(workspace.directory.join(OVERRIDE));
         let overriding = overriding.with_context(|| format!("{} has not fallen back", self.dir.display()))?;
         let base = base_of(&overriding).context("its override doesn't say from which state it fell back")?;
@@ -203,12 +217,7 @@ impl Return {
         runtime.block_on(self.go_on(&work, &workspace, Local { base, item, path, content, here }))
     }
 
-    async fn go_on(
-        &self,
-        work: &crate::app::state_work::ForCommands,
-        workspace: &Workspace,
-        local: Local,
-    ) -> anyhow::Result<ExitCode> {
+    async fn go_on(&self, work: &ForCommands, workspace: &Workspace, local: Local) -> anyhow::Result<ExitCode> {
         let source = local.base.source.parse().context("its override names no source")?;
         let store =
             work.work.stores.get(&source).with_context(|| format!("there is no [[s3]] section called {source}"))?;
@@ -250,8 +259,8 @@ impl Return {
             Some(serial) => contents::with_serial(&local.content, serial).context("there is no serial in it")?,
             None => local.content.clone(),
         };
-        // A server that was made anew has nothing yet.
-        let change = (moved_here || there.at.is_none()).then(|| Change {
+        // A server that was made anew has nothing yet; one whose state can't be looked into is written over by force only.
+        let change = (moved_here || there.contents.is_none()).then(|| Change {
             source: source.clone(),
             bucket: place.bucket.clone(),
             key: place.key.clone(),

@@ -33,7 +33,7 @@ pub(super) fn list(
         Some(name) => vec![environments.one(name)?],
         None => environments.all.iter().collect(),
     };
-    // Of all states the current version alone, and the one before: more is asked for with a name.
+    // Of all states the newest version alone: more is asked for with a name.
     let limit = if name.is_some() { limit } else { 1 };
     let rows: Vec<Row<'_>> = wanted
         .into_iter()

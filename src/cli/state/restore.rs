@@ -87,12 +87,12 @@ impl Restore {
         let workspace = self.dir.as_deref().map(|directory| Workspace::open(directory, &self.way)).transpose()?;
         if let Some(workspace) = &workspace {
             workspace.is_of(&it.place)?;
-            let table = workspace.backend.as_ref().is_some_and(crate::formats::backend::Backend::has_table);
+            workspace.has_no_table(self.force)?;
+            // The plan afterwards would be one of the local state.
             ensure!(
-                !table || self.force,
-                "its backend locks by a table of DynamoDB, which also keeps a digest of the state: every command would fail after a restore until the item {}/{}-md5 is removed. With --force it is restored all the same",
-                it.place.bucket,
-                it.place.key
+                !workspace.has_fallen_back(),
+                "{} has fallen back: `firedrill state return` comes first",
+                workspace.directory.display()
             );
         }
         let work = for_commands(config)?;
@@ -117,8 +117,7 @@ impl Restore {
         };
         ensure!(!version.current, "the version {} is the current one", version.id);
         let (content, contents) = read(environments, version)?;
-        // What can't be looked into is judged as the verifier does: it may be intact all the same.
-        let intact = contents.is_ok() || is_intact(environments, it, version);
+        let intact = is_intact(environments, it, version);
         let what = format!("the version {} of {}", shown(&version.id), local(version.modified));
         Ok(Chosen { from: From::Version(version.id.clone()), what, content, contents, intact })
     }

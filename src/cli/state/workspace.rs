@@ -9,6 +9,7 @@ use super::conduct::tell;
 use crate::adapters::terraform::Directories;
 use crate::engine::ports::state_store::Place;
 use crate::engine::ports::workspace::{Planned, Workspace as _};
+use crate::engine::state_work::directory::OVERRIDE;
 use crate::formats::backend::{self, Backend};
 
 /// Files of a configuration that are larger are none. In bytes.
@@ -30,8 +31,7 @@ impl Workspace {
     pub(super) fn open(directory: &Path, way: &Way) -> anyhow::Result<Self> {
         let shown = directory.display();
         let directory = directory.canonicalize().with_context(|| format!("--dir {shown}"))?;
-        let files =
-            texts(&directory, |name| name.ends_with(".tf") && name != crate::engine::state_work::directory::OVERRIDE)?;
+        let files = texts(&directory, |name| name.ends_with(".tf") && name != OVERRIDE)?;
         ensure!(
             std::env::var_os("TF_DATA_DIR").is_none(),
             "TF_DATA_DIR is set: what `terraform init` notes is looked for in .terraform only"
@@ -70,6 +70,20 @@ impl Workspace {
             place.key
         );
         Ok(())
+    }
+
+    /// Fails where a table keeps a digest of the state, which what is written would not fit.
+    pub(super) fn has_no_table(&self, force: bool) -> anyhow::Result<()> {
+        ensure!(
+            force || !self.backend.as_ref().is_some_and(Backend::has_table),
+            "its backend locks by a table of DynamoDB, which also keeps a digest of the state: afterwards every command would fail until the item BUCKET/KEY-md5 is removed there. --force does it all the same"
+        );
+        Ok(())
+    }
+
+    /// Whether it goes on with a local state.
+    pub(super) fn has_fallen_back(&self) -> bool {
+        self.directory.join(OVERRIDE).exists()
     }
 
     /// What Terraform would change; told to a person.
