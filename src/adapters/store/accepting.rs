@@ -167,3 +167,86 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sqlx::{AnyConnection, Connection as _, Executor as _};
+
+    use super::*;
+    use crate::adapters::machine::clock::SystemClock;
+    use crate::adapters::store::{Database, Place};
+
+    const WRITE: &str = "PRAGMA journal_mode = WAL; CREATE TABLE of_another (a)";
+
+    /// A tied store with what it wrote in its log or folded into the file; the log is removed.
+    async fn without_its_log(directory: &Path, folded: bool) -> (Store, Database) {
+        let url = format!("sqlite://{}/firedrill.db", directory.display());
+        let store = Store::new(Place::new(url)).tied(Arc::new(SystemClock));
+        let database = store.open().await.unwrap();
+        if folded {
+            database.fold().await.unwrap();
+        }
+        for companion in ["firedrill.db-wal", "firedrill.db-shm"] {
+            fs::remove_file(directory.join(companion)).unwrap();
+        }
+        (store, database)
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_its_own_that_makes_another_log_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, database) = without_its_log(directory.path(), false).await;
+        // As a pool does that needs one more before anybody noticed.
+        let mut connection = AnyConnection::connect(&database.place.url).await.unwrap();
+        let _ = connection.execute("SELECT count(*) FROM store_writers").await;
+        assert!(directory.path().join("firedrill.db-wal").exists());
+        connection.close().await.unwrap();
+        assert!(store.open().await.is_err());
+        drop(database);
+        let accepted = store.accept(Timestamp::UNIX_EPOCH).await;
+        assert!(accepted.as_ref().is_ok_and(|text| text.contains("was accepted")), "{accepted:?}");
+        store.open().await.unwrap().probe(Timestamp::UNIX_EPOCH).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_is_committed_into_a_log_that_is_not_the_one_of_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, database) = without_its_log(directory.path(), true).await;
+        let held = database.writer.acquire().await.unwrap();
+        let mut writing = database.begin().await.unwrap();
+        writing.execute("CREATE TABLE too_late (a)").await.unwrap();
+        assert!(writing.commit().await.is_err());
+        let log = fs::metadata(directory.path().join("firedrill.db-wal")).unwrap();
+        assert_eq!(log.len(), 0, "to save the log of before would bring into the file what never was");
+        drop((held, database));
+        assert!(store.open().await.is_err());
+        assert!(store.accept(Timestamp::UNIX_EPOCH).await.is_ok());
+        store.open().await.unwrap().check(Timestamp::UNIX_EPOCH).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_another_process_began_is_not_taken_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, database) = without_its_log(directory.path(), false).await;
+        let mut other = std::process::Command::new("sqlite3")
+            .arg(directory.path().join("firedrill.db"))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut asks = other.stdin.take().unwrap();
+        writeln!(asks, "{WRITE};\n.print written").unwrap();
+        let mut answers = io::BufRead::lines(io::BufReader::new(other.stdout.take().unwrap()));
+        assert!(answers.any(|line| line.unwrap() == "written"));
+        assert!(store.open().await.is_err());
+        drop(database);
+        let refused = store.accept(Timestamp::UNIX_EPOCH).await;
+        assert!(refused.as_ref().is_err_and(|error| error.message.contains("another process")), "{refused:?}");
+        writeln!(asks, "SELECT count(*) FROM of_another;").unwrap();
+        assert_eq!(answers.next().unwrap().unwrap(), "0");
+        drop(asks);
+        assert!(other.wait().unwrap().success());
+    }
+}

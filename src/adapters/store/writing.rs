@@ -55,6 +55,13 @@ impl Writing {
                 false => bond.look(&mut self).await?,
             }
         }
+        if self.changed
+            && let Some(bond) = &bond
+        {
+            // A connection that was opened after the log was removed has another one: what were written into that could be
+            // saved by nobody, and the log of before not any more.
+            bond.check_files().await?;
+        }
         self.execute("COMMIT").await?;
         if let Some(bond) = &bond {
             bond.durable(beat).await?;
