@@ -142,6 +142,10 @@ impl Config {
         self.store.check(complaints);
         self.verify.check(complaints);
         self.state_cache.check(complaints);
+        if self.state_cache.places().is_some() && !self.verify.enabled {
+            let sentence = "copies are kept of versions that are known to be intact: it needs verify.enabled";
+            complaints.add("state_cache.directory".to_owned(), sentence.to_owned());
+        }
         self.notify.check(complaints);
         let receivers: Vec<&str> = self.notify.receivers.iter().map(|it| &*it.name).collect();
         self.automation.check(self.verify.enabled, &receivers, complaints);

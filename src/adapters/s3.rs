@@ -7,6 +7,6 @@ mod states;
 mod writing;
 
 pub use self::client::{Credentials, Endpoint};
-pub use self::objects::{SCHEME, version_of};
+pub use self::objects::{SCHEME, bucket_of, version_of};
 pub use self::states::{StateSource, Watched};
 pub use self::writing::Objects;

@@ -11,12 +11,11 @@ use age::x25519::Identity;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::ids::SourceName;
+use crate::domain::state::LARGEST;
 use crate::domain::state::cache::{Kept, StateName};
+use crate::domain::state::contents::Unread;
 use crate::engine::ports::state_cache::StateCache;
 use crate::formats::tfstate::contents;
-
-/// A state that is larger is not kept, nor read into memory: no Terraform of today handles one.
-pub const LARGEST: u64 = 512 << 20;
 
 /// What lies beside a copy is no larger: a list of resources.
 const LARGEST_NOTE: u64 = 256 << 20;
@@ -192,10 +191,15 @@ impl StateCache for AgeCache {
         let mut kept = Kept { size, digest, ..about };
         // What was written is what will be read on the day it is needed.
         let mut read = Hashing::of(self.decrypt(&new)?);
-        if let Ok(contents) = contents::read(BufReader::new(&mut read)) {
-            kept.serial = Some(contents.serial);
-            kept.lineage = contents.lineage.clone();
-            kept.resources = contents.managed().map(|(address, id)| (address.into(), id.map(Into::into))).collect();
+        match contents::read(BufReader::new(&mut read)) {
+            Ok(contents) => {
+                kept.serial = Some(contents.serial);
+                kept.lineage = contents.lineage.clone();
+                kept.resources = contents.managed().map(|(address, id)| (address.into(), id.map(Into::into))).collect();
+            }
+            Err(Unread::Encrypted | Unread::Version(_)) => {}
+            // A verification that looks at the size alone may have called it intact.
+            Err(Unread::Broken(why)) => return Err(io::Error::other(format!("it is no state: {why}"))),
         }
         io::copy(&mut read, &mut io::sink())?;
         if read.hasher.finalize().to_hex().as_str() != kept.digest {

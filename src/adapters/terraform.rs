@@ -10,10 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::process::Command;
 
 use crate::domain::printable::shown_lines;
+use crate::domain::state::LARGEST;
 use crate::engine::ports::workspace::{Planned, Workspace};
-
-/// A file that is larger is none of those that lie there.
-const LARGEST: u64 = 512 << 20;
 
 /// Of what is printed so much is told. In bytes.
 const MOST_PRINTED: usize = 8 << 10;

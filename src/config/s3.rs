@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::errors::Complaints;
 use super::secret;
 use super::section::{Section, source};
-use crate::domain::ids::ItemId;
+use crate::domain::ids::{ItemId, ItemKind};
 use crate::domain::look::{Medium, PlaceSpec, SourceKind, SourceSpec};
 use crate::domain::secret::Secret;
 
@@ -130,7 +130,7 @@ impl Section for S3 {
     }
 
     fn may_hold(&self, item: &ItemId) -> bool {
-        item.kind() == "tfstate"
+        item.item_kind() == ItemKind::Tfstate
     }
 
     fn check_own(&self, key: &str, complaints: &mut Complaints) {

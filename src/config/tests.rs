@@ -392,3 +392,10 @@ fn the_token_for_alerts_is_in_no_error_and_no_debug_output() {
     }
     assert_eq!(keys("[api]\nusers = { alice = \"king\" }\n"), ["api.users.alice"]);
 }
+
+#[test]
+fn copies_need_verified_versions() {
+    let text = "[state_cache]\ndirectory = \"/c\"\nkey_file = \"/k\"\n";
+    assert!(load_text(text).is_ok());
+    assert_eq!(keys(&format!("{text}[verify]\nenabled = false\n")), ["state_cache.directory"]);
+}

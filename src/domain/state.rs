@@ -27,6 +27,9 @@ pub struct StateFacts {
     pub instances: u64,
 }
 
+/// A state that is larger is neither read into memory nor kept: no Terraform of today handles one. In bytes.
+pub const LARGEST: u64 = 512 << 20;
+
 /// A drop to less than this part of the resources of before is worth a look.
 const SUDDEN: u64 = 2;
 

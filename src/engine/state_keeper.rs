@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::archives::ArchivesBySource;
@@ -11,15 +12,17 @@ use super::ports::state_cache::StateCache;
 use super::ports::{Archives as _, Clock};
 use super::statuses::{self, Post};
 use crate::domain::attempt::{Attempt, Outcome};
+use crate::domain::ids::{ItemId, ItemKind};
 use crate::domain::inventory::{Inventory, SourceView};
-use crate::domain::item::Item;
-use crate::domain::local_time::When;
 use crate::domain::proof::book::{Proofs, facts_of};
 use crate::domain::proof::{ArchiveId, Conclusion};
 use crate::domain::state::cache::{CacheStatus, Copied, Kept, StateName};
 
 /// What could not be copied is tried again after so long.
 const RETRY: Duration = Duration::from_secs(60);
+
+/// Copies are looked at so often though nothing changes: somebody may have removed one, or the key.
+const LOOK: Duration = Duration::from_secs(300);
 
 /// Many changes in a moment are looked at once.
 const CALM: Duration = Duration::from_millis(200);
@@ -41,21 +44,20 @@ pub async fn run(outside: Outside, mut inventories: watch::Receiver<Arc<Inventor
     let mut status = CacheStatus::default();
     loop {
         let inventory = inventories.borrow_and_update().clone();
-        let wanted = wanted(&inventory);
-        let mut failed = false;
-        if !wanted.is_empty() {
-            let (outside, before, last) = (outside.clone(), known.take(), status.clone());
-            let work = move || keep_all(&outside, before, &wanted, &last);
-            (known, status) = match tokio::task::spawn_blocking(work).await {
-                Ok(kept) => kept,
-                Err(defect) => std::panic::resume_unwind(defect.into_panic()),
-            };
-            failed = status.states.values().any(|it| it.problem.is_some());
-        }
+        let (outside, before, last) = (outside.clone(), known.take(), status);
+        let work = move || match &*wanted(&inventory) {
+            [] => (before, last),
+            wanted => keep_all(&outside, before, wanted, &last),
+        };
+        (known, status) = match tokio::task::spawn_blocking(work).await {
+            Ok(kept) => kept,
+            Err(defect) => std::panic::resume_unwind(defect.into_panic()),
+        };
+        let failed = status.states.values().any(|it| it.problem.is_some());
         // States that can't be seen right now have copies all the same.
         statuses::say(&post, status.clone());
         tokio::select! {
-            () = tokio::time::sleep(RETRY), if failed => {}
+            () = tokio::time::sleep(if failed { RETRY } else { LOOK }) => {}
             changed = inventories.changed() => {
                 if changed.is_err() {
                     return std::future::pending().await;
@@ -75,48 +77,49 @@ struct Wanted {
 
 /// Of each state the newest version that was read and is intact.
 fn wanted(inventory: &Inventory) -> Vec<Wanted> {
-    let states = |view: &'_ Arc<SourceView>| -> Vec<Wanted> {
-        let of_one = |item: &Item| newest_intact(view, item);
-        view.items.iter().filter(|item| item.id.kind() == "tfstate").filter_map(of_one).collect()
-    };
-    inventory.sources.iter().flat_map(states).collect()
+    inventory.sources.iter().flat_map(|view| newest_intact(view)).collect()
 }
 
-fn newest_intact(view: &SourceView, item: &Item) -> Option<Wanted> {
-    let Proofs::Known(book) = &view.proofs else { return None };
+fn newest_intact(view: &SourceView) -> Vec<Wanted> {
+    let Proofs::Known(book) = &view.proofs else { return Vec::new() };
     let listed = view.spec.places.iter().zip(&view.listings);
     let attempts = listed.flat_map(|(place, listing)| {
         let attempts = listing.iter().flat_map(|listing| &listing.attempts);
-        attempts.filter(|attempt| attempt.item == item.id).map(|attempt| (&place.path, attempt))
+        attempts.map(|attempt| (&place.path, attempt))
     });
-    let intact = attempts.filter(|(root, attempt)| {
+    let mut newest: BTreeMap<&ItemId, (Timestamp, &Arc<str>, &Attempt)> = BTreeMap::new();
+    for (root, attempt) in attempts.filter(|(_, it)| it.item.item_kind() == ItemKind::Tfstate) {
+        let Some(at) = attempt.started.known() else { continue };
+        if !matches!(attempt.outcome, Outcome::Complete { .. }) || newest.get(&attempt.item).is_some_and(|it| it.0 > at)
+        {
+            continue;
+        }
         let proof = facts_of(attempt).and_then(|facts| book.of_file(root, &attempt.file, facts));
-        matches!(attempt.outcome, Outcome::Complete { .. })
-            && proof.is_some_and(|proof| proof.conclusion == Conclusion::Intact)
-    });
-    let (root, attempt) = intact.filter(|(_, it)| at(it).is_some()).max_by_key(|(_, it)| at(it))?;
-    let archive = ArchiveId { source: view.spec.name.clone(), root: root.clone(), file: attempt.file.clone() };
-    let name = (view.spec.name.clone(), item.id.clone());
-    let about = Kept {
-        source: name.0.clone(),
-        item: name.1.clone(),
-        root: root.clone(),
-        file: (*attempt.file).into(),
-        modified: at(attempt)?,
-        kept: jiff::Timestamp::default(),
-        size: attempt.size,
-        digest: String::new(),
-        serial: None,
-        lineage: Box::default(),
-        resources: Vec::new(),
-    };
-    Some(Wanted { name, archive, about })
+        if proof.is_some_and(|proof| proof.conclusion == Conclusion::Intact) {
+            newest.insert(&attempt.item, (at, root, attempt));
+        }
+    }
+    newest.into_values().map(|(at, root, attempt)| Wanted::new(view, at, root, attempt)).collect()
 }
 
-fn at(attempt: &Attempt) -> Option<jiff::Timestamp> {
-    match attempt.started {
-        When::At(at) => Some(at),
-        _ => None,
+impl Wanted {
+    fn new(view: &SourceView, at: Timestamp, root: &Arc<str>, attempt: &Attempt) -> Self {
+        let (source, item) = (view.spec.name.clone(), attempt.item.clone());
+        let archive = ArchiveId { source: source.clone(), root: root.clone(), file: attempt.file.clone() };
+        let about = Kept {
+            source: source.clone(),
+            item: item.clone(),
+            root: root.clone(),
+            file: (*attempt.file).into(),
+            modified: at,
+            kept: Timestamp::default(),
+            size: attempt.size,
+            digest: String::new(),
+            serial: None,
+            lineage: Box::default(),
+            resources: Vec::new(),
+        };
+        Self { name: (source, item), archive, about }
     }
 }
 

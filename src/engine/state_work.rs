@@ -6,9 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
-
 use self::directory::Directory;
 use super::ports::Clock;
 use super::ports::operations::{Conduct, Performer};
@@ -17,12 +14,10 @@ use super::ports::state_store::{Over, Place, StateFault, StateStore};
 use super::ports::workspace::Workspace;
 use crate::domain::ids::SourceName;
 use crate::domain::operation::plan::Effect;
-use crate::domain::printable::printable;
-use crate::domain::state::work::Deed;
+use crate::domain::state::work::{Deed, aside};
 use crate::formats::tfstate::contents;
-
-/// What Terraform appends to the key of a state while it locks it.
-pub const LOCK: &str = ".tflock";
+use crate::formats::tfstate::lock::{LOCK, Lock};
+use futures_util::future::BoxFuture;
 
 /// Does what plans for states say.
 #[derive(Clone)]
@@ -39,46 +34,10 @@ pub struct StateWork {
     pub at_hand: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
-/// A lock as Terraform writes it beside a state (`internal/states/statemgr/locker.go`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct Lock {
-    /// A name for this lock alone.
-    #[serde(rename = "ID")]
-    pub id: String,
-    /// What is done.
-    pub operation: String,
-    /// Nothing, mostly.
-    pub info: String,
-    /// `user@host`.
-    pub who: String,
-    /// Of Terraform.
-    pub version: String,
-    /// When.
-    pub created: String,
-    /// The state.
-    pub path: String,
-}
-
-impl Lock {
-    /// Who holds it, in a few words.
-    pub fn holder(&self) -> String {
-        let short = |text: &str| printable(text.as_bytes());
-        format!(
-            "{} ({}, since {}, id {})",
-            short(&self.who),
-            short(&self.operation),
-            short(&self.created),
-            short(&self.id)
-        )
-    }
-}
-
 /// Who holds the lock of a state.
 pub async fn lock_of(store: &dyn StateStore, state: &Place) -> Result<Option<Lock>, StateFault> {
     let found = store.read(&state.beside(LOCK), None).await?;
-    // One that can't be understood is one all the same.
-    Ok(found.map(|(text, _)| serde_json::from_slice(&text).unwrap_or_default()))
+    Ok(found.map(|(text, _)| Lock::read(&text)))
 }
 
 /// The digest of a content, as plans name it.
@@ -107,7 +66,7 @@ impl<'a> Given<'a> {
     }
 
     fn aside(&self) -> Result<Place, String> {
-        Ok(self.state()?.beside(&format!(".before-{}", self.needed("id")?)))
+        Ok(self.state()?.beside(&aside(self.needed("id")?)))
     }
 }
 

@@ -4,6 +4,7 @@
 //! 200 MB a few numbers are kept. Unknown fields are ignored, as Terraform does; of keys that stand twice the last one counts.
 
 pub mod contents;
+pub mod lock;
 
 use std::cell::Cell;
 use std::fmt;

@@ -341,7 +341,8 @@ async fn copies_are_read_by_age_itself() {
     assert!(opened.status.success(), "{}", stderr(&opened));
     let state: Value = serde_json::from_slice(&opened.stdout).unwrap();
     assert_eq!(state["serial"], 7);
-    // A damaged version never takes the place of a copy.
+    // One that somebody removed is made anew. A damaged version never takes the place of a copy.
+    std::fs::remove_file(copy).unwrap();
     it.server.boto("put('prod/terraform.tfstate', 'broken')\n");
     until("the damage is seen", || async {
         daemon
@@ -351,9 +352,22 @@ async fn copies_are_read_by_age_itself() {
             .then_some(())
     })
     .await;
+    until("it is made anew", || async { copy.exists().then_some(()) }).await;
     let kept = it.state(&["restore", "--env", "prod", "--from-copy", "--yes", "--json"]);
     assert_eq!(kept.status.code(), Some(0), "{}", stderr(&kept));
     assert_eq!(it.seen(), "8 1 free");
+    // The server was made anew, and knows of nothing. A daemon that goes on would keep what is restored, which is right as well.
+    assert!(daemon.process.stop().success());
+    it.server.boto(
+        "for page in s3.get_paginator('list_object_versions').paginate(Bucket='tfstate'):\n    \
+             for one in page.get('Versions', []) + page.get('DeleteMarkers', []):\n        \
+                 s3.delete_object(Bucket='tfstate', Key=one['Key'], VersionId=one['VersionId'])\n",
+    );
+    let listed = it.state(&["list"]);
+    assert!(stdout(&listed).contains("no states"), "{}{}", stdout(&listed), stderr(&listed));
+    let restored = it.state(&["restore", "--env", "prod", "--from-copy", "--yes", "--json"]);
+    assert_eq!(restored.status.code(), Some(0), "{}", stderr(&restored));
+    assert!(matches!(&*it.seen(), "7 1 free" | "8 1 free"), "{}", it.seen());
 }
 
 /// The server dies after each request of a restore in turn. When it is back and the command has ended, the state is the old one or

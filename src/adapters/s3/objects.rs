@@ -27,6 +27,11 @@ pub fn version_of(name: &str) -> Option<(&str, &str)> {
     name.strip_suffix(".tfstate")?.rsplit_once('@')
 }
 
+/// The bucket of a place of a source.
+pub fn bucket_of(root: &str) -> Option<&str> {
+    root.strip_prefix(SCHEME)?.split('/').next()
+}
+
 /// Opens versions.
 pub(super) struct Versions {
     pub(super) s3: Blocking,
@@ -35,7 +40,7 @@ pub(super) struct Versions {
 impl Archives for Versions {
     fn open(&self, archive: &ArchiveId) -> io::Result<Box<dyn OpenArchive>> {
         let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("{archive} is no version of an object"));
-        let bucket = archive.root.strip_prefix(SCHEME).and_then(|rest| rest.split('/').next()).ok_or_else(invalid)?;
+        let bucket = bucket_of(&archive.root).ok_or_else(invalid)?;
         let (key, version) = version_of(&archive.file).ok_or_else(invalid)?;
         let request = self.s3.client.get_object().bucket(bucket).key(key).version_id(version);
         let answer = self.s3.wait(request.send()).map_err(|error| of_get(&error))?;

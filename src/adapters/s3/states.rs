@@ -6,7 +6,6 @@ use std::sync::Arc;
 use aws_sdk_s3::types::BucketVersioningStatus;
 use globset::GlobSet;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 
 use super::client::{Blocking, Endpoint, look_error};
 use super::listing::{self, Version};
@@ -18,14 +17,13 @@ use crate::domain::local_time::{When, not_after};
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
 use crate::domain::printable::printable;
+use crate::domain::state::work::is_aside;
 use crate::domain::state::{BucketBook, StateBook, StateLock, StateView, Versioning};
 use crate::engine::ports::{Archives, Source};
+use crate::formats::tfstate::lock::{LOCK, Lock};
 
 /// So many versions of a state are judged, the newest; the others are counted.
 const MOST_VERSIONS: usize = 1000;
-
-/// What Terraform appends to the key of a state while it locks it.
-const LOCK: &str = ".tflock";
 
 /// A lock object that is larger is none of Terraform's.
 const LARGEST_LOCK: usize = 64 << 10;
@@ -164,14 +162,7 @@ type Held = HashMap<(String, String, String), Option<StateLock>>;
 
 /// What a lock object says; of one that can't be understood, that it is there.
 fn lock_of(text: &[u8], version: &Version) -> StateLock {
-    #[derive(Deserialize, Default)]
-    #[serde(rename_all = "PascalCase", default)]
-    struct Lock {
-        who: String,
-        operation: String,
-        created: Option<Timestamp>,
-    }
-    let lock: Lock = serde_json::from_slice(text).unwrap_or_default();
+    let lock = Lock::read(text);
     let short = |text: &str| -> Arc<str> {
         let text = printable(text.as_bytes());
         text.chars().take(200).collect::<String>().into()
@@ -179,7 +170,7 @@ fn lock_of(text: &[u8], version: &Version) -> StateLock {
     StateLock {
         who: short(&lock.who),
         operation: short(&lock.operation),
-        since: lock.created.unwrap_or(version.facts.modified),
+        since: lock.created.parse().unwrap_or(version.facts.modified),
     }
 }
 
@@ -222,6 +213,8 @@ fn look_at(s3: &Blocking, place: &Watched, several: bool, now: Timestamp) -> Res
             if version.latest && !version.deleted {
                 locks.insert(state.to_owned(), version);
             }
+        } else if is_aside(&version.key) {
+            // What a restore of ours copied aside is no state of its own, whatever the patterns say.
         } else if place.keys.is_match(&version.key) {
             states.entry(version.key.clone()).or_default().take(version);
         }

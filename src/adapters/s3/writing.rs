@@ -8,10 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::client::{Endpoint, client, words};
 use crate::domain::printable::shown;
+use crate::domain::state::LARGEST;
 use crate::engine::ports::state_store::{Content, Current, Over, Place, StateFault, StateStore};
-
-/// A larger one is no state, and not read into memory.
-const LARGEST: usize = 512 << 20;
 
 /// What stands for itself in the source of a copy.
 const IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
@@ -97,7 +95,7 @@ impl StateStore for Objects {
             let (mut body, mut content) = (answer.body, Vec::new());
             while let Some(chunk) = body.next().await {
                 let chunk = chunk.map_err(|error| StateFault::Away(format!("{doing}: {error}")))?;
-                if content.len() + chunk.len() > LARGEST {
+                if (content.len() + chunk.len()) as u64 > LARGEST {
                     return Err(StateFault::Failed(format!("{doing}: it is larger than {} MiB", LARGEST >> 20)));
                 }
                 content.extend_from_slice(&chunk);

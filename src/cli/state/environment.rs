@@ -8,17 +8,18 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::Version as Wanted;
+use super::{Named, Version as Wanted};
 use crate::adapters::machine::clock::SystemClock;
-use crate::adapters::s3::{SCHEME, version_of};
+use crate::adapters::s3::{bucket_of, version_of};
+use crate::adapters::state_cache::AgeCache;
 use crate::app::{self, WatchedSource};
 use crate::config::Config;
 use crate::domain::attempt::Outcome;
 use crate::domain::ids::{ItemId, SourceName};
-use crate::domain::local_time::When;
 use crate::domain::look::{Look, SourceSpec};
 use crate::domain::proof::{ArchiveId, Conclusion, Level, Verification};
 use crate::domain::state::StateLock;
+use crate::domain::state::cache::Kept;
 use crate::engine::archives::ArchivesBySource;
 use crate::engine::ports::state_store::Place;
 use crate::engine::ports::{Archives, Clock as _};
@@ -64,6 +65,29 @@ pub(super) fn item_of(name: &str) -> anyhow::Result<ItemId> {
     full.parse().with_context(|| format!("--env {name}"))
 }
 
+/// Where the object of a copy is.
+pub(super) fn place_of(kept: &Kept) -> anyhow::Result<Place> {
+    let bucket = bucket_of(&kept.root);
+    let key = version_of(&kept.file).map(|(key, _)| key);
+    let (bucket, key) = bucket.zip(key).context("the note of the copy doesn't say where the state is")?;
+    Ok(Place { bucket: bucket.to_owned(), key: key.to_owned() })
+}
+
+/// What is kept of a state.
+pub(super) fn kept_of(config: &Config, named: &Named) -> anyhow::Result<Kept> {
+    let item = item_of(&named.env)?;
+    let (directory, _) = config
+        .state_cache
+        .places()
+        .context("no copies are kept: without [state_cache] nothing is left of a state whose server is down")?;
+    let all = AgeCache::notes(directory).with_context(|| format!("looking for copies in {}", directory.display()))?;
+    let fits = |it: &&Kept| it.item == item && named.from.source.as_ref().is_none_or(|source| it.source == *source);
+    let mut found = all.iter().filter(fits);
+    let first = found.next().with_context(|| format!("no copy of {} is kept in {}", named.env, directory.display()))?;
+    ensure!(found.next().is_none(), "several sources have a state called {}: choose with --source", named.env);
+    Ok(first.clone())
+}
+
 impl Environments {
     /// Looks at the servers; with `source` only at that one. An error says which of them can't be looked at.
     pub(super) fn look(config: &Config, source: Option<&SourceName>) -> anyhow::Result<Self> {
@@ -84,6 +108,19 @@ impl Environments {
         }
         all.sort_by(|a, b| (&a.source, &a.item).cmp(&(&b.source, &b.item)));
         Ok(Self { all, archives })
+    }
+
+    /// The state that a copy is kept of, without any version: for a server that can't be asked, or has lost it.
+    pub(super) fn of_copy(kept: &Kept) -> anyhow::Result<Self> {
+        let environment = Environment {
+            source: kept.source.clone(),
+            item: kept.item.clone(),
+            place: place_of(kept)?,
+            versions: Vec::new(),
+            lock: None,
+            deleted: false,
+        };
+        Ok(Self { all: vec![environment], archives: Arc::default() })
     }
 
     /// One of them.
@@ -154,7 +191,7 @@ fn of_look(spec: &SourceSpec, look: Look) -> anyhow::Result<Vec<Environment>> {
     };
     let mut found: BTreeMap<ItemId, Environment> = BTreeMap::new();
     for (its, place) in spec.places.iter().zip(look.places) {
-        let bucket = its.path.strip_prefix(SCHEME).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let bucket = bucket_of(&its.path).unwrap_or_default();
         let listing = place.listing.map_err(|error| anyhow!("{source}: {}", error.message))?;
         for attempt in &listing.attempts {
             let Some((key, id)) = version_of(&attempt.file) else { continue };
@@ -173,10 +210,7 @@ fn of_look(spec: &SourceSpec, look: Look) -> anyhow::Result<Vec<Environment>> {
             environment.versions.push(Version {
                 id: id.to_owned(),
                 archive: ArchiveId { source: source.clone(), root: its.path.clone(), file: attempt.file.clone() },
-                modified: match attempt.started {
-                    When::At(at) => Some(at),
-                    When::Future => attempt.modified,
-                },
+                modified: attempt.started.known().or(attempt.modified),
                 size: attempt.size,
                 current: false,
             });
@@ -249,6 +283,10 @@ impl Judged {
     /// In a word.
     pub(super) fn word(&self) -> &'static str {
         match self.verification.as_ref().map(|it| it.conclusion) {
+            // As far as it was looked: what OpenTofu encrypted can't be looked into.
+            Some(Conclusion::Intact) if self.verification.as_ref().is_some_and(|it| it.shortfall().is_some()) => {
+                "unproven"
+            }
             Some(Conclusion::Intact) => "intact",
             Some(Conclusion::Damaged) => "damaged",
             Some(Conclusion::Unchecked) => "unknown",
@@ -257,8 +295,8 @@ impl Judged {
     }
 
     /// Why it isn't intact, or what is odd about it.
-    pub(super) fn reason(&self) -> Option<&str> {
+    pub(super) fn reason(&self) -> Option<String> {
         let verification = self.verification.as_ref()?;
-        verification.headline()
+        verification.shortfall().or_else(|| verification.headline().map(ToOwned::to_owned))
     }
 }

@@ -9,13 +9,11 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::conduct::{self, Wish, conduct, confirmed, tell, unique, who};
-use super::environment::item_of;
+use super::environment::{item_of, kept_of, place_of};
 use super::listing::{differences, local};
 use super::restore::present;
 use super::workspace::{Workspace, word};
 use super::{Named, Way};
-use crate::adapters::s3::{SCHEME, version_of};
-use crate::adapters::state_cache::AgeCache;
 use crate::app::state_work::{ForCommands, for_commands};
 use crate::cli::{EXIT_TROUBLE, say};
 use crate::config::Config;
@@ -23,7 +21,7 @@ use crate::domain::ids::ItemId;
 use crate::domain::printable::shown;
 use crate::domain::state::cache::Kept;
 use crate::domain::state::contents::Contents;
-use crate::domain::state::work::{Change, Directory, FALLBACK, From, RETURN};
+use crate::domain::state::work::{Change, Content, Directory, FALLBACK, RETURN};
 use crate::engine::ports::state_store::{Place, StateFault};
 use crate::engine::state_work::directory::{OVERRIDE, base_of, state_file};
 use crate::engine::state_work::{digest, lock_of};
@@ -58,29 +56,6 @@ pub(super) struct Return {
     force: bool,
     #[command(flatten)]
     way: Way,
-}
-
-/// Where the object of a copy is.
-fn place_of(kept: &Kept) -> anyhow::Result<Place> {
-    let bucket = kept.root.strip_prefix(SCHEME).and_then(|rest| rest.split('/').next());
-    let key = version_of(&kept.file).map(|(key, _)| key);
-    let (bucket, key) = bucket.zip(key).context("the note of the copy doesn't say where the state is")?;
-    Ok(Place { bucket: bucket.to_owned(), key: key.to_owned() })
-}
-
-/// What is kept of a state.
-fn kept_of(config: &Config, named: &Named) -> anyhow::Result<Kept> {
-    let item = item_of(&named.env)?;
-    let (directory, _) = config
-        .state_cache
-        .places()
-        .context("no copies are kept: without [state_cache] nothing is left of a state whose server is down")?;
-    let all = AgeCache::notes(directory).with_context(|| format!("looking for copies in {}", directory.display()))?;
-    let fits = |it: &&Kept| it.item == item && named.from.source.as_ref().is_none_or(|source| it.source == *source);
-    let mut found = all.iter().filter(fits);
-    let first = found.next().with_context(|| format!("no copy of {} is kept in {}", named.env, directory.display()))?;
-    ensure!(found.next().is_none(), "several sources have a state called {}: choose with --source", named.env);
-    Ok(first.clone())
 }
 
 /// What the server of a state says of it; an error when it says nothing.
@@ -267,7 +242,7 @@ impl Return {
             id: id.clone(),
             who: who(),
             expected: there.at.as_ref().map(|it| it.e_tag.clone()),
-            from: From::File(local.path.display().to_string()),
+            from: Content::File(local.path.display().to_string()),
             serial,
             digest: digest(&written),
             forced: lock.is_some(),

@@ -17,7 +17,8 @@ use crate::cli::state::conduct::tell;
 use crate::config::Config;
 use crate::domain::ids::SourceName;
 use crate::domain::printable::shown;
-use crate::domain::state::contents::Contents;
+use crate::domain::state::LARGEST;
+use crate::domain::state::contents::{Contents, Unread};
 use crate::formats::tfstate::contents;
 
 /// Lists states or versions.
@@ -91,7 +92,7 @@ impl Row<'_> {
             let facts = judged.facts();
             let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
             let verdict = match judged.reason() {
-                Some(reason) => format!("{}: {}", judged.word(), shown(reason)),
+                Some(reason) => format!("{}: {}", judged.word(), shown(&reason)),
                 None => judged.word().to_owned(),
             };
             table.add_row([
@@ -148,13 +149,13 @@ pub(super) fn local(at: Option<Timestamp>) -> String {
 pub(super) fn read(
     environments: &Environments,
     version: &Version,
-) -> anyhow::Result<(Vec<u8>, Result<Contents, String>)> {
+) -> anyhow::Result<(Vec<u8>, Result<Contents, Unread>)> {
     use crate::engine::ports::Archives as _;
     use std::io::Read as _;
     let reading = || format!("reading the version {}", version.id);
     let mut text = Vec::new();
     let opened = environments.archives.open(&version.archive).with_context(reading)?;
-    opened.take(crate::adapters::state_cache::LARGEST + 1).read_to_end(&mut text).with_context(reading)?;
+    opened.take(LARGEST + 1).read_to_end(&mut text).with_context(reading)?;
     anyhow::ensure!(text.len() as u64 == version.size, "{}: {} bytes came of {}", reading(), text.len(), version.size);
     let contents = contents::of(&text);
     Ok((text, contents))

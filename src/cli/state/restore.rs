@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::conduct::{self, Wish, conduct, confirmed, tell, unique, who};
-use super::environment::{Environment, Environments, Judged, Version};
+use super::environment::{Environment, Environments, Judged, Version, kept_of};
 use super::listing::{differences, local, read};
 use super::workspace::{Workspace, word};
 use super::{Named, Version as Wanted, Way};
@@ -18,8 +18,8 @@ use crate::app::state_work::{ForCommands, for_commands};
 use crate::cli::say;
 use crate::config::Config;
 use crate::domain::printable::shown;
-use crate::domain::state::contents::Contents;
-use crate::domain::state::work::{Change, From, RESTORE};
+use crate::domain::state::contents::{Contents, Unread};
+use crate::domain::state::work::{Change, Content, RESTORE};
 use crate::engine::ports::state_store::{Current, StateStore};
 use crate::engine::state_work::{digest, lock_of};
 use crate::formats::tfstate::contents;
@@ -48,10 +48,10 @@ pub(super) struct Restore {
 
 /// What will be current, and where it comes from.
 struct Chosen {
-    from: From,
+    from: Content,
     what: String,
     content: Vec<u8>,
-    contents: Result<Contents, String>,
+    contents: Result<Contents, Unread>,
     intact: bool,
 }
 
@@ -82,7 +82,7 @@ impl Present {
 
 impl Restore {
     pub(super) fn run(self, config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-        let environments = Environments::look(config, self.state.from.source.as_ref())?;
+        let environments = self.environments(config)?;
         let it = environments.one(&self.state.env)?;
         let workspace = self.dir.as_deref().map(|directory| Workspace::open(directory, &self.way)).transpose()?;
         if let Some(workspace) = &workspace {
@@ -100,6 +100,19 @@ impl Restore {
         runtime.block_on(self.go_on(it, &environments, chosen, workspace, &work))
     }
 
+    /// What the server has. For a copy of ours it need not know the state at all.
+    fn environments(&self, config: &Config) -> anyhow::Result<Environments> {
+        let looked = Environments::look(config, self.state.from.source.as_ref());
+        let found = looked.and_then(|all| all.one(&self.state.env).map(drop).map(|()| all));
+        match found {
+            Err(why) if self.from_copy => {
+                tell(&format!("{why:#}. The copy says where the state was.\n"));
+                Environments::of_copy(&kept_of(config, &self.state)?)
+            }
+            found => found,
+        }
+    }
+
     /// The version that is asked for, or the newest intact one before a damaged or deleted one.
     fn choose(&self, environments: &Environments, it: &Environment, work: &ForCommands) -> anyhow::Result<Chosen> {
         if self.from_copy {
@@ -107,7 +120,7 @@ impl Restore {
             let name = (it.source.clone(), it.item.clone());
             let (kept, content) = cache.open(&name, false)?.context("no copy of it is kept")?;
             let contents = contents::of(&content);
-            let from = From::Copy { item: it.item.to_string(), before: false };
+            let from = Content::Copy(it.item.to_string());
             let what = format!("the local copy of {}", local(Some(kept.modified)));
             return Ok(Chosen { from, what, content, contents, intact: true });
         }
@@ -119,7 +132,7 @@ impl Restore {
         let (content, contents) = read(environments, version)?;
         let intact = is_intact(environments, it, version);
         let what = format!("the version {} of {}", shown(&version.id), local(version.modified));
-        Ok(Chosen { from: From::Version(version.id.clone()), what, content, contents, intact })
+        Ok(Chosen { from: Content::Version(version.id.clone()), what, content, contents, intact })
     }
 
     async fn go_on(

@@ -144,6 +144,7 @@ fn text(path: &Path) -> anyhow::Result<Option<String>> {
         opened => opened.with_context(reading)?,
     };
     let mut text = String::new();
-    file.take(LARGEST).read_to_string(&mut text).with_context(reading)?;
+    file.take(LARGEST + 1).read_to_string(&mut text).with_context(reading)?;
+    ensure!(text.len() as u64 <= LARGEST, "{}: it is larger than {} MiB", reading(), LARGEST >> 20);
     Ok(Some(text))
 }

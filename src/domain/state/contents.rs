@@ -17,6 +17,20 @@ pub struct Contents {
     pub resources: BTreeMap<Box<str>, Mark>,
 }
 
+/// Why a state can't be looked into.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// OpenTofu encrypted it: that says nothing of whether it is intact.
+    #[error("it is encrypted by OpenTofu")]
+    Encrypted,
+    /// Another format, which Terraform of today reads or not.
+    #[error("a state of version {0}")]
+    Version(u64),
+    /// Nobody can read it.
+    #[error("{0}")]
+    Broken(String),
+}
+
 /// An instance of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {

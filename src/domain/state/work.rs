@@ -117,19 +117,30 @@ impl Deed {
 
 /// Where the content of a new version comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum From {
+pub enum Content {
     /// A version of the same object.
     Version(String),
-    /// The local copy; with `before` the one before it.
-    Copy {
-        /// The state, as copies are named.
-        item: String,
-        /// Whether it is the copy before the newest.
-        before: bool,
-    },
+    /// The local copy of a state, as copies are named.
+    Copy(String),
     /// A file.
     File(String),
 }
+
+/// The end of the key that the current version is copied to, by the id of the change.
+pub fn aside(id: &str) -> String {
+    format!("{ASIDE}{id}")
+}
+
+/// Whether a key is one that a current version was copied to: the end is an id as [`Change::id`] has it, a UUID.
+pub fn is_aside(key: &str) -> bool {
+    key.rsplit_once(ASIDE).is_some_and(|(state, id)| {
+        let hex = id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        !state.is_empty() && id.len() == 36 && hex
+    })
+}
+
+/// What that end begins with.
+const ASIDE: &str = ".before-";
 
 /// A new current version of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +158,7 @@ pub struct Change {
     /// The ETag of the current version; `None` where there is none.
     pub expected: Option<String>,
     /// The new content.
-    pub from: From,
+    pub from: Content,
     /// The serial that it gets; `None` leaves it as it is.
     pub serial: Option<u64>,
     /// BLAKE3 of what is written then, in hexadecimal.
@@ -159,7 +170,7 @@ pub struct Change {
 impl Change {
     /// The end of the key that the current version is copied to.
     pub fn aside(&self) -> String {
-        format!(".before-{}", self.id)
+        aside(&self.id)
     }
 
     fn parameters(&self) -> BTreeMap<String, String> {
@@ -179,12 +190,9 @@ impl Change {
         add("expected", &self.expected);
         add("serial", &self.serial.map(|it| it.to_string()));
         match &self.from {
-            From::Version(version) => add("version", &Some(version.clone())),
-            From::Copy { item, before } => {
-                add("copy", &Some(item.clone()));
-                add("before", &before.then(|| "true".to_owned()));
-            }
-            From::File(path) => add("file", &Some(path.clone())),
+            Content::Version(version) => add("version", &Some(version.clone())),
+            Content::Copy(item) => add("copy", &Some(item.clone())),
+            Content::File(path) => add("file", &Some(path.clone())),
         }
         all
     }

@@ -9,28 +9,28 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::printable::{printable, shown};
-use crate::domain::state::contents::{Contents, Mark};
+use crate::domain::state::contents::{Contents, Mark, Unread};
 
 /// Reads a state of version 4. An error says what can't be understood.
-pub fn read(text: impl Read) -> Result<Contents, String> {
+pub fn read(text: impl Read) -> Result<Contents, Unread> {
     let mut deserializer = serde_json::Deserializer::from_reader(text);
     contents(State::deserialize(&mut deserializer).and_then(|it| deserializer.end().map(|()| it)))
 }
 
 /// The same for one that is in memory, which is much faster.
-pub fn of(text: &[u8]) -> Result<Contents, String> {
+pub fn of(text: &[u8]) -> Result<Contents, Unread> {
     contents(serde_json::from_slice(text))
 }
 
-fn contents(state: serde_json::Result<State>) -> Result<Contents, String> {
-    let state = state.map_err(|error| printable(error.to_string().as_bytes()))?;
+fn contents(state: serde_json::Result<State>) -> Result<Contents, Unread> {
+    let state = state.map_err(|error| Unread::Broken(printable(error.to_string().as_bytes())))?;
     if state.encrypted_data.is_some() {
-        return Err("it is encrypted by OpenTofu".to_owned());
+        return Err(Unread::Encrypted);
     }
     match state.version {
         Some(4) => {}
-        Some(other) => return Err(format!("a state of version {other}")),
-        None => return Err("it has no version".to_owned()),
+        Some(other) => return Err(Unread::Version(other)),
+        None => return Err(Unread::Broken("it has no version".to_owned())),
     }
     let mut resources = BTreeMap::new();
     for resource in state.resources.unwrap_or_default() {
@@ -331,8 +331,8 @@ mod tests {
             (r#"{"version":4,"serial":1,"resources":[{"mode":"managed"}]}"#, "missing field"),
         ] {
             let error = read(text.as_bytes()).unwrap_err();
-            assert!(of(text.as_bytes()).unwrap_err().contains(words), "{text}");
-            assert!(error.contains(words), "{error}");
+            assert!(of(text.as_bytes()).unwrap_err().to_string().contains(words), "{text}");
+            assert!(error.to_string().contains(words), "{error}");
         }
     }
 }
