@@ -151,6 +151,7 @@ impl Config {
         self.automation.check(self.verify.enabled, &receivers, complaints);
         self.defaults.check("defaults", complaints);
         let mut sources: BTreeMap<&SourceName, &dyn Section> = BTreeMap::new();
+        let mut used: BTreeSet<&SourceName> = BTreeSet::new();
         for (key, source) in self.sections() {
             // Of two with one name the first has it.
             if sources.contains_key(source.name()) {
@@ -159,7 +160,18 @@ impl Config {
                 sources.insert(source.name(), source);
             }
             source.check(&key, complaints);
+            for (place, server) in source.servers() {
+                used.insert(server);
+                if !self.s3.iter().any(|it| it.name == *server) && !complaints.left_out("s3") {
+                    complaints.add(format!("{key}.{place}"), format!("there is no [[s3]] section called {server}"));
+                }
+            }
             self.verify.check_accepted(source.accept_level(), format!("{key}.accept_level"), complaints);
+        }
+        for (index, it) in self.s3.iter().enumerate().filter(|(_, it)| it.states.is_empty() && !used.contains(&it.name))
+        {
+            let sentence = format!("is missing, and no root names {} as its server: it would do nothing", it.name);
+            complaints.add(format!("s3.{index}.states"), sentence);
         }
         let mut environments: BTreeSet<&Arc<str>> = BTreeSet::new();
         for (index, environment) in self.environments.iter().enumerate() {

@@ -96,10 +96,9 @@ fn check_owner(directory: &Path) -> anyhow::Result<()> {
 
 fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
     let root = |path: PathBuf, medium, node: Option<&str>| Root {
-        path,
-        medium,
+        medium: Some(medium),
         node: node.map(Into::into),
-        require_mount: None,
+        ..Root::directory(path)
     };
     let [first, second] = vzdump_roots(directory);
     let share = directory.join("nas");

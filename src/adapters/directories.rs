@@ -5,5 +5,7 @@ pub mod archive_files;
 pub mod directory;
 pub mod directory_watch;
 pub mod dump_dir;
+pub mod files;
+pub mod place;
 pub mod tree;
 pub mod vzdump_dir;

@@ -1,11 +1,14 @@
 //! Buckets of S3, MinIO and whatever speaks their language.
 
+mod bucket;
 mod client;
 mod listing;
 mod objects;
+mod reading;
 mod states;
 mod writing;
 
+pub use self::bucket::{BucketPlace, Server, split};
 pub use self::client::{Credentials, Endpoint};
 pub use self::objects::{SCHEME, bucket_of, version_of};
 pub use self::states::{StateSource, Watched};

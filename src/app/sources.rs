@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::adapters::directories::archive_files::ArchiveFiles;
 use crate::adapters::directories::directory::Root;
 use crate::adapters::directories::dump_dir::DumpDir;
+use crate::adapters::directories::place::{OfObjects, Place, Places};
 use crate::adapters::directories::vzdump_dir::VzdumpDir;
-use crate::adapters::s3::{Credentials, Endpoint, Objects, StateSource, Watched};
+use crate::adapters::s3::{BucketPlace, Credentials, Endpoint, Objects, Server, StateSource, Watched};
 use crate::config::section::Section as _;
 use crate::config::{Config, dump, root, s3, vzdump};
 use crate::domain::ids::SourceName;
-use crate::engine::ports::Source;
+use crate::engine::archives::ArchivesByRoot;
 use crate::engine::ports::state_store::StateStore;
+use crate::engine::ports::{Archives, Source};
 
 /// A source with the directories whose changes bring its next scan forward.
 pub struct WatchedSource {
@@ -26,13 +29,57 @@ pub struct WatchedSource {
 
 /// The configured sources.
 pub fn sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
-    let vzdump = config.vzdump.iter().map(|it| Ok(of_vzdump(it)));
-    vzdump.chain(config.dump.iter().map(of_dump)).chain(config.s3.iter().map(of_s3)).collect()
+    let mut servers = Servers { config, connected: BTreeMap::new() };
+    let mut all = Vec::new();
+    for it in &config.vzdump {
+        all.push(of_vzdump(it, &mut servers)?);
+    }
+    for it in &config.dump {
+        all.push(of_dump(it, &mut servers)?);
+    }
+    all.extend(state_sources(config)?);
+    Ok(all)
+}
+
+/// Servers of objects, each connected once, by the names of their sections.
+struct Servers<'a> {
+    config: &'a Config,
+    connected: BTreeMap<SourceName, Server>,
+}
+
+impl Servers<'_> {
+    fn get(&mut self, name: &SourceName) -> anyhow::Result<Server> {
+        if let Some(server) = self.connected.get(name) {
+            return Ok(server.clone());
+        }
+        let section = self.config.s3.iter().find(|it| it.name == *name);
+        let section = section.with_context(|| format!("there is no [[s3]] section called {name}"))?;
+        let server = Server::new(&endpoint(section)?).with_context(|| format!("the s3 section {name}"))?;
+        self.connected.insert(name.clone(), server.clone());
+        Ok(server)
+    }
+
+    /// The places of a source, and what opens the files in each.
+    fn places(&mut self, roots: &[root::Root]) -> anyhow::Result<Places> {
+        let (mut all, mut in_buckets) = (Vec::<Box<dyn Place>>::new(), BTreeMap::<_, Arc<dyn Archives>>::new());
+        for root in roots {
+            let Some(server) = &root.server else {
+                let (path, require_mount) = (root.path.clone(), root.require_mount.clone());
+                all.push(Box::new(Root { path, require_mount }));
+                continue;
+            };
+            let place = BucketPlace::new(&self.get(server)?, &root.path);
+            let place = place.with_context(|| format!("{} is no s3://BUCKET/PREFIX", root.path.display()))?;
+            in_buckets.insert(root.spec().path, Arc::new(place.clone()));
+            all.push(Box::new(OfObjects(Arc::new(place))));
+        }
+        Ok(Places { all, archives: Arc::new(ArchivesByRoot { in_buckets, others: Arc::new(ArchiveFiles) }) })
+    }
 }
 
 /// The configured servers with states.
 pub fn state_sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
-    config.s3.iter().map(of_s3).collect()
+    config.s3.iter().filter(|it| !it.states.is_empty()).map(of_s3).collect()
 }
 
 /// The same servers, for commands that change a state.
@@ -43,15 +90,17 @@ pub fn state_stores(config: &Config) -> anyhow::Result<BTreeMap<SourceName, Arc<
     config.s3.iter().map(of_one).collect()
 }
 
-fn of_vzdump(it: &vzdump::Vzdump) -> WatchedSource {
-    let source = VzdumpDir::new(it.spec().into(), directories(&it.roots), it.time_zone.clone(), it.guests_dir.clone());
-    WatchedSource { source: Box::new(source), paths: paths(&it.roots) }
+fn of_vzdump(it: &vzdump::Vzdump, servers: &mut Servers<'_>) -> anyhow::Result<WatchedSource> {
+    let places = servers.places(&it.roots).with_context(|| format!("the vzdump source {}", it.name))?;
+    let source = VzdumpDir::new(it.spec().into(), places, it.time_zone.clone(), it.guests_dir.clone());
+    Ok(WatchedSource { source: Box::new(source), paths: paths(&it.roots) })
 }
 
-fn of_dump(it: &dump::Dump) -> anyhow::Result<WatchedSource> {
+fn of_dump(it: &dump::Dump, servers: &mut Servers<'_>) -> anyhow::Result<WatchedSource> {
     let patterns: Result<_, _> = it.patterns.iter().map(|pattern| pattern.compiled()).collect();
     let patterns = patterns.with_context(|| format!("patterns of the dump source {}", it.name))?;
-    let source = DumpDir::new(it.spec().into(), directories(&it.roots), it.time_zone.clone(), patterns);
+    let places = servers.places(&it.roots).with_context(|| format!("the dump source {}", it.name))?;
+    let source = DumpDir::new(it.spec().into(), places, it.time_zone.clone(), patterns);
     Ok(WatchedSource { source: Box::new(source), paths: paths(&it.roots) })
 }
 
@@ -79,10 +128,7 @@ fn of_s3(it: &s3::S3) -> anyhow::Result<WatchedSource> {
     Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
 }
 
-fn directories(roots: &[root::Root]) -> Vec<Root> {
-    roots.iter().map(|root| Root { path: root.path.clone(), require_mount: root.require_mount.clone() }).collect()
-}
-
+/// Directories whose changes the system tells.
 fn paths(roots: &[root::Root]) -> Vec<PathBuf> {
-    roots.iter().map(|root| root.path.clone()).collect()
+    roots.iter().filter(|root| root.server.is_none()).map(|root| root.path.clone()).collect()
 }

@@ -15,7 +15,6 @@ use crate::app;
 use crate::config::{Config, dump, root, section, vzdump};
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
-use crate::domain::look::Medium;
 use crate::domain::verdict::{BackupState, by_age, judge};
 use crate::engine::ports::Clock as _;
 
@@ -82,8 +81,7 @@ impl Scan {
             }
             let mut seen = std::collections::BTreeSet::new();
             all.retain(|path| seen.insert(path.clone()));
-            let root = |path| root::Root { path, medium: Medium::Local, node: None, require_mount: None };
-            Ok(all.into_iter().map(root).collect())
+            Ok(all.into_iter().map(root::Root::directory).collect())
         };
         let mut config = Config::default();
         config.defaults.interval = self.interval;

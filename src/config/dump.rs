@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::errors::Complaints;
-use super::root::{Root, check_all};
+use super::root::{Root, check_all, servers};
 use super::section::{Section, source};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{SourceKind, SourceSpec};
@@ -69,6 +69,10 @@ impl Section for Dump {
 
     fn may_hold(&self, item: &ItemId) -> bool {
         item.kind() == "dump"
+    }
+
+    fn servers(&self) -> Vec<(String, &SourceName)> {
+        servers(&self.roots)
     }
 
     fn check_own(&self, key: &str, complaints: &mut Complaints) {

@@ -1,4 +1,4 @@
-//! `roots`: the directories of a source.
+//! `roots`: the directories of a source, and prefixes of buckets that are looked at as such.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,17 +6,21 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::errors::Complaints;
+use crate::domain::ids::SourceName;
 use crate::domain::look::{Medium, PlaceSpec};
 
-/// A directory of a source.
+/// A directory of a source, or a prefix of a bucket.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Root {
-    /// Where it is.
+    /// Where it is: a directory, or `s3://BUCKET/PREFIX`.
     pub path: PathBuf,
-    /// What it lies on, for the 3-2-1 rule.
-    #[serde(default = "local")]
-    pub medium: Medium,
+    /// The `[[s3]]` section that tells of the server, for a bucket.
+    #[serde(default)]
+    pub server: Option<SourceName>,
+    /// What it lies on, for the 3-2-1 rule; where it isn't said a directory is `local` and a bucket `s3`.
+    #[serde(default)]
+    pub medium: Option<Medium>,
     /// Node whose guests are backed up there.
     #[serde(default)]
     pub node: Option<Arc<str>>,
@@ -25,15 +29,60 @@ pub struct Root {
     pub require_mount: Option<PathBuf>,
 }
 
-const fn local() -> Medium {
-    Medium::Local
-}
-
 impl Root {
+    /// A directory of which nothing more is said.
+    pub fn directory(path: PathBuf) -> Self {
+        Self { path, server: None, medium: None, node: None, require_mount: None }
+    }
+
     /// What the domain knows of it.
     pub fn spec(&self) -> PlaceSpec {
-        PlaceSpec { path: self.path.display().to_string().into(), medium: self.medium, node: self.node.clone() }
+        let medium = self.medium.unwrap_or(if self.is_in_bucket() { Medium::S3 } else { Medium::Local });
+        PlaceSpec { path: self.path.display().to_string().into(), medium, node: self.node.clone() }
     }
+
+    /// Whether it is a prefix of a bucket.
+    pub fn is_in_bucket(&self) -> bool {
+        self.path.as_os_str().as_encoded_bytes().starts_with(SCHEME)
+    }
+
+    /// Bucket and prefix, where it is one.
+    fn in_bucket(&self) -> Option<(&str, &str)> {
+        let rest = self.path.to_str()?.strip_prefix("s3://")?;
+        Some(rest.split_once('/').unwrap_or((rest, "")))
+    }
+
+    fn check_bucket(&self, key: &str, complaints: &mut Complaints) {
+        match self.in_bucket() {
+            Some((bucket, prefix)) if is_bucket(bucket) && !prefix.starts_with('/') => {}
+            _ => complaints.add(format!("{key}.path"), "must be s3://BUCKET or s3://BUCKET/PREFIX".to_owned()),
+        }
+        if self.server.is_none() {
+            let sentence = "is missing: the name of the [[s3]] section that tells of the server";
+            complaints.add(format!("{key}.server"), sentence.to_owned());
+        }
+        if self.require_mount.is_some() {
+            complaints.add(format!("{key}.require_mount"), "is for directories".to_owned());
+        }
+    }
+}
+
+/// What the path of a bucket begins with.
+const SCHEME: &[u8] = b"s3://";
+
+/// The names that S3 allows for buckets, and some that older servers took.
+pub(super) fn is_bucket(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    (1..=255).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// The servers of those in buckets, each with its key.
+pub(super) fn servers(roots: &[Root]) -> Vec<(String, &SourceName)> {
+    roots
+        .iter()
+        .enumerate()
+        .filter_map(|(at, root)| Some((format!("roots.{at}.server"), root.server.as_ref()?)))
+        .collect()
 }
 
 pub(super) fn check_all(roots: &[Root], key: &str, complaints: &mut Complaints) {
@@ -42,11 +91,18 @@ pub(super) fn check_all(roots: &[Root], key: &str, complaints: &mut Complaints) 
     }
     for (index, root) in roots.iter().enumerate() {
         let key = format!("{key}.roots.{index}");
-        if !root.path.is_absolute() {
-            complaints.add(format!("{key}.path"), format!("{} is not an absolute path", root.path.display()));
-        }
         if roots[..index].iter().any(|other| other.path == root.path) {
             complaints.add(format!("{key}.path"), format!("{} is listed twice", root.path.display()));
+        }
+        if root.is_in_bucket() {
+            root.check_bucket(&key, complaints);
+            continue;
+        }
+        if root.server.is_some() {
+            complaints.add(format!("{key}.server"), "is for s3://BUCKET/PREFIX".to_owned());
+        }
+        if !root.path.is_absolute() {
+            complaints.add(format!("{key}.path"), format!("{} is not an absolute path", root.path.display()));
         }
         if root.path.components().any(|part| part == std::path::Component::ParentDir) {
             complaints.add(format!("{key}.path"), "must not contain \"..\"".to_owned());

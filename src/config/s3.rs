@@ -1,4 +1,4 @@
-//! `[[s3]]`: buckets with states of Terraform.
+//! `[[s3]]`: servers of objects, and buckets with states of Terraform.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use super::errors::Complaints;
+use super::root::is_bucket;
 use super::secret;
 use super::section::{Section, source};
 use crate::domain::ids::{ItemId, ItemKind};
@@ -76,7 +77,8 @@ source! {
         /// A file that holds it.
         #[serde(default)]
         pub secret_key_file: Option<PathBuf>,
-        /// Where states are.
+        /// Where states are. Without any it is only the server that roots of other sources name.
+        #[serde(default)]
         pub states: Vec<States>,
         /// States that must be there, even if nothing is found of them: names, without `tfstate/`.
         #[serde(default)]
@@ -149,14 +151,9 @@ impl Section for S3 {
         if self.secret_key.is_some() && self.secret_key_file.is_some() {
             complaints.add(format!("{key}.secret_key_file"), "secret_key is given as well".to_owned());
         }
-        if self.states.is_empty() {
-            complaints.add(format!("{key}.states"), "an s3 source needs at least one place with states".to_owned());
-        }
         for (index, states) in self.states.iter().enumerate() {
             let key = format!("{key}.states.{index}");
-            // The names that S3 allows for buckets, and some that older servers took.
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-            if !(1..=255).contains(&states.bucket.len()) || !states.bucket.bytes().all(fits) {
+            if !is_bucket(&states.bucket) {
                 complaints.add(format!("{key}.bucket"), "is no name of a bucket".to_owned());
             }
             if states.keys.is_empty() {

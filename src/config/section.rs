@@ -51,6 +51,11 @@ pub(crate) trait Section: Common {
     /// Whether an item can be one of its.
     fn may_hold(&self, item: &ItemId) -> bool;
 
+    /// Servers that its places are on: key and name of the `[[s3]]` section, each.
+    fn servers(&self) -> Vec<(String, &SourceName)> {
+        Vec::new()
+    }
+
     /// Complains about its own keys. `key` is where it stands: `vzdump.0`.
     fn check_own(&self, key: &str, complaints: &mut Complaints);
 

@@ -1,6 +1,8 @@
 use std::io::Write as _;
 
+use super::section::Section as _;
 use super::*;
+use crate::domain::look::Medium;
 
 fn load_text(text: &str) -> Result<Config, ConfigErrors> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -398,4 +400,25 @@ fn copies_need_verified_versions() {
     let text = "[state_cache]\ndirectory = \"/c\"\nkey_file = \"/k\"\n";
     assert!(load_text(text).is_ok());
     assert_eq!(keys(&format!("{text}[verify]\nenabled = false\n")), ["state_cache.directory"]);
+}
+
+#[test]
+fn roots_in_buckets_name_their_server() {
+    let roots = |roots: &str, rest: &str| format!("[[vzdump]]\nname = \"pve\"\nroots = [{roots}]\n{rest}");
+    let server = "[[s3]]\nname = \"minio\"\nendpoint = \"http://minio:9000\"\n";
+    let good = "{ path = \"s3://backups/pve\", server = \"minio\" }, { path = \"s3://off\", server = \"minio\", medium = \"offsite\" }";
+    let config = load_text(&roots(good, server)).unwrap();
+    let places = config.vzdump[0].spec().places;
+    assert_eq!(places.iter().map(|it| it.medium).collect::<Vec<_>>(), [Medium::S3, Medium::Offsite]);
+    assert_eq!(keys(server), ["s3.0.states"], "it would do nothing");
+    let bad = "{ path = \"s3://b\" }, { path = \"s3:///x\", server = \"other\" }, { path = \"/a\", server = \"minio\" }, \
+               { path = \"s3://c\", server = \"minio\", require_mount = \"/c\" }";
+    let expected = [
+        "vzdump.0.roots.0.server",
+        "vzdump.0.roots.1.path",
+        "vzdump.0.roots.2.server",
+        "vzdump.0.roots.3.require_mount",
+        "vzdump.0.roots.1.server",
+    ];
+    assert_eq!(keys(&roots(bad, server)), expected);
 }

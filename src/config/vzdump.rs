@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::errors::Complaints;
-use super::root::{Root, check_all};
+use super::root::{Root, check_all, servers};
 use super::section::{Section, source};
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{SourceKind, SourceSpec};
@@ -49,6 +49,10 @@ impl Section for Vzdump {
 
     fn may_hold(&self, item: &ItemId) -> bool {
         item.is_guest()
+    }
+
+    fn servers(&self) -> Vec<(String, &SourceName)> {
+        servers(&self.roots)
     }
 
     fn check_own(&self, key: &str, complaints: &mut Complaints) {

@@ -61,10 +61,16 @@ pub fn of_dump(file: &str, facts: FileFacts, grew: bool, sidecar: Option<Sidecar
     if grew || written_within(settle, facts.modified, now) {
         let last_write = not_after(facts.modified, now).known().unwrap_or(now);
         Outcome::Running { last_write }
-    } else if is_hollow(file, facts.size) {
-        failed("the file is empty, or the compressed form of nothing")
     } else {
-        Outcome::Complete { warning: None }
+        of_whole_dump(file, facts)
+    }
+}
+
+/// The outcome of a dump that appeared under its name as a whole, as objects of a bucket do: nobody is writing it any more.
+pub fn of_whole_dump(file: &str, facts: FileFacts) -> Outcome {
+    match is_hollow(file, facts.size) {
+        true => failed("the file is empty, or the compressed form of nothing"),
+        false => Outcome::Complete { warning: None },
     }
 }
 

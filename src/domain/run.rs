@@ -57,6 +57,8 @@ pub struct ArchiveFacts {
     pub file: Box<str>,
     /// Size and last write, or why they can't be told.
     pub facts: Result<FileFacts, Box<str>>,
+    /// It appeared under its name as a whole, as objects of a bucket do: nobody can be writing it any more.
+    pub whole: bool,
     /// `.protected` lies beside it.
     pub protected: bool,
     /// Text of its `.notes`.
@@ -124,7 +126,7 @@ pub fn attempts(run: Run, zone: &TimeZone, now: Timestamp) -> Vec<Attempt> {
 fn of_archive(archive: &ArchiveFacts, facts: FileFacts, log: &LogFacts, now: Timestamp) -> Outcome {
     let vouched = matches!(log, LogFacts::Read(log, _) if matches!(log.end, LogEnd::Finished(_) | LogEnd::Failed(_)));
     let settle = if vouched || archive.sidecar.is_some() { SETTLE } else { LONG_SETTLE };
-    let fresh = written_within(settle, facts.modified, now);
+    let fresh = !archive.whole && written_within(settle, facts.modified, now);
     let hollow = is_hollow(&archive.file, facts.size);
     let log = match log {
         // A log without an end vouches for nothing: both may be on their way here.

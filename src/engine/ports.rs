@@ -4,6 +4,7 @@ pub mod automation;
 pub mod custody;
 pub mod ledger;
 pub mod notices;
+pub mod objects;
 pub mod operations;
 pub mod state_cache;
 pub mod state_store;

@@ -6,6 +6,7 @@ use std::io;
 
 use super::shape::{Shape, Structure};
 use super::stream::Stop;
+use crate::domain::file::{FileFacts, Together};
 
 /// Bytes that are read of a log at once.
 const PIECE: usize = 64 << 10;
@@ -42,6 +43,18 @@ impl Beside {
         let shape = Shape::of_name(name);
         shape.container.is_none() && shape.structure == Structure::Dump
     }
+}
+
+/// Size and last write of a file with what lies beside it and belongs to it. A scan and a reading must agree on them.
+pub fn with_companions(file: FileFacts, beside: impl IntoIterator<Item = (Beside, FileFacts)>) -> FileFacts {
+    let mut beside = beside.into_iter().peekable();
+    if beside.peek().is_none() {
+        return file;
+    }
+    let mut together = Together::default();
+    together.add(b"", file);
+    beside.for_each(|(kind, facts)| together.add(kind.ending().as_bytes(), facts));
+    together.facts().unwrap_or(file)
 }
 
 /// A file that is read at any place.

@@ -1,5 +1,6 @@
 //! States of Terraform in real S3 servers: SeaweedFS, with signatures, and moto, for many versions. boto3 makes the data.
 
+mod archives;
 mod misbehaving;
 
 use std::path::Path;

@@ -7,13 +7,13 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Advice, fadvise};
 
-use super::directory::{facts_of, with_companions};
+use super::files::facts_of;
 use super::tree::OpenTree;
 use crate::domain::attempt::Sidecar;
 use crate::domain::file::FileFacts;
 use crate::domain::proof::ArchiveId;
 use crate::engine::ports::{Archives, FurtherSidecar, OpenArchive};
-use crate::formats::beside::{Beside, ReadAt};
+use crate::formats::beside::{Beside, ReadAt, with_companions};
 
 /// No more is read of a checksum file.
 const MAX_SIDECAR: u64 = 64 << 10;

@@ -3,24 +3,20 @@
 //! Everything here may block for ever on a dead network share; callers are on threads that nobody waits for.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
 use walkdir::WalkDir;
 
-use crate::domain::file::{FileFacts, Together};
-use crate::domain::look::{Capacity, ErrorKind, LookError, PlaceListing};
+use super::archive_files::ArchiveFiles;
+use super::place::{Entry, Listed, Place, Places};
+use crate::domain::look::{Capacity, ErrorKind, LookError};
 use crate::domain::printable::printable;
-use crate::formats::beside::Beside;
+use crate::engine::ports::objects::MAX_ENTRIES;
 use crate::formats::foreign_name;
-
-/// More names than this in one root are refused: nobody keeps so many backups in a place, and memory is bounded.
-pub const MAX_ENTRIES: usize = 1_000_000;
 
 /// Fewer files than this are examined on the calling thread.
 const WORTH_THREADS: usize = 512;
@@ -37,9 +33,12 @@ pub struct Root {
     pub require_mount: Option<PathBuf>,
 }
 
-impl Root {
-    /// Whether what must be mounted is mounted.
-    pub fn check_mount(&self) -> Result<(), LookError> {
+impl Place for Root {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn check(&self) -> Result<(), LookError> {
         let Some(wanted) = &self.require_mount else { return Ok(()) };
         let table = fs::read("/proc/self/mountinfo")
             .map_err(|error| look_error("reading", "/proc/self/mountinfo".as_ref(), &error))?;
@@ -56,10 +55,8 @@ impl Root {
         Err(LookError::new(ErrorKind::NotMounted, message))
     }
 
-    /// Everything down to `depth` directories below, without following links. Fails as a whole: half a listing would
-    /// make the other half look deleted. What a NAS or a desktop keeps there is left out, unless its name is `spelled` by
-    /// the configuration.
-    pub fn list(&self, depth: usize, spelled: impl Fn(&[u8]) -> bool) -> Result<Listed, LookError> {
+    /// Links are not followed.
+    fn list(&self, depth: usize, spelled: &dyn Fn(&[u8]) -> bool) -> Result<Listed, LookError> {
         // An ordinary file would be listed as itself.
         let kind = fs::metadata(&self.path).map_err(|error| look_error("opening", &self.path, &error))?;
         if !kind.is_dir() {
@@ -79,9 +76,10 @@ impl Root {
                     if entry.file_type().is_dir() {
                         walk.skip_current_dir();
                     }
-                    foreign.push(entry);
+                    let name = entry.path().strip_prefix(&self.path).unwrap_or(entry.path());
+                    foreign.push(printable(name.as_os_str().as_encoded_bytes()));
                 }
-                Ok(entry) => found.push(entry),
+                Ok(entry) => found.push(Entry::OnDisk(entry)),
                 Err(error) if error.depth() > 0 && is_gone(&error) => {}
                 Err(error) => {
                     let path = error.path().unwrap_or(&self.path).to_owned();
@@ -94,11 +92,11 @@ impl Root {
                 return Err(LookError::new(ErrorKind::Io, message));
             }
         }
-        Ok(Listed { entries: found, foreign })
+        Ok(Listed { entries: found, foreign, unreadable: Vec::new() })
     }
 
     /// Size of the file system.
-    pub fn capacity(&self) -> Option<Capacity> {
+    fn capacity(&self) -> Option<Capacity> {
         let stat = rustix::fs::statvfs(&self.path).ok()?;
         let used = stat.f_blocks.saturating_sub(stat.f_bfree);
         Some(Capacity {
@@ -106,65 +104,6 @@ impl Root {
             size: used.saturating_add(stat.f_bavail).saturating_mul(stat.f_frsize),
             free: stat.f_bavail.saturating_mul(stat.f_frsize),
         })
-    }
-}
-
-/// What lies below a root.
-#[derive(Debug, Default)]
-pub struct Listed {
-    /// Files and directories of people and programs.
-    pub entries: Vec<walkdir::DirEntry>,
-    /// What belongs to a NAS, a desktop or an editor; nothing below it was looked at.
-    pub foreign: Vec<walkdir::DirEntry>,
-}
-
-impl Listed {
-    /// Counts what is left out. Called last, so that names that matter more are shown.
-    pub fn count_foreign(foreign: &[walkdir::DirEntry], root: &Path, listing: &mut PlaceListing) {
-        for entry in foreign {
-            let name = entry.path().strip_prefix(root).unwrap_or(entry.path());
-            let why = "belongs to a NAS, a desktop or an editor; nothing in it counts";
-            listing.pass_over(printable(name.as_os_str().as_encoded_bytes()), why);
-        }
-    }
-}
-
-/// What an entry is that is no regular file; `None` for one that is, and for a link that leads to one.
-///
-/// An error where a link leads nowhere, or to a place that doesn't answer.
-pub fn special(entry: &walkdir::DirEntry) -> io::Result<Option<&'static str>> {
-    let kind = entry.file_type();
-    if kind.is_file() {
-        return Ok(None);
-    }
-    if !kind.is_symlink() {
-        return Ok(Some(words_of(kind)));
-    }
-    match fs::metadata(entry.path()) {
-        Ok(metadata) if metadata.is_file() => Ok(None),
-        Ok(_) => Ok(Some("is a link to something that is no regular file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // It may be gone itself by now.
-            let Ok(target) = fs::read_link(entry.path()) else { return Ok(None) };
-            let target = printable(target.as_os_str().as_encoded_bytes());
-            let text = format!("is a link to {target}, which is not there; is its disk mounted?");
-            Err(io::Error::other(text))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// What is no regular file and no link, in words.
-pub fn words_of(kind: fs::FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt as _;
-    if kind.is_dir() {
-        "is a directory"
-    } else if kind.is_fifo() {
-        "is a pipe"
-    } else if kind.is_socket() {
-        "is a socket"
-    } else {
-        "is a device"
     }
 }
 
@@ -207,53 +146,6 @@ fn octal_decoded(field: &[u8]) -> Vec<u8> {
         }
     }
     decoded
-}
-
-/// Size and last write of a regular file, following a link; `None` when it is gone by now, or something else.
-pub fn facts(path: &Path) -> io::Result<Option<FileFacts>> {
-    match fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.is_file().then(|| facts_of(&metadata))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Size, last write, and last change of the inode.
-pub fn facts_of(metadata: &fs::Metadata) -> FileFacts {
-    use std::os::unix::fs::MetadataExt;
-    let time = |second: i64, nanosecond: i64| Timestamp::new(second, i32::try_from(nanosecond).ok()?).ok();
-    // A time that can't be represented is no witness: as far off as can be.
-    let modified = time(metadata.mtime(), metadata.mtime_nsec()).unwrap_or(Timestamp::MAX);
-    FileFacts { size: metadata.len(), modified, changed: time(metadata.ctime(), metadata.ctime_nsec()) }
-}
-
-/// Size and last write of a file with what lies beside it and belongs to it. A scan and a reading must agree on them.
-pub fn with_companions(file: FileFacts, beside: impl IntoIterator<Item = (Beside, FileFacts)>) -> FileFacts {
-    let mut beside = beside.into_iter().peekable();
-    if beside.peek().is_none() {
-        return file;
-    }
-    let mut together = Together::default();
-    together.add(b"", file);
-    beside.for_each(|(kind, facts)| together.add(kind.ending().as_bytes(), facts));
-    together.facts().unwrap_or(file)
-}
-
-/// The text of a small file: at most `head` bytes of its beginning and the rest up to `limit` of its end.
-pub fn read_capped(path: &Path, size: u64, head: u64, limit: u64) -> io::Result<Vec<u8>> {
-    use std::io::Seek;
-    // A pipe that was put in its place must not block.
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let mut file = File::options().read(true).custom_flags(nonblocking).open(path)?;
-    let mut text = Vec::with_capacity(size.min(limit) as usize);
-    if size <= limit {
-        file.take(limit).read_to_end(&mut text)?;
-        return Ok(text);
-    }
-    file.by_ref().take(head).read_to_end(&mut text)?;
-    file.seek(io::SeekFrom::End(-((limit - head) as i64)))?;
-    file.take(limit - head).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 /// Applies `work` to all, on a few threads when it is worth it. The order is kept.
@@ -313,6 +205,12 @@ fn on_threads<R: Send>(count: usize, work: impl Fn() -> Vec<R> + Sync) -> Vec<R>
     })
 }
 
+/// Directories of this machine as the places of a source.
+pub fn places(roots: impl IntoIterator<Item = Root>) -> Places {
+    let all = roots.into_iter().map(|root| Box::new(root) as Box<dyn Place>).collect();
+    Places { all, archives: Arc::new(ArchiveFiles) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,29 +233,17 @@ mod tests {
     }
 
     #[test]
-    fn long_files_are_read_at_both_ends() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let text: Vec<u8> = (0..100u8).collect();
-        fs::write(&path, &text).unwrap();
-        assert_eq!(read_capped(&path, 100, 2, 100).unwrap(), text);
-        assert_eq!(read_capped(&path, 100, 2, 5).unwrap(), [0, 1, 97, 98, 99]);
-        // It shrank since its size was taken.
-        assert!(read_capped(&path, 1000, 50, 900).is_err());
-    }
-
-    #[test]
     fn no_directory_is_an_error_and_never_an_empty_list() {
         let directory = tempfile::tempdir().unwrap();
         let root = |path: PathBuf| Root { path, require_mount: None };
         let gone = root(directory.path().join("gone"));
-        assert_eq!(gone.list(1, |_| false).unwrap_err().kind, ErrorKind::NotFound);
+        assert_eq!(gone.list(1, &|_| false).unwrap_err().kind, ErrorKind::NotFound);
         let file = directory.path().join("file");
         fs::write(&file, "x").unwrap();
-        assert_eq!(root(file).list(1, |_| false).unwrap_err().kind, ErrorKind::Io);
+        assert_eq!(root(file).list(1, &|_| false).unwrap_err().kind, ErrorKind::Io);
         let unmounted = Root { require_mount: Some(directory.path().into()), ..root(directory.path().into()) };
-        assert_eq!(unmounted.check_mount().unwrap_err().kind, ErrorKind::NotMounted);
+        assert_eq!(unmounted.check().unwrap_err().kind, ErrorKind::NotMounted);
         let mounted = Root { require_mount: Some("/proc".into()), ..root("/proc".into()) };
-        assert!(mounted.check_mount().is_ok());
+        assert!(mounted.check().is_ok());
     }
 }

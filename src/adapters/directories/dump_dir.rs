@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use walkdir::DirEntry;
 
-use super::archive_files::ArchiveFiles;
-use super::directory::{self, Listed, Root, each_root, facts, look_error, special, with_companions};
+use super::directory::{self, each_root, look_error};
+use super::place::{Entry, Listed, Place, Places};
 use super::tree::{self, Tree};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::file::FileFacts;
@@ -17,9 +16,9 @@ use crate::domain::local_time::{When, Witness, not_after, resolve, resolve_day, 
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
 use crate::domain::printable::printable;
-use crate::domain::rest::{of_directory, of_dump, of_dump_begun};
+use crate::domain::rest::{of_directory, of_dump, of_dump_begun, of_whole_dump};
 use crate::engine::ports::{Archives, Source};
-use crate::formats::beside::Beside;
+use crate::formats::beside::{Beside, with_companions};
 use crate::formats::dump_pattern::{DumpName, DumpPattern, NameTime};
 use crate::formats::set::Marks;
 
@@ -28,7 +27,8 @@ pub struct DumpDir {
     spec: Arc<SourceSpec>,
     zone: TimeZone,
     patterns: Vec<DumpPattern>,
-    roots: Vec<(Root, Seen)>,
+    archives: Arc<dyn Archives>,
+    roots: Vec<(Box<dyn Place>, Seen)>,
 }
 
 /// What is remembered of a root between two scans.
@@ -42,16 +42,16 @@ struct Seen {
 struct Dump {
     path: Box<str>,
     name: DumpName,
-    entry: DirEntry,
+    entry: Entry,
     /// What names in it say, if it is a directory.
     marks: Option<Marks>,
 }
 
 impl DumpDir {
-    /// A source over `roots` in the order of the spec. The first pattern that fits a file decides.
-    pub fn new(spec: Arc<SourceSpec>, roots: Vec<Root>, zone: TimeZone, patterns: Vec<DumpPattern>) -> Self {
-        let roots = roots.into_iter().map(|root| (root, Seen::default())).collect();
-        Self { spec, zone, patterns, roots }
+    /// A source over `places` in the order of the spec. The first pattern that fits a file decides.
+    pub fn new(spec: Arc<SourceSpec>, places: Places, zone: TimeZone, patterns: Vec<DumpPattern>) -> Self {
+        let roots = places.all.into_iter().map(|root| (root, Seen::default())).collect();
+        Self { spec, zone, patterns, archives: places.archives, roots }
     }
 }
 
@@ -61,13 +61,13 @@ impl Source for DumpDir {
     }
 
     fn archives(&self) -> Arc<dyn Archives> {
-        Arc::new(ArchiveFiles)
+        self.archives.clone()
     }
 
     fn look(&mut self, now: Timestamp) -> Look {
         let (patterns, zone) = (&self.patterns, &self.zone);
         let places = each_root(&mut self.roots, |(root, seen)| {
-            let listing = look_at(root, seen, patterns, zone, now);
+            let listing = look_at(&**root, seen, patterns, zone, now);
             PlaceLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
         });
         Look { places, estate: EstateLook::default() }
@@ -75,16 +75,17 @@ impl Source for DumpDir {
 }
 
 fn look_at(
-    root: &Root,
+    root: &dyn Place,
     seen: &mut Seen,
     patterns: &[DumpPattern],
     zone: &TimeZone,
     now: Timestamp,
 ) -> Result<Arc<PlaceListing>, LookError> {
-    root.check_mount()?;
+    root.check()?;
     let depth = patterns.iter().map(DumpPattern::depth).max().unwrap_or(1);
     let mut listing = PlaceListing::default();
-    let Listed { entries, foreign } = root.list(depth, |name| patterns.iter().any(|pattern| pattern.spells(name)))?;
+    let spelled = |name: &[u8]| patterns.iter().any(|pattern| pattern.spells(name));
+    let Listed { entries, foreign, unreadable: unread } = root.list(depth, &spelled)?;
     let (mut dumps, mut others) = classify(root, entries, patterns, &mut listing);
     directories(&mut dumps, &mut others, &mut listing)?;
     let examined = directory::parallel(&dumps, |dump| facts_with_companions(dump, &others));
@@ -106,10 +107,10 @@ fn look_at(
             }
         }
     }
-    Listed::count_foreign(&foreign, &root.path, &mut listing);
+    Listed::count_left_out(foreign, &unread, &mut listing);
     listing.partials = others.unfinished.iter().filter_map(unfinished).collect();
     // It may have been unmounted meanwhile: an empty mount point lists well.
-    root.check_mount()?;
+    root.check()?;
     seen.sizes = sizes;
     let listing = listing.or_same(seen.listing.take());
     seen.listing = Some(listing.clone());
@@ -120,11 +121,11 @@ fn look_at(
 #[derive(Default)]
 struct Others {
     sidecars: HashSet<Box<str>>,
-    unfinished: Vec<DirEntry>,
+    unfinished: Vec<Entry>,
     /// Directories that a pattern fits.
-    directories: Vec<(Box<str>, DumpName, DirEntry)>,
+    directories: Vec<(Box<str>, DumpName, Entry)>,
     /// Files that belong to a database, by its path.
-    beside: HashMap<Box<str>, Vec<(Beside, DirEntry)>>,
+    beside: HashMap<Box<str>, Vec<(Beside, Entry)>>,
 }
 
 /// Size and last write of a dump, with what belongs to it.
@@ -132,25 +133,25 @@ fn facts_with_companions(dump: &Dump, others: &Others) -> io::Result<Option<File
     if dump.marks.is_some() {
         return Tree::list(dump.entry.path()).map(|tree| tree.facts());
     }
-    let Some(file) = facts(dump.entry.path())? else { return Ok(None) };
+    let Some(file) = dump.entry.facts()? else { return Ok(None) };
     let mut beside = Vec::new();
     for (kind, entry) in others.beside.get(&dump.path).into_iter().flatten() {
-        beside.extend(facts(entry.path())?.map(|facts| (*kind, facts)));
+        beside.extend(entry.facts()?.map(|facts| (*kind, facts)));
     }
     Ok(Some(with_companions(file, beside)))
 }
 
 fn classify(
-    root: &Root,
-    entries: Vec<DirEntry>,
+    root: &dyn Place,
+    entries: Vec<Entry>,
     patterns: &[DumpPattern],
     listing: &mut PlaceListing,
 ) -> (Vec<Dump>, Others) {
     let mut dumps = Vec::with_capacity(entries.len());
     let mut others = Others::default();
     for entry in entries {
-        let directory = entry.file_type().is_dir();
-        let relative = entry.path().strip_prefix(&root.path).unwrap_or(entry.path());
+        let directory = entry.is_dir();
+        let relative = entry.below(root.path());
         let Some(path) = relative.to_str() else {
             if !directory {
                 listing.pass_over(printable(relative.as_os_str().as_encoded_bytes()), "its name is not UTF-8");
@@ -164,7 +165,7 @@ fn classify(
             }
             continue;
         }
-        if !entry.file_type().is_file() {
+        if !entry.is_file() {
             if patterns.iter().any(|pattern| pattern.read(&path).is_some()) {
                 pass_over_special(&entry, &printable(path.as_bytes()), listing);
             }
@@ -229,8 +230,8 @@ fn directories(dumps: &mut Vec<Dump>, others: &mut Others, listing: &mut PlaceLi
 }
 
 /// A link such as `latest.sql.gz` would count a dump twice; of one that leads nowhere nobody knows what it stands for.
-fn pass_over_special(entry: &DirEntry, path: &str, listing: &mut PlaceListing) {
-    match special(entry) {
+fn pass_over_special(entry: &Entry, path: &str, listing: &mut PlaceListing) {
+    match entry.special() {
         Ok(what) => listing.pass_over(path.to_owned(), what.unwrap_or("is a link; only regular files count")),
         Err(error) => listing.could_not_examine(path, &error.to_string()),
     }
@@ -253,6 +254,7 @@ fn attempt(
     let started = started(dump.name.time, facts, zone, now);
     let outcome = match dump.marks {
         Some(marks) => of_dump_begun(started, of_directory(facts, grew, marks.ended(), now)),
+        None if dump.entry.is_whole() => of_whole_dump(&dump.path, facts),
         None => of_dump_begun(started, of_dump(&dump.path, facts, grew, sidecar, now)),
     };
     let file = printable(dump.path.as_bytes()).into();
@@ -280,8 +282,8 @@ fn started(time: NameTime, facts: FileFacts, zone: &TimeZone, now: Timestamp) ->
     }
 }
 
-fn unfinished(entry: &DirEntry) -> Option<Partial> {
-    let facts = facts(entry.path()).ok()??;
+fn unfinished(entry: &Entry) -> Option<Partial> {
+    let facts = entry.facts().ok()??;
     let file = printable(entry.file_name().as_encoded_bytes()).into();
     Some(Partial { file, last_write: facts.modified, size: facts.size })
 }

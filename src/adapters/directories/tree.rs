@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use walkdir::WalkDir;
 
-use super::directory::facts_of;
+use super::files::facts_of;
 use crate::domain::file::{FileFacts, Together};
 use crate::engine::ports::OpenArchive;
 use crate::formats::set::{DEEPEST, Files, MOST_FILES, Marks, Member, SetKind};

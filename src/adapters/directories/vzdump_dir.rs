@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 
 use self::guests::GuestFiles;
 use self::runs::Memory;
-use super::archive_files::ArchiveFiles;
-use super::directory::{Listed, Root, each_root};
+use super::directory::each_root;
+use super::place::{Listed, Place, Places};
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
 use crate::engine::ports::{Archives, Source};
@@ -21,7 +21,8 @@ use crate::engine::ports::{Archives, Source};
 pub struct VzdumpDir {
     spec: Arc<SourceSpec>,
     zone: TimeZone,
-    roots: Vec<(Root, Seen)>,
+    archives: Arc<dyn Archives>,
+    roots: Vec<(Box<dyn Place>, Seen)>,
     guests: Option<GuestFiles>,
 }
 
@@ -33,12 +34,14 @@ struct Seen {
 }
 
 impl VzdumpDir {
-    /// A source over `roots` in the order of the spec. Names are read as local times of `zone`. `guests_dir` holds
+    /// A source over `places` in the order of the spec. Names are read as local times of `zone`. `guests_dir` holds
     /// guest configurations as `<node>/{qemu-server,lxc}/<vmid>.conf`.
-    pub fn new(spec: Arc<SourceSpec>, roots: Vec<Root>, zone: TimeZone, guests_dir: Option<PathBuf>) -> Self {
+    pub fn new(spec: Arc<SourceSpec>, places: Places, zone: TimeZone, guests_dir: Option<PathBuf>) -> Self {
+        let Places { all: roots, archives } = places;
         Self {
             spec,
             zone,
+            archives,
             roots: roots.into_iter().map(|root| (root, Seen::default())).collect(),
             guests: guests_dir.map(GuestFiles::new),
         }
@@ -51,27 +54,27 @@ impl Source for VzdumpDir {
     }
 
     fn archives(&self) -> Arc<dyn Archives> {
-        Arc::new(ArchiveFiles)
+        self.archives.clone()
     }
 
     fn look(&mut self, now: Timestamp) -> Look {
         let guests = self.guests.as_mut().map(GuestFiles::read);
         let zone = &self.zone;
         let places = each_root(&mut self.roots, |(root, seen)| {
-            let listing = look_at(root, seen, zone, now);
+            let listing = look_at(&**root, seen, zone, now);
             PlaceLook { capacity: listing.as_ref().ok().and_then(|_| root.capacity()), listing }
         });
         Look { places, estate: EstateLook { guests, ..EstateLook::default() } }
     }
 }
 
-fn look_at(root: &Root, seen: &mut Seen, zone: &TimeZone, now: Timestamp) -> Result<Arc<PlaceListing>, LookError> {
-    root.check_mount()?;
-    let Listed { entries, foreign } = root.list(1, |_| false)?;
+fn look_at(root: &dyn Place, seen: &mut Seen, zone: &TimeZone, now: Timestamp) -> Result<Arc<PlaceListing>, LookError> {
+    root.check()?;
+    let Listed { entries, foreign, unreadable } = root.list(1, &|_| false)?;
     let (mut listing, memory) = runs::examine(root, entries, &seen.memory, zone, now)?;
-    Listed::count_foreign(&foreign, &root.path, &mut listing);
+    Listed::count_left_out(foreign, &unreadable, &mut listing);
     // It may have been unmounted meanwhile: an empty mount point lists well.
-    root.check_mount()?;
+    root.check()?;
     seen.memory = memory;
     let listing = listing.or_same(seen.listing.take());
     seen.listing = Some(listing.clone());

@@ -153,9 +153,10 @@ pub(super) fn words<E: ProvideErrorMetadata + std::error::Error + 'static>(error
         let advice = match code {
             "RequestTimeTooSkewed" => "; the clocks of this machine and of the server differ",
             "AccessDenied" => {
-                "; the key needs s3:ListBucketVersions, s3:GetBucketVersioning, s3:GetObject and s3:GetObjectVersion"
+                "; the key needs s3:GetObject and s3:ListBucket; for states s3:ListBucketVersions, s3:GetBucketVersioning and s3:GetObjectVersion too"
             }
             "PermanentRedirect" | "TemporaryRedirect" => "; the bucket is elsewhere: see endpoint and region",
+            "InvalidObjectState" => "; it lies in a storage class that has to be thawed before it can be read",
             _ => "",
         };
         return match error.message() {

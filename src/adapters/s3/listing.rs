@@ -97,7 +97,7 @@ pub(super) fn facts(size: u64, seconds: i64, e_tag: &str) -> FileFacts {
 }
 
 /// Undoes `encoding-type=url`, where the server has done it.
-fn plain(text: &str, encoded: bool) -> String {
+pub(super) fn plain(text: &str, encoded: bool) -> String {
     if !encoded {
         return text.to_owned();
     }

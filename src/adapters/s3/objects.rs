@@ -1,14 +1,9 @@
-//! Opens versions of objects: they are read as they stream in, and kept nowhere.
+//! Opens versions of states.
 
 use std::io::{self, Read};
 
-use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::operation::get_object::GetObjectError;
-use aws_sdk_s3::primitives::ByteStream;
-use bytes::{Buf as _, Bytes};
-
-use super::client::{Blocking, words};
-use super::listing::facts;
+use super::client::Blocking;
+use super::reading::{Name, Stream};
 use crate::domain::attempt::Sidecar;
 use crate::domain::file::FileFacts;
 use crate::domain::proof::ArchiveId;
@@ -42,53 +37,22 @@ impl Archives for Versions {
         let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("{archive} is no version of an object"));
         let bucket = bucket_of(&archive.root).ok_or_else(invalid)?;
         let (key, version) = version_of(&archive.file).ok_or_else(invalid)?;
-        let request = self.s3.client.get_object().bucket(bucket).key(key).version_id(version);
-        let answer = self.s3.wait(request.send()).map_err(|error| of_get(&error))?;
-        let size = answer.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
-        let seconds = answer.last_modified().map_or(0, aws_sdk_s3::primitives::DateTime::secs);
-        let facts = facts(size, seconds, answer.e_tag().unwrap_or_default());
-        Ok(Box::new(Object { s3: self.s3.clone(), facts, body: answer.body, chunk: Bytes::new() }))
+        let (bucket, key, version) = (bucket.to_owned(), key.to_owned(), Some(version.to_owned()));
+        Ok(Box::new(Object(Stream::open(&self.s3, Name { bucket, key, version })?)))
     }
 }
 
-/// What an error of reading means: only what surely isn't there is gone.
-fn of_get(error: &SdkError<GetObjectError>) -> io::Error {
-    use aws_sdk_s3::error::ProvideErrorMetadata as _;
-    let kind = match error.code() {
-        // A delete marker by its version: AWS and MinIO say 405, others 404.
-        Some("NoSuchKey" | "NoSuchVersion" | "MethodNotAllowed") => io::ErrorKind::NotFound,
-        Some("AccessDenied") => io::ErrorKind::PermissionDenied,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, words(error))
-}
-
-struct Object {
-    s3: Blocking,
-    facts: FileFacts,
-    body: ByteStream,
-    chunk: Bytes,
-}
+struct Object(Stream);
 
 impl Read for Object {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.chunk.is_empty() {
-            match self.s3.wait(self.body.next()) {
-                Some(Ok(chunk)) => self.chunk = chunk,
-                Some(Err(error)) => return Err(io::Error::other(error)),
-                None => return Ok(0),
-            }
-        }
-        let count = self.chunk.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.chunk[..count]);
-        self.chunk.advance(count);
-        Ok(count)
+        self.0.read(buffer)
     }
 }
 
 impl OpenArchive for Object {
     fn facts(&self) -> FileFacts {
-        self.facts
+        self.0.facts()
     }
 
     /// One answer is one version: nothing can change under it.

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use super::Work;
 use crate::adapters::directories::archive_files::ArchiveFiles;
-use crate::adapters::directories::directory;
+use crate::adapters::directories::files;
 use crate::adapters::directories::tree::{self, Tree};
 use crate::cli::looking;
 use crate::domain::attempt::Sidecar;
@@ -182,7 +182,7 @@ impl Finder {
     fn name(&mut self, path: &Path, sort: Sort, kind: std::fs::FileType) {
         if sort == Sort::Backup && !kind.is_file() && self.work.passed.named.len() < NAMED {
             let path = printable(path.as_os_str().as_encoded_bytes());
-            self.work.passed.named.push(format!("{path}: {}", directory::words_of(kind)));
+            self.work.passed.named.push(format!("{path}: {}", files::words_of(kind)));
         }
     }
 

@@ -33,6 +33,7 @@ fn run(archive: Option<(u64, Timestamp)>, log: Option<RunLog>, unfinished: Optio
             .map(|(size, modified)| ArchiveFacts {
                 file: "a".into(),
                 facts: Ok(FileFacts::new(size, modified)),
+                whole: false,
                 protected: false,
                 note: Some("noted".into()),
                 sidecar: None,

@@ -3,6 +3,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::adapters::directories::directory::Root;
 use crate::domain::attempt::Outcome;
 use crate::domain::look::{ErrorKind, Medium, PlaceSpec, SourceKind};
 use crate::domain::policy::Matcher;
@@ -29,7 +30,12 @@ fn source(root: &Path, pattern: &str) -> DumpDir {
         scan_timeout: Duration::from_secs(60),
     };
     let root = Root { path: root.to_owned(), require_mount: None };
-    DumpDir::new(Arc::new(spec), vec![root], TimeZone::UTC, vec![DumpPattern::new(pattern, None, None).unwrap()])
+    DumpDir::new(
+        Arc::new(spec),
+        directory::places([root]),
+        TimeZone::UTC,
+        vec![DumpPattern::new(pattern, None, None).unwrap()],
+    )
 }
 
 fn look(source: &mut DumpDir) -> Arc<PlaceListing> {

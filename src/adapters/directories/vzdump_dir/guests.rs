@@ -7,7 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::adapters::directories::directory::{facts, look_error, read_capped};
+use crate::adapters::directories::directory::look_error;
+use crate::adapters::directories::files::{facts, read_capped};
 use crate::domain::file::FileFacts;
 use crate::domain::guest::{Guest, GuestBook};
 use crate::domain::ids::{GuestKind, VMID_RANGE};

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use walkdir::DirEntry;
 
-use crate::adapters::directories::directory::{self, Root, facts, look_error, read_capped, special};
+use crate::adapters::directories::directory::{self, look_error};
+use crate::adapters::directories::files::{self, facts};
+use crate::adapters::directories::place::{Entry, Place};
 use crate::domain::attempt::{Attempt, Outcome, Partial, Sidecar};
 use crate::domain::file::FileFacts;
 use crate::domain::local_time::When;
@@ -53,7 +54,7 @@ enum Part {
     Copying,
 }
 
-type Found = (RunName, Part, DirEntry);
+type Found = (RunName, Part, Entry);
 
 /// What the examination of one run found.
 #[derive(Default)]
@@ -67,8 +68,8 @@ struct Examined {
 
 /// Examines all entries of a root. Fails when files can be listed but not examined.
 pub(super) fn examine(
-    root: &Root,
-    entries: Vec<DirEntry>,
+    root: &dyn Place,
+    entries: Vec<Entry>,
     memory: &Memory,
     zone: &TimeZone,
     now: Timestamp,
@@ -83,7 +84,7 @@ pub(super) fn examine(
     });
     let mut remembered = Memory::with_capacity(runs.len());
     for (files, examined) in runs.iter().zip(examined) {
-        let examined = examined.map_err(|error| look_error("examining the files of", &root.path, &error))?;
+        let examined = examined.map_err(|error| look_error("examining the files of", root.path(), &error))?;
         listing.attempts.extend(examined.attempts);
         listing.partials.extend(examined.partials);
         examined.unread.iter().for_each(|(name, why)| listing.could_not_examine(name, why));
@@ -92,12 +93,12 @@ pub(super) fn examine(
     Ok((listing, remembered))
 }
 
-fn classify(entries: Vec<DirEntry>, listing: &mut PlaceListing) -> Vec<Found> {
+fn classify(entries: Vec<Entry>, listing: &mut PlaceListing) -> Vec<Found> {
     let mut found = Vec::with_capacity(entries.len());
     for entry in entries {
         let name = entry.file_name().as_encoded_bytes();
         match vzdump_name::parse(name) {
-            VzdumpName::Archive(_) | VzdumpName::Renamed(_) if let Ok(Some(what)) = special(&entry) => {
+            VzdumpName::Archive(_) | VzdumpName::Renamed(_) if let Ok(Some(what)) = entry.special() => {
                 listing.pass_over(printable(name), what);
             }
             VzdumpName::Archive(run) => {
@@ -111,7 +112,7 @@ fn classify(entries: Vec<DirEntry>, listing: &mut PlaceListing) -> Vec<Found> {
             VzdumpName::Protected(run, extension) => found.push((run, Part::Protected(extension), entry)),
             VzdumpName::Temporary(run) => found.push((run, Part::Temporary, entry)),
             VzdumpName::Copying(run) => found.push((run, Part::Copying, entry)),
-            VzdumpName::Renamed(item) => match special(&entry).and_then(|_| facts(entry.path())) {
+            VzdumpName::Renamed(item) => match entry.special().and_then(|_| entry.facts()) {
                 Ok(Some(facts)) => listing.attempts.push(renamed(item, name, facts)),
                 Ok(None) => {}
                 Err(error) => listing.could_not_examine(&printable(name), &error.to_string()),
@@ -165,14 +166,14 @@ fn examine_run(files: &[Found], before: Option<&Remembered>, zone: &TimeZone, no
     Ok(examined)
 }
 
-fn name_of(entry: &DirEntry) -> Box<str> {
+fn name_of(entry: &Entry) -> Box<str> {
     printable(entry.file_name().as_encoded_bytes()).into()
 }
 
 /// A single file that can't be examined doesn't blind the whole root; a missing permission concerns all of it.
 fn tolerate<T>(
     result: io::Result<Option<T>>,
-    entry: &DirEntry,
+    entry: &Entry,
     examined: &mut Examined,
 ) -> io::Result<Result<Option<T>, Box<str>>> {
     match result {
@@ -185,14 +186,15 @@ fn tolerate<T>(
     }
 }
 
-fn add_archive(run: &mut Run, examined: &mut Examined, entry: &DirEntry) -> io::Result<()> {
+fn add_archive(run: &mut Run, examined: &mut Examined, entry: &Entry) -> io::Result<()> {
     // A link that leads nowhere can't be told from an archive on a disk that isn't mounted.
-    let facts = match tolerate(special(entry).and_then(|_| facts(entry.path())), entry, examined)? {
+    let facts = match tolerate(entry.special().and_then(|_| entry.facts()), entry, examined)? {
         Ok(Some(facts)) => Ok(facts),
         Ok(None) => return Ok(()),
         Err(why) => Err(why),
     };
-    run.archives.push(ArchiveFacts { file: name_of(entry), facts, protected: false, note: None, sidecar: None });
+    let (file, whole) = (name_of(entry), entry.is_whole());
+    run.archives.push(ArchiveFacts { file, facts, whole, protected: false, note: None, sidecar: None });
     Ok(())
 }
 
@@ -201,9 +203,8 @@ fn each_archive(run: &mut Run, extension: Extension, change: impl Fn(&mut Archiv
     run.archives.iter_mut().filter(of_extension).for_each(change);
 }
 
-fn read_log(entry: &DirEntry, vmid: u32, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<LogFacts> {
-    let path = entry.path();
-    let facts = match tolerate(facts(path), entry, examined)? {
+fn read_log(entry: &Entry, vmid: u32, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<LogFacts> {
+    let facts = match tolerate(entry.facts(), entry, examined)? {
         Ok(Some(facts)) => facts,
         Ok(None) => return Ok(LogFacts::Absent),
         Err(why) => return Ok(LogFacts::Unreadable(why)),
@@ -212,7 +213,7 @@ fn read_log(entry: &DirEntry, vmid: u32, before: Option<&Remembered>, examined: 
         examined.remembered.log = Some((*then, log.clone()));
         return Ok(LogFacts::Read(log.clone(), facts.modified));
     }
-    let text = read_capped(path, facts.size, vzdump_log::HEAD_BYTES, vzdump_log::MAX_BYTES);
+    let text = entry.read_capped(facts.size, vzdump_log::HEAD_BYTES, vzdump_log::MAX_BYTES);
     match text {
         Ok(text) => {
             let log = Arc::new(vzdump_log::parse(&text, vmid));
@@ -227,14 +228,13 @@ fn read_log(entry: &DirEntry, vmid: u32, before: Option<&Remembered>, examined: 
     }
 }
 
-fn read_note(entry: &DirEntry, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<Option<Arc<str>>> {
-    let path = entry.path();
-    let Ok(Some(facts)) = tolerate(facts(path), entry, examined)? else { return Ok(None) };
+fn read_note(entry: &Entry, before: Option<&Remembered>, examined: &mut Examined) -> io::Result<Option<Arc<str>>> {
+    let Ok(Some(facts)) = tolerate(entry.facts(), entry, examined)? else { return Ok(None) };
     let known = before.and_then(|before| before.note.as_ref()).filter(|(then, _)| *then == facts);
     let note = match known {
         Some((_, note)) => note.clone(),
         // Notes are a convenience: without them nothing is judged differently.
-        None => read_capped(path, facts.size, MAX_NOTE / 2, MAX_NOTE).ok().map(|text| note_of(&text)),
+        None => entry.read_capped(facts.size, MAX_NOTE / 2, MAX_NOTE).ok().map(|text| note_of(&text)),
     };
     examined.remembered.note = Some((facts, note.clone()));
     Ok(note)
@@ -246,13 +246,17 @@ fn note_of(text: &[u8]) -> Arc<str> {
 }
 
 /// A temporary file, or a work directory with the files in it. `None` when it is gone by now.
-fn examine_temporary(entry: &DirEntry) -> io::Result<Option<Partial>> {
+fn examine_temporary(entry: &Entry) -> io::Result<Option<Partial>> {
+    if let Entry::Object(object) = entry {
+        let facts = object.facts;
+        return Ok(Some(Partial { file: name_of(entry), last_write: facts.modified, size: facts.size }));
+    }
     let metadata = match fs::symlink_metadata(entry.path()) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let own = directory::facts_of(&metadata);
+    let own = files::facts_of(&metadata);
     let mut partial =
         Partial { file: name_of(entry), last_write: own.modified, size: if metadata.is_dir() { 0 } else { own.size } };
     if metadata.is_dir() {

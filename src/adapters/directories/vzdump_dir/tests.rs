@@ -3,6 +3,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::adapters::directories::directory::{self, Root};
 use crate::domain::attempt::Outcome;
 use crate::domain::file::FileFacts;
 use crate::domain::look::{ErrorKind, Medium, PlaceSpec, SourceKind};
@@ -34,7 +35,7 @@ fn source(root: &Path, guests: Option<PathBuf>) -> VzdumpDir {
         scan_timeout: Duration::from_secs(60),
     };
     let root = Root { path: root.to_owned(), require_mount: None };
-    VzdumpDir::new(Arc::new(spec), vec![root], TimeZone::UTC, guests)
+    VzdumpDir::new(Arc::new(spec), directory::places([root]), TimeZone::UTC, guests)
 }
 
 fn listing(source: &mut VzdumpDir) -> Arc<PlaceListing> {

@@ -55,7 +55,7 @@ fn source(path: &std::path::Path) -> crate::adapters::directories::dump_dir::Dum
     let patterns = it.patterns.iter().map(|pattern| pattern.compiled().unwrap()).collect();
     crate::adapters::directories::dump_dir::DumpDir::new(
         it.spec().into(),
-        roots.collect(),
+        crate::adapters::directories::directory::places(roots),
         it.time_zone.clone(),
         patterns,
     )
