@@ -146,7 +146,7 @@ impl App {
                 "no source is configured: add a [[vzdump]], [[dump]] or [[s3]] section (see config/firedrill.example.toml), or try `firedrill serve --demo`"
             );
         }
-        install_tls();
+        crate::adapters::machine::tls::install();
         let store = store(config)?.tied(clock.clone());
         let archives = archives(&sources);
         let verifier = verifier(config, &sources, &archives, &store, &clock)?;
@@ -286,10 +286,4 @@ impl App {
         }
         inventory
     }
-}
-
-/// What speaks TLS to others uses this provider.
-fn install_tls() {
-    // It may have been installed before, by an earlier daemon of the same process.
-    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
 }

@@ -4,3 +4,4 @@ pub mod background;
 pub mod clock;
 pub mod open_files;
 pub mod process;
+pub mod tls;

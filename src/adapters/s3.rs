@@ -2,6 +2,7 @@
 
 mod bucket;
 mod client;
+mod health;
 mod listing;
 mod objects;
 mod reading;

@@ -47,8 +47,7 @@ pub struct Built {
 
 /// Makes the configured receivers; reads the files that hold their secrets.
 pub fn receivers(config: &Config) -> anyhow::Result<Vec<Built>> {
-    // Another may have been installed before; then that one is used.
-    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    crate::adapters::machine::tls::install();
     config.notify.receivers.iter().map(built).collect()
 }
 

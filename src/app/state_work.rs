@@ -36,7 +36,7 @@ pub struct ForCommands {
 
 /// For a command: directories of Terraform too.
 pub fn for_commands(config: &Config) -> anyhow::Result<ForCommands> {
-    super::install_tls();
+    crate::adapters::machine::tls::install();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let work = StateWork {
         stores: state_stores(config)?,

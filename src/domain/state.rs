@@ -7,7 +7,7 @@ pub mod work;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::ids::ItemId;
@@ -147,9 +147,39 @@ pub enum Versioning {
     Off,
 }
 
+/// What protects the versions of a bucket from being deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectLock {
+    /// Nothing: whoever has the key may delete them for good.
+    Off,
+    /// They may be locked.
+    On {
+        /// For how long, where nobody says it of a single one.
+        retention: Option<SignedDuration>,
+    },
+}
+
+/// How a bucket is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    /// Whether it keeps versions.
+    pub versioning: Versioning,
+    /// What protects them; `None` where the server doesn't say.
+    pub lock: Option<ObjectLock>,
+}
+
 /// The buckets of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BucketBook(pub BTreeMap<Arc<str>, Versioning>);
+pub struct BucketBook(pub BTreeMap<Arc<str>, Bucket>);
+
+/// What a server of objects says of itself, as MinIO does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerHealth {
+    /// It takes requests.
+    pub live: bool,
+    /// Enough of its drives are there to write.
+    pub cluster: bool,
+}
 
 #[cfg(test)]
 mod tests {

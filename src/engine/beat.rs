@@ -1,5 +1,5 @@
-//! Everybody who looks once a second whether there is something to do looks at the same moment: an idle machine wakes once a
-//! second, and not once for each of them.
+//! Everybody who looks now and then whether there is something to do looks at the same moment: an idle machine wakes every two
+//! seconds, and not once for each of them.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// The pause between two looks.
-pub const BEAT: Duration = Duration::from_secs(1);
+pub const BEAT: Duration = Duration::from_secs(2);
 
 /// A moment that all of them count from.
 fn first() -> Instant {

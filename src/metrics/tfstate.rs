@@ -7,7 +7,7 @@ use super::items::each_judged;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
 use crate::domain::proof::book::ItemProof;
-use crate::domain::state::{StateSeries, StateView, Versioning};
+use crate::domain::state::{Bucket, ObjectLock, StateSeries, StateView, Versioning};
 use crate::engine::statuses::Snapshot;
 
 const ITEM: &[&str] = &["source", "item"];
@@ -67,6 +67,21 @@ static VERSIONING: Description = Description::gauge(
     &["source", "bucket"],
     "1 while a bucket keeps versions: without, whatever is written goes over what was there. Cached from the last scan.",
 );
+static OBJECT_LOCK: Description = Description::gauge(
+    "firedrill_bucket_object_lock_enabled",
+    &["source", "bucket"],
+    "1 while versions in a bucket may be locked against being deleted, 0 where not; absent where the server doesn't say. Cached from the last scan.",
+);
+static RETENTION: Description = Description::gauge(
+    "firedrill_bucket_retention_seconds",
+    &["source", "bucket"],
+    "How long a version in a bucket with object lock can't be deleted where nobody said otherwise of it; 0 without such a rule. Cached from the last scan.",
+);
+static HEALTHY: Description = Description::gauge(
+    "firedrill_s3_healthy",
+    &["source", "check"],
+    "What a MinIO server says of itself: live (it takes requests), cluster (enough drives are there to write); absent for other servers. Cached from the last scan.",
+);
 
 static CACHED: Description = Description::gauge(
     "firedrill_tfstate_cached_timestamp_seconds",
@@ -97,7 +112,7 @@ pub fn collect_copies(statuses: &Snapshot, _now: Timestamp, out: &mut dyn FnMut(
 }
 
 /// Families of this file.
-pub const DESCRIPTIONS: [&Description; 11] = [
+pub const DESCRIPTIONS: [&Description; 14] = [
     &SERIAL,
     &RESOURCES,
     &SERIAL_BACK,
@@ -109,6 +124,9 @@ pub const DESCRIPTIONS: [&Description; 11] = [
     &LOCKED,
     &LOCKED_SINCE,
     &VERSIONING,
+    &OBJECT_LOCK,
+    &RETENTION,
+    &HEALTHY,
 ];
 
 /// Fills the families of this file.
@@ -123,11 +141,37 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
     of_view(&MARKERS, inventory, out, |it| Some(it.delete_markers as f64));
     of_view(&LOCKED, inventory, out, |it| Some(f64::from(u8::from(it.lock.is_some()))));
     of_view(&LOCKED_SINCE, inventory, out, |it| it.lock.as_ref().map(|lock| seconds(lock.since)));
-    let mut family = VERSIONING.family();
+    let enabled = |it: &Bucket| Some(f64::from(u8::from(it.versioning == Versioning::Enabled)));
+    of_bucket(&VERSIONING, inventory, out, enabled);
+    of_bucket(&OBJECT_LOCK, inventory, out, |it| it.lock.map(|lock| f64::from(u8::from(lock != ObjectLock::Off))));
+    of_bucket(&RETENTION, inventory, out, |it| match it.lock? {
+        ObjectLock::On { retention } => Some(retention.map_or(0.0, |it| it.as_secs_f64())),
+        ObjectLock::Off => None,
+    });
+    let mut family = HEALTHY.family();
     for view in &inventory.sources {
-        for (bucket, versioning) in view.estate.buckets.iter().flat_map(|book| &book.0) {
-            let enabled = f64::from(u8::from(*versioning == Versioning::Enabled));
-            family.add(&[view.spec.name.as_str(), bucket], enabled);
+        if let Some(health) = &view.estate.server {
+            for (check, well) in [("cluster", health.cluster), ("live", health.live)] {
+                family.add(&[view.spec.name.as_str(), check], f64::from(u8::from(well)));
+            }
+        }
+    }
+    out(family);
+}
+
+/// How a bucket is set up.
+fn of_bucket(
+    description: &'static Description,
+    inventory: &Inventory,
+    out: &mut dyn FnMut(Family),
+    value: impl Fn(&Bucket) -> Option<f64>,
+) {
+    let mut family = description.family();
+    for view in &inventory.sources {
+        for (name, bucket) in view.estate.buckets.iter().flat_map(|book| &book.0) {
+            if let Some(value) = value(bucket) {
+                family.add(&[view.spec.name.as_str(), name], value);
+            }
         }
     }
     out(family);

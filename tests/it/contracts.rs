@@ -215,7 +215,9 @@ async fn what_is_exported_is_what_is_described() {
     let exported: BTreeSet<String> = exported.map(family).collect();
     // Nothing waits there, nobody is notified, and there is no S3.
     let absent = |name: &String| {
-        ["firedrill_notifications_", "firedrill_tfstate_", "firedrill_bucket_"].iter().any(|it| name.starts_with(it))
+        ["firedrill_notifications_", "firedrill_tfstate_", "firedrill_bucket_", "firedrill_s3_"]
+            .iter()
+            .any(|it| name.starts_with(it))
             || ["firedrill_receiver_up", "firedrill_actions_oldest_timestamp_seconds"].contains(&name.as_str())
     };
     let described: BTreeSet<String> = described.into_iter().filter(|name| !absent(name)).collect();

@@ -1,6 +1,7 @@
 //! States of Terraform in real S3 servers: SeaweedFS, with signatures, and moto, for many versions. boto3 makes the data.
 
 mod archives;
+mod health;
 mod misbehaving;
 
 use std::path::Path;
@@ -319,7 +320,7 @@ async fn a_bucket_without_versions_says_so_and_its_states_are_read_all_the_same(
     let server = S3::weed().await;
     server.boto("s3.create_bucket(Bucket='tfstate')\nput('a.tfstate', state(3))\n");
     let (source, seen) = look(source(&server.url, "")).await;
-    assert_eq!(seen.estate.buckets.unwrap().unwrap().0["tfstate"], Versioning::Off);
+    assert_eq!(seen.estate.buckets.unwrap().unwrap().0["tfstate"].versioning, Versioning::Off);
     let attempt = seen.places[0].listing.as_ref().unwrap().attempts[0].clone();
     let archive = firedrill::domain::proof::ArchiveId {
         source: "minio".parse().unwrap(),
@@ -346,7 +347,7 @@ async fn a_bucket_without_versions_says_so_and_its_states_are_read_all_the_same(
     let listing = seen.places[0].listing.as_ref().unwrap();
     let newest = listing.attempts.iter().max_by_key(|it| it.started.known()).unwrap();
     assert!(newest.file.contains("@null") && newest.size > 1000, "{newest:?}");
-    assert_eq!(seen.estate.buckets.unwrap().unwrap().0["tfstate"], Versioning::Suspended);
+    assert_eq!(seen.estate.buckets.unwrap().unwrap().0["tfstate"].versioning, Versioning::Suspended);
 }
 
 /// What a daemon exports that watches a state which is locked and was read.
@@ -355,8 +356,8 @@ pub async fn exposition() -> String {
     server.boto(&format!(
         "{BUCKET}put('prod.tfstate', state(1)); put('prod.tfstate', state(2)); put('prod.tfstate.tflock', '{{}}')\n"
     ));
-    let place = tempfile::tempdir().unwrap();
-    let config = configuration(place.path(), &server.url);
+    let (place, minio) = (tempfile::tempdir().unwrap(), health::Minio::before(&server).await);
+    let config = configuration(place.path(), &minio.url);
     let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
     let shown = ["firedrill_tfstate_serial", "firedrill_tfstate_cache_current"].map(|family| {
         let value = if family.ends_with("serial") { 2 } else { 1 };

@@ -8,17 +8,18 @@ use globset::GlobSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::client::{Blocking, Endpoint, look_error};
+use super::health::Health;
 use super::listing::{self, Version};
 use super::objects::{self, name_of};
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::file::FileFacts;
 use crate::domain::ids::ItemId;
 use crate::domain::local_time::{When, not_after};
-use crate::domain::look::estate::EstateLook;
+use crate::domain::look::estate::{EstateLook, Seen};
 use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
 use crate::domain::printable::printable;
 use crate::domain::state::work::is_aside;
-use crate::domain::state::{BucketBook, StateBook, StateLock, StateView, Versioning};
+use crate::domain::state::{Bucket, BucketBook, ObjectLock, ServerHealth, StateBook, StateLock, StateView, Versioning};
 use crate::engine::ports::{Archives, Source};
 use crate::formats::tfstate::lock::{LOCK, Lock};
 
@@ -47,13 +48,15 @@ pub struct StateSource {
     /// What locks say, by bucket, key and version: each is read once.
     locks: HashMap<(String, String, String), Option<StateLock>>,
     before: Vec<Option<Arc<PlaceListing>>>,
+    health: Option<Health>,
 }
 
 impl StateSource {
     /// Over `places` in the order of the spec. Connects nowhere yet.
     pub fn new(spec: Arc<SourceSpec>, endpoint: &Endpoint, places: Vec<Watched>) -> anyhow::Result<Self> {
         let before = vec![None; places.len()];
-        Ok(Self { spec, s3: Blocking::new(endpoint)?, places, locks: HashMap::new(), before })
+        let (s3, health) = (Blocking::new(endpoint)?, Health::new(endpoint)?);
+        Ok(Self { spec, s3, places, locks: HashMap::new(), before, health })
     }
 }
 
@@ -90,16 +93,24 @@ impl Source for StateSource {
         }
         self.locks = locks;
         if places.iter().any(|place| place.listing.is_err()) {
-            // That was said. What is known beside the states stays, and a server that is gone isn't asked once more.
-            return Look { places, estate: EstateLook::default() };
+            // That was said. What is known beside the states stays; only of a server that tells of itself it is asked.
+            let server = self.server(true);
+            return Look { places, estate: EstateLook { server, ..EstateLook::default() } };
         }
         let states = Some(problem.map_or_else(|| Ok(Arc::new(states)), Err));
-        Look { places, estate: EstateLook { states, buckets: Some(self.buckets()), ..EstateLook::default() } }
+        let (buckets, server) = (Some(self.buckets()), self.server(false));
+        Look { places, estate: EstateLook { states, buckets, server, ..EstateLook::default() } }
     }
 }
 
 impl StateSource {
-    /// Whether the buckets keep versions.
+    /// What the server says of itself; where it doesn't answer only if it is one that tells.
+    fn server(&mut self, is_gone: bool) -> Seen<ServerHealth> {
+        let health = self.health.as_mut().filter(|it| !is_gone || it.is_known())?;
+        health.ask(&self.s3).map(|health| Ok(Arc::new(health)))
+    }
+
+    /// How the buckets are set up.
     fn buckets(&self) -> Result<Arc<BucketBook>, LookError> {
         let names: BTreeSet<&str> = self.places.iter().map(|place| place.bucket.as_str()).collect();
         let mut book = BTreeMap::new();
@@ -112,9 +123,29 @@ impl StateSource {
                 Some(BucketVersioningStatus::Suspended) => Versioning::Suspended,
                 _ => Versioning::Off,
             };
-            book.insert(name.into(), versioning);
+            book.insert(name.into(), Bucket { versioning, lock: self.object_lock(name) });
         }
         Ok(Arc::new(BucketBook(book)))
+    }
+
+    /// What protects the versions of a bucket. Not every server knows, and not every key may ask: then nothing is said.
+    fn object_lock(&self, bucket: &str) -> Option<ObjectLock> {
+        use aws_sdk_s3::error::ProvideErrorMetadata as _;
+        let configuration = match self.s3.wait(self.s3.client.get_object_lock_configuration().bucket(bucket).send()) {
+            Ok(answer) => answer.object_lock_configuration,
+            Err(error) if error.code() == Some("ObjectLockConfigurationNotFoundError") => return Some(ObjectLock::Off),
+            Err(error) => {
+                tracing::debug!(bucket, error = %super::client::words(&error), "whether it locks objects isn't known");
+                return None;
+            }
+        };
+        let Some(configuration) = configuration.filter(|it| it.object_lock_enabled.is_some()) else {
+            return Some(ObjectLock::Off);
+        };
+        let rule = configuration.rule.and_then(|rule| rule.default_retention);
+        let days = rule.and_then(|it| it.days.or_else(|| it.years.map(|years| years.saturating_mul(365))));
+        let retention = days.filter(|days| *days > 0).map(|days| SignedDuration::from_hours(i64::from(days) * 24));
+        Some(ObjectLock::On { retention })
     }
 
     /// What the locks say that are held now, by bucket, key and version.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::LookError;
 use crate::domain::guest::GuestBook;
-use crate::domain::state::{BucketBook, StateBook};
+use crate::domain::state::{BucketBook, ServerHealth, StateBook};
 
 /// A part as one look saw it: nothing where the source has no way to know, else what is there, or why it couldn't be seen.
 pub type Seen<T> = Option<Result<Arc<T>, LookError>>;
@@ -30,6 +30,12 @@ impl Part for StateBook {
 }
 
 impl Part for BucketBook {
+    fn following(self, _: &Self, _: Timestamp) -> Self {
+        self
+    }
+}
+
+impl Part for ServerHealth {
     fn following(self, _: &Self, _: Timestamp) -> Self {
         self
     }
@@ -78,6 +84,8 @@ parts! {
     states: StateBook,
     /// The buckets.
     buckets: BucketBook,
+    /// What the server says of itself.
+    server: ServerHealth,
 }
 
 /// What couldn't be seen stays as it was; what is as it was stays the same `Arc`.
