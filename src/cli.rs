@@ -82,6 +82,11 @@ impl ConfigFile {
         self.config_file.clone().or_else(|| default.exists().then_some(default))
     }
 
+    /// Whether somebody named a file.
+    fn is_named(&self) -> bool {
+        self.config_file.is_some()
+    }
+
     fn load(&self) -> anyhow::Result<Config> {
         Ok(config::load(self.path().as_deref())?)
     }

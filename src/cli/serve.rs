@@ -39,8 +39,9 @@ pub(super) struct Serve {
     #[arg(long = "log.format", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
     /// Write a demo estate (two nodes, their archives and troubles, three databases) and watch that instead of a
-    /// configuration. Without DIRECTORY it lies in the temporary directory
-    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, conflicts_with = "config_file")]
+    /// configuration; of one that is named the [[s3]] sections are watched beside it. Without DIRECTORY it lies in the
+    /// temporary directory
+    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1)]
     demo: Option<Option<PathBuf>>,
 }
 
@@ -50,7 +51,10 @@ impl Serve {
             None => (self.config.load()?, None),
             Some(directory) => {
                 let directory = demo_directory(directory.as_deref())?;
-                let config = demo::write(&directory, SystemClock.now())?;
+                let mut config = demo::write(&directory, SystemClock.now())?;
+                if self.config.is_named() {
+                    config.s3 = beside_demo(self.config.load()?)?;
+                }
                 (config, Some(directory))
             }
         };
@@ -85,6 +89,15 @@ fn demo_directory(named: Option<&Path>) -> anyhow::Result<PathBuf> {
         Some(path) => std::path::absolute(path).with_context(|| format!("{} is no path", path.display())),
         None => Ok(std::env::temp_dir().join(format!("firedrill-demo-{}", rustix::process::getuid().as_raw()))),
     }
+}
+
+/// What of a configuration is watched beside the demo estate.
+fn beside_demo(config: Config) -> anyhow::Result<Vec<crate::config::s3::S3>> {
+    anyhow::ensure!(
+        config.vzdump.is_empty() && config.dump.is_empty(),
+        "beside the demo estate only [[s3]] sections are watched: leave --demo out to watch [[vzdump]] and [[dump]]"
+    );
+    Ok(config.s3)
 }
 
 async fn serve(config: &Config, estate: Option<PathBuf>) -> anyhow::Result<()> {

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::support::repository;
+use crate::s3::{ACCESS, BUCKET, S3, SECRET, shows};
+use crate::support::{Daemon, Running, firedrill, repository, stderr, stdout};
 
 fn compose() -> Value {
     let text = std::fs::read_to_string(repository("docker-compose.monitoring.yml")).unwrap();
@@ -63,4 +64,39 @@ fn prometheus_accepts_its_configuration() {
     std::fs::write(&file, text).unwrap();
     let output = std::process::Command::new("promtool").args(["check", "config"]).arg(&file).output().unwrap();
     assert!(output.status.success(), "{}{}", crate::support::stdout(&output), crate::support::stderr(&output));
+}
+
+/// What the service `minio-bucket` makes is what firedrill watches there, with keys of the environment.
+#[tokio::test]
+async fn the_bucket_for_states_is_watched_beside_the_demo() {
+    let services = compose()["services"].clone();
+    let making = services["minio-bucket"]["command"].to_string();
+    assert!(making.contains("mb --ignore-existing local/tfstate") && making.contains("version enable local/tfstate"));
+    assert!(services["firedrill"]["command"].to_string().contains("--config.file=/etc/firedrill/compose-demo.toml"));
+    let keys = [("AWS_ACCESS_KEY_ID", ACCESS), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+    for name in ["compose.toml", "compose-demo.toml"] {
+        let file = repository(&format!("config/{name}"));
+        let output = firedrill().args(["check-config", "--config.file"]).arg(file).envs(keys).output().unwrap();
+        assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    }
+    let server = S3::weed().await;
+    server.boto(&format!("{BUCKET}put('prod.tfstate', state(7))\n"));
+    let place = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(repository("config/compose-demo.toml")).unwrap();
+    let file = place.path().join("demo.toml");
+    std::fs::write(&file, text.replace("http://minio:9000", &server.url)).unwrap();
+    let demo = format!("--demo={}", place.path().join("demo").display());
+    let mut command = firedrill();
+    command.args(["serve", &demo, "--web.listen-address", "127.0.0.1:0", "--config.file"]).arg(&file);
+    command.envs(keys).stdout(std::process::Stdio::null());
+    let daemon = Daemon::listening(Running::start(command)).await;
+    shows(
+        &daemon,
+        &[
+            "firedrill_bucket_versioning_enabled{source=\"minio\",bucket=\"tfstate\"} 1",
+            "firedrill_tfstate_serial{source=\"minio\",item=\"tfstate/prod\"} 7",
+        ],
+    )
+    .await;
+    assert!(daemon.metrics().await.contains("source=\"cluster\""));
 }

@@ -3,6 +3,7 @@
 mod archives;
 mod health;
 mod misbehaving;
+mod tls;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,6 +19,7 @@ use firedrill::domain::state::Versioning;
 use firedrill::engine::ports::{Clock as _, Source as _};
 use tempfile::TempDir;
 
+use crate::state::Between;
 use crate::support::{Daemon, Running, firedrill, free_port, get, repository, stderr, stdout, until};
 
 pub(crate) const ACCESS: &str = "firedrill";
@@ -187,7 +189,7 @@ fn configuration(place: &Path, url: &str) -> std::path::PathBuf {
     file
 }
 
-async fn shows(daemon: &Daemon, lines: &[&str]) {
+pub(crate) async fn shows(daemon: &Daemon, lines: &[&str]) {
     let mut text = String::new();
     let all = async {
         loop {
@@ -206,7 +208,7 @@ async fn shows(daemon: &Daemon, lines: &[&str]) {
 }
 
 /// From one end to the other: versions are judged, an older state over a newer one is noticed, and so is a server that is gone.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_version_is_judged_on_a_server_that_checks_signatures() {
     let server = S3::weed().await;
     server.boto(&format!(
@@ -217,12 +219,14 @@ async fn every_version_is_judged_on_a_server_that_checks_signatures() {
          put('gone.tfstate', state(1)); s3.delete_object(Bucket='tfstate', Key='gone.tfstate')\n\
          put('other.txt', 'no state')\n"
     ));
-    let place = tempfile::tempdir().unwrap();
-    let config = configuration(place.path(), &server.url);
+    let (place, between) = (tempfile::tempdir().unwrap(), Between::new(&server.url).await);
+    let config = configuration(place.path(), &between.url);
     let daemon = Daemon::start(&["--config.file", config.to_str().unwrap()]).await;
     shows(
         &daemon,
         &[
+            "firedrill_tfstate_cache_current{source=\"minio\",item=\"tfstate/prod\"} 1",
+            "firedrill_tfstate_cache_current{source=\"minio\",item=\"tfstate/gone\"} 1",
             "firedrill_tfstate_serial{source=\"minio\",item=\"tfstate/prod\"} 3",
             "firedrill_tfstate_resources{source=\"minio\",item=\"tfstate/prod\"} 5",
             "firedrill_tfstate_versions{source=\"minio\",item=\"tfstate/prod\"} 3",
@@ -242,6 +246,13 @@ async fn every_version_is_judged_on_a_server_that_checks_signatures() {
     assert!(!daemon.metrics().await.contains("expected_interval_seconds{source=\"minio\""), "a state is never late");
     let page = get(&daemon.url("/")).await.unwrap().1;
     assert!(page.contains("locked since 2026-11-26T08:00:00Z by eve@host (OperationTypeApply)"), "{page}");
+    // Five versions and a lock were read once, two of the versions once more for the copies.
+    let read = |asked: &[String]| asked.iter().filter(|line| line.contains("versionId=")).count();
+    let asked = between.asked();
+    assert_eq!(read(&asked), 8, "{asked:#?}");
+    until("it looks again and again", || async { (between.asked.lock().unwrap().len() > 12).then_some(()) }).await;
+    let asked = between.asked();
+    assert_eq!(read(&asked), 0, "what is known isn't read again: {asked:#?}");
     // Somebody puts the first version over the third.
     server.boto(
         "versions = s3.list_object_versions(Bucket='tfstate', Prefix='env:/prod/terraform.tfstate')['Versions']\n\
@@ -297,7 +308,15 @@ async fn many_versions_come_page_by_page_in_the_order_of_the_server() {
         "{BUCKET}for serial in range(2100): put('net/many.tfstate', str(serial))\n\
          put('ä b+c%41.tfstate', state(1)); put('net/two.tfstate', state(7))\n"
     ));
-    let (_, seen) = look(source(&server.url, "net/")).await;
+    let between = Between::new(&server.url).await;
+    let (one, seen) = look(source(&between.url, "net/")).await;
+    // Three pages, a question about the bucket (moto's answer can't be understood, so there is no second), two whether it is MinIO.
+    let asked = between.asked();
+    let pages = asked.iter().filter(|line| line.contains("versions")).count();
+    assert_eq!((pages, asked.len()), (3, 6), "{asked:#?}");
+    look(one).await;
+    let asked = between.asked();
+    assert_eq!(asked.len(), 4, "nothing is new, and nothing is read: {asked:#?}");
     let listing = seen.places[0].listing.as_ref().unwrap();
     let many: Vec<_> = listing.attempts.iter().filter(|it| it.item.to_string() == "tfstate/many").collect();
     let times: Vec<_> = many.iter().map(|it| it.started.known().unwrap()).collect();

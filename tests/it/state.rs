@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,28 +15,36 @@ use crate::s3::{ACCESS, BUCKET, S3, SECRET};
 use crate::support::{Daemon, firedrill, repository, stderr, stdout, until};
 
 /// What lies between Terraform and its server. It can be cut.
-struct Between {
-    url: String,
+pub(crate) struct Between {
+    pub(crate) url: String,
     /// So many connections get through; below zero all.
     left: Arc<AtomicI64>,
+    /// The first line of each request that got through.
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Between {
-    async fn new(server: &str) -> Self {
+    /// What was asked since the last time.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    pub(crate) async fn new(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (left, target) = (Arc::new(AtomicI64::new(i64::MIN)), server.trim_start_matches("http://").to_owned());
-        let its = left.clone();
+        let (its, asked) = (left.clone(), Arc::<Mutex<Vec<String>>>::default());
+        let lines = asked.clone();
         tokio::spawn(async move {
             while let Ok((from, _)) = listener.accept().await {
                 if its.fetch_sub(1, Ordering::SeqCst) == 0 || its.load(Ordering::SeqCst) == -1 {
                     its.store(0, Ordering::SeqCst);
                     continue;
                 }
-                tokio::spawn(pass(from, target.clone(), its.clone()));
+                tokio::spawn(pass(from, target.clone(), its.clone(), lines.clone()));
             }
         });
-        Self { url, left }
+        Self { url, left, asked }
     }
 
     /// From now on nobody gets through.
@@ -55,7 +63,7 @@ impl Between {
 }
 
 /// One request on each connection: so they can be counted.
-async fn pass(mut from: TcpStream, target: String, left: Arc<AtomicI64>) {
+async fn pass(mut from: TcpStream, target: String, left: Arc<AtomicI64>, asked: Arc<Mutex<Vec<String>>>) {
     let Ok(mut to) = TcpStream::connect(&target).await else { return };
     let cut = async {
         while left.load(Ordering::SeqCst) != 0 {
@@ -72,6 +80,7 @@ async fn pass(mut from: TcpStream, target: String, left: Arc<AtomicI64>) {
             }
         }
         let end = head.windows(2).position(|it| it == b"\r\n").unwrap() + 2;
+        asked.lock().unwrap().push(String::from_utf8_lossy(&head[..end]).trim().to_owned());
         let mut sent = head[..end].to_vec();
         sent.extend_from_slice(b"Connection: close\r\n");
         sent.extend_from_slice(&head[end..]);
