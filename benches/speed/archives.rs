@@ -24,13 +24,13 @@ const FILLED: u64 = 1250 << 20;
 const MANY: usize = 8;
 
 /// Runs a pipeline that makes a file.
-fn make(script: &str, place: &Path) {
+pub fn make(script: &str, place: &Path) {
     let status = Command::new("bash").args(["-ec", script]).current_dir(place).status().expect("bash");
     assert!(status.success(), "{script}");
 }
 
 /// Writes the archives: an ext4 file system filled from `/usr`, as VMA with each compressor; the same files as a container.
-fn write(place: &Path) {
+pub fn write(place: &Path) {
     fill(&place.join("root"));
     make(
         "mkdir -p root/etc/vzdump && printf 'arch: amd64\\nhostname: bench\\nrootfs: local:1,size=2G\\n' > root/etc/vzdump/pct.conf",
@@ -70,7 +70,14 @@ fn fill(root: &Path) {
 }
 
 /// How long a program ran, and the most memory that it held, in MiB.
-fn run(program: &str, arguments: &[&str], place: &Path) -> (Duration, f64) {
+pub fn run(program: &str, arguments: &[&str], place: &Path) -> (Duration, f64) {
+    let (took, memory, well) = watched(program, arguments, place);
+    assert!(well, "{program} {arguments:?}");
+    (took, memory)
+}
+
+/// The same of one that may end with another code than 0, and whether it did not.
+pub fn watched(program: &str, arguments: &[&str], place: &Path) -> (Duration, f64, bool) {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(place).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let begun = Instant::now();
@@ -88,8 +95,7 @@ fn run(program: &str, arguments: &[&str], place: &Path) -> (Duration, f64) {
     });
     let ended = child.wait().expect("its end");
     let took = begun.elapsed();
-    assert!(ended.success(), "{program} {arguments:?}");
-    (took, watch.join().expect("the watch"))
+    (took, watch.join().expect("the watch"), ended.success())
 }
 
 /// Median times of ours and theirs, one after the other so that both meet the same machine; and our memory.

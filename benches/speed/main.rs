@@ -7,6 +7,7 @@ mod archives;
 mod automation;
 mod http;
 mod idle;
+mod objects;
 mod table;
 mod trees;
 
@@ -38,6 +39,9 @@ fn main() {
     let wanted = |part: &str| only.is_empty() || only.iter().any(|it| it == part);
     if wanted("archives") {
         archives::measure(&mut table, &place.path().join("archives"));
+    }
+    if wanted("objects") {
+        objects::measure(&mut table, &place.path().join("objects"), &place.path().join("archives"));
     }
     if wanted("automation") {
         automation::measure(&mut table, &place.path().join("automation"));
