@@ -2,7 +2,7 @@
 
 mod explain;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -118,12 +118,7 @@ impl Automation {
         if let Command::Explain { payload } = &self.command {
             return explain::run(&config, payload);
         }
-        if let Some(path) = config.store.url()?.strip_prefix("sqlite://") {
-            // Of one that was there and is gone more can be said.
-            let was_there = config.store.marker()?.is_some_and(|marker| marker.exists());
-            let message = "yet: the daemon makes it when it starts";
-            ensure!(was_there || Path::new(path).exists(), "there is no store {path} {message}");
-        }
+        super::store::is_there(&config)?;
         let store = app::store(&config)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {

@@ -1,5 +1,6 @@
 //! `firedrill store`: what a person says about the store.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use clap::{Args, Subcommand};
 use super::{ConfigFile, say};
 use crate::adapters::machine::clock::SystemClock;
 use crate::adapters::store::Requests;
+use crate::config::Config;
 use crate::engine::ports::Clock as _;
 
-/// A daemon looks for requests every second, and may have to close the old store first.
+/// A daemon looks for requests every two seconds, and may have to close the old store first.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Pause between two looks for the answer.
@@ -29,6 +31,17 @@ pub(super) struct Store {
 enum Command {
     /// Go on with the store that is there now, though it isn't the one of before; what the running daemon knows is written into it
     AcceptNew,
+}
+
+/// Fails where there is no store: a command that only asks makes none.
+pub(super) fn is_there(config: &Config) -> anyhow::Result<()> {
+    if let Some(path) = config.store.url()?.strip_prefix("sqlite://") {
+        // Of one that was there and is gone more can be said.
+        let was_there = config.store.marker()?.is_some_and(|marker| marker.exists());
+        let message = "yet: the daemon makes it when it starts";
+        anyhow::ensure!(was_there || Path::new(path).exists(), "there is no store {path} {message}");
+    }
+    Ok(())
 }
 
 impl Store {

@@ -149,6 +149,7 @@ async fn drive(it: &ForCommands, id: i64) -> anyhow::Result<()> {
 
 /// Goes on with what was cut off.
 pub(super) async fn resume(config: &Config, id: i64, cancel: bool) -> anyhow::Result<ExitCode> {
+    crate::cli::store::is_there(config)?;
     let it = for_commands(config)?;
     it.store.ready().await?;
     let (found, _) = it.store.operation(id).await?.with_context(|| format!("there is no operation {id}"))?;
@@ -179,6 +180,7 @@ pub(super) async fn resume(config: &Config, id: i64, cancel: bool) -> anyhow::Re
 
 /// Lists what isn't over.
 pub(super) async fn list(config: &Config) -> anyhow::Result<ExitCode> {
+    crate::cli::store::is_there(config)?;
     let it = for_commands(config)?;
     it.store.ready().await?;
     let all = it.store.operations(true, Page { before: None, limit: 100 }).await?;

@@ -150,6 +150,10 @@ impl Environments {
             clock: Arc::new(SystemClock),
         };
         let next = std::sync::atomic::AtomicUsize::new(0);
+        // Drawn on a terminal only.
+        let bar = indicatif::ProgressBar::new(versions.len() as u64);
+        let style = indicatif::ProgressStyle::with_template("{bar:24} {pos} of {len} versions read, {elapsed}");
+        bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
         let found = std::sync::Mutex::new(BTreeMap::new());
         std::thread::scope(|scope| {
             for _ in 0..READERS.min(versions.len()) {
@@ -161,10 +165,12 @@ impl Environments {
                         let job = Job { archive: version.archive.clone(), item: item.clone(), level: Level::Complete };
                         let judged = Judged::of(prove(&prover, &job, &Control::default(), &SystemClock));
                         found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(at, judged);
+                        bar.inc(1);
                     }
                 });
             }
         });
+        bar.finish_and_clear();
         found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).into_values().collect()
     }
 }
