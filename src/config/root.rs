@@ -92,7 +92,12 @@ pub(super) fn check_all(roots: &[Root], key: &str, complaints: &mut Complaints) 
     for (index, root) in roots.iter().enumerate() {
         let key = format!("{key}.roots.{index}");
         if roots[..index].iter().any(|other| other.path == root.path) {
-            complaints.add(format!("{key}.path"), format!("{} is listed twice", root.path.display()));
+            let more = if root.is_in_bucket() {
+                "; buckets of one name on two servers can't be roots of one source"
+            } else {
+                ""
+            };
+            complaints.add(format!("{key}.path"), format!("{} is listed twice{more}", root.path.display()));
         }
         if root.is_in_bucket() {
             root.check_bucket(&key, complaints);

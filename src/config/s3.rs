@@ -151,6 +151,10 @@ impl Section for S3 {
         if self.secret_key.is_some() && self.secret_key_file.is_some() {
             complaints.add(format!("{key}.secret_key_file"), "secret_key is given as well".to_owned());
         }
+        if self.states.is_empty() && (!self.expected.is_empty() || self.accept_level.is_some()) {
+            let sentence = "is missing: expected and accept_level are about states";
+            complaints.add(format!("{key}.states"), sentence.to_owned());
+        }
         for (index, states) in self.states.iter().enumerate() {
             let key = format!("{key}.states.{index}");
             if !is_bucket(&states.bucket) {

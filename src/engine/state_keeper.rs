@@ -46,7 +46,7 @@ pub async fn run(outside: Outside, mut inventories: watch::Receiver<Arc<Inventor
         let inventory = inventories.borrow_and_update().clone();
         let (outside, before, last) = (outside.clone(), known.take(), status);
         let work = move || match &*wanted(&inventory) {
-            [] => (before, last),
+            [] if last.states.is_empty() => (before, last),
             wanted => keep_all(&outside, before, wanted, &last),
         };
         (known, status) = match tokio::task::spawn_blocking(work).await {
@@ -146,6 +146,17 @@ fn keep_all(outside: &Outside, known: Option<BTreeMap<StateName, Kept>>, wanted:
             complain(&it.name, why, last);
         }
         status.states.insert(it.name.clone(), copied);
+    }
+    // Copies of states that can't be seen now, or have no version any more, are what matters most.
+    let others = status.states.iter_mut().filter(|(name, _)| !wanted.iter().any(|it| it.name == **name));
+    for (name, copied) in others {
+        let usable =
+            known.get(name).map_or_else(|| Err(std::io::ErrorKind::NotFound.into()), |it| outside.cache.usable(it));
+        if let Err(error) = usable {
+            let why: Arc<str> = format!("the copy can't be used: {error}").into();
+            complain(name, &why, last);
+            *copied = Copied { version: None, current: false, problem: Some(why) };
+        }
     }
     (Some(known), status)
 }

@@ -6,6 +6,7 @@ use super::family::{Description, Family, seconds};
 use super::items::each_judged;
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
+use crate::domain::look::ErrorKind;
 use crate::domain::proof::book::ItemProof;
 use crate::domain::state::{Bucket, ObjectLock, StateSeries, StateView, Versioning};
 use crate::engine::statuses::Snapshot;
@@ -150,7 +151,9 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
     });
     let mut family = HEALTHY.family();
     for view in &inventory.sources {
-        if let Some(health) = &view.estate.server {
+        // Of a look that ended nowhere nothing is known, what was before least of all.
+        let hung = view.health.problems.iter().any(|problem| problem.kind == ErrorKind::Timeout);
+        if let Some(health) = view.estate.server.as_ref().filter(|_| !hung) {
             for (check, well) in [("cluster", health.cluster), ("live", health.live)] {
                 family.add(&[view.spec.name.as_str(), check], f64::from(u8::from(well)));
             }

@@ -152,7 +152,11 @@ fn source_as(url: &str, prefix: &str, secret: &str) -> StateSource {
         scan_interval: Duration::from_secs(60),
         scan_timeout: Duration::from_secs(60),
     };
-    let endpoint = Endpoint {
+    StateSource::new(Arc::new(spec), &endpoint(url, secret), vec![watched]).unwrap()
+}
+
+fn endpoint(url: &str, secret: &str) -> Endpoint {
+    Endpoint {
         url: Some(url.to_owned()),
         region: "us-east-1".into(),
         path_style: true,
@@ -162,8 +166,7 @@ fn source_as(url: &str, prefix: &str, secret: &str) -> StateSource {
             secret_key: Secret::from(secret.to_owned()),
             session_token: None,
         },
-    };
-    StateSource::new(Arc::new(spec), &endpoint, vec![watched]).unwrap()
+    }
 }
 
 /// A look on a thread of its own, as the scanner makes it.

@@ -14,7 +14,7 @@ use super::reading::{Name, Stream};
 use crate::domain::attempt::Sidecar;
 use crate::domain::file::FileFacts;
 use crate::domain::look::{ErrorKind, LookError};
-use crate::domain::printable::printable;
+use crate::domain::printable::{printable, shown};
 use crate::domain::proof::ArchiveId;
 use crate::engine::ports::objects::{MAX_ENTRIES, ObjectPlace, Objects};
 use crate::engine::ports::{Archives, FurtherSidecar, OpenArchive};
@@ -23,6 +23,12 @@ use crate::formats::foreign_name;
 
 /// No more is read of a checksum file.
 const MAX_SIDECAR: u64 = 64 << 10;
+
+/// More keys than this below a prefix, deeper ones too, are refused: a look must end.
+const MOST_KEYS: usize = 10 * MAX_ENTRIES;
+
+/// A page without a key counts as so many.
+const EMPTY_PAGE: usize = 10 * 1000;
 
 /// A server of objects.
 #[derive(Clone)]
@@ -87,7 +93,7 @@ impl ObjectPlace for BucketPlace {
         let doing = || format!("listing {}", self.path.display());
         // What lies deeper isn't even sent, where only what lies here is asked for.
         let delimiter = (depth == 1).then(|| "/".to_owned());
-        let mut next: Option<String> = None;
+        let (mut next, mut is_empty, mut seen) = (None::<String>, !self.prefix.is_empty(), 0_usize);
         loop {
             let request = self
                 .s3
@@ -101,8 +107,17 @@ impl ObjectPlace for BucketPlace {
             let page = self.s3.wait(request.send()).map_err(|error| look_error(&doing(), &error))?;
             let cut = |what: &str| LookError::new(ErrorKind::Io, format!("{}: {what}", doing()));
             let encoded = page.encoding_type() == Some(&EncodingType::Url);
-            let more = page.is_truncated() == Some(true);
             let token = page.next_continuation_token().map(ToOwned::to_owned);
+            let more = page.is_truncated() == Some(true) || token.is_some();
+            is_empty &= page.contents().is_empty() && page.common_prefixes().is_empty();
+            // A page without anything is worth many: a server may hand out those for ever.
+            seen += match page.contents().len() + page.common_prefixes().len() {
+                0 => EMPTY_PAGE,
+                some => some,
+            };
+            if seen > MOST_KEYS {
+                return Err(cut(&format!("it holds more than {MOST_KEYS} keys; is it the right prefix?")));
+            }
             for object in page.contents.unwrap_or_default() {
                 let (Some(key), Some(modified)) = (object.key, object.last_modified) else {
                     return Err(cut("an entry lacks its key or its time"));
@@ -129,6 +144,10 @@ impl ObjectPlace for BucketPlace {
                 return Err(cut("the server says that there is more, and not where"));
             }
             next = token;
+        }
+        if is_empty {
+            let message = format!("nothing lies below {}; is the prefix right?", self.path.display());
+            return Err(LookError::new(ErrorKind::NotFound, message));
         }
         listed.foreign = foreign.into_iter().collect();
         Ok(listed)
@@ -164,6 +183,7 @@ fn sort(path: &str, depth: usize, spelled: &dyn Fn(&[u8]) -> bool) -> Sort {
     }
     match printable(path.as_bytes()) == path {
         true => Sort::File,
+        false if shown(path) == path => Sort::Unreadable("its key is longer than names may be"),
         false => Sort::Unreadable("its key has characters that can't be seen"),
     }
 }

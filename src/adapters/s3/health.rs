@@ -19,7 +19,7 @@ pub(super) struct Health {
     base: String,
     /// It said once that it is MinIO.
     known: bool,
-    /// When another server was asked last.
+    /// When one was asked last that never told.
     other: Option<Instant>,
 }
 
@@ -53,11 +53,11 @@ impl Health {
         }
         let page = |name: &str| self.client.get(format!("{}/minio/health/{name}", self.base)).send();
         let (cluster, live) = s3.wait(async { tokio::join!(page("cluster"), page("live")) });
-        let told = [&cluster, &live].into_iter().flatten().any(|answer| is_minio(answer.headers()));
-        // A page of S3 that says no is one of another server; whatever stands before one that is gone says 502 and the like.
-        let other = [&cluster, &live].into_iter().flatten().any(|answer| answer.status().is_client_error());
-        self.known = told || self.known && !other;
-        self.other = (!self.known && other).then(Instant::now);
+        let answers = || [&cluster, &live].into_iter().flatten();
+        // One that told once is that one for good: what stands before it may answer 404 as soon as it is gone.
+        self.known |= answers().any(|answer| is_minio(answer.headers()));
+        let is_other = !self.known && answers().any(|answer| answer.status().is_client_error());
+        self.other = is_other.then(Instant::now);
         let well = |answer: &reqwest::Result<Response>| {
             answer.as_ref().is_ok_and(|answer| {
                 answer.status() == reqwest::StatusCode::OK

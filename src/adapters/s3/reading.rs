@@ -80,6 +80,9 @@ impl Name {
             return Ok(Vec::new());
         }
         let answer = self.get(s3, Some(format!("bytes={from}-{}", from.saturating_add(count - 1))), None)?;
+        if from > 0 && !begins_at(&answer, from) {
+            return Err(io::Error::other("the server doesn't know of parts of objects"));
+        }
         let mut text = Vec::new();
         let mut body = answer.body;
         while let Some(chunk) = s3.wait(body.next()) {
@@ -94,6 +97,11 @@ impl Name {
     }
 }
 
+/// Whether an answer is the part from there on.
+fn begins_at(answer: &GetObjectOutput, from: u64) -> bool {
+    answer.content_range().is_some_and(|range| range.starts_with(&format!("bytes {from}-")))
+}
+
 /// An object that is read from its beginning to its end.
 pub(super) struct Stream {
     s3: Blocking,
@@ -106,6 +114,9 @@ pub(super) struct Stream {
     at: u64,
     /// Times that it broke off without a byte in between.
     broken: u32,
+    /// Whether what is read now is a part.
+    taken_up: bool,
+    ended: bool,
 }
 
 impl Stream {
@@ -116,11 +127,35 @@ impl Stream {
         }
         let facts = facts_in(answer.content_length(), answer.last_modified(), answer.e_tag());
         let e_tag = answer.e_tag().map(ToOwned::to_owned);
-        Ok(Self { s3: s3.clone(), name, e_tag, facts, body: answer.body, chunk: Bytes::new(), at: 0, broken: 0 })
+        Ok(Self {
+            s3: s3.clone(),
+            name,
+            e_tag,
+            facts,
+            body: answer.body,
+            chunk: Bytes::new(),
+            at: 0,
+            broken: 0,
+            taken_up: false,
+            ended: false,
+        })
     }
 
     pub(super) fn facts(&self) -> FileFacts {
         self.facts
+    }
+
+    /// The end: only who asks for more is told that the checksum that the server keeps doesn't fit. Of parts there is none.
+    fn end(&mut self) -> io::Result<usize> {
+        if std::mem::replace(&mut self.ended, true) || self.taken_up {
+            return Ok(0);
+        }
+        match self.s3.wait(self.body.next()) {
+            None => Ok(0),
+            Some(Ok(chunk)) if chunk.is_empty() => Ok(0),
+            Some(Ok(_)) => Err(io::Error::other("the server sends more than it said")),
+            Some(Err(error)) => Err(io::Error::other(error)),
+        }
     }
 
     /// Goes on where it broke off. Nothing surely is the same without an ETag.
@@ -131,7 +166,7 @@ impl Stream {
         std::thread::sleep(PAUSE);
         match self.name.get(&self.s3, Some(format!("bytes={}-", self.at)), Some(e_tag)) {
             // A server that doesn't know of parts begins anew.
-            Ok(answer) if answer.content_range().is_some() => self.body = answer.body,
+            Ok(answer) if begins_at(&answer, self.at) => (self.body, self.taken_up) = (answer.body, true),
             Ok(_) => return Err(error),
             Err(other) if other.kind() == io::ErrorKind::NotFound => return Err(other),
             Err(_) if self.broken < TRIES => {}
@@ -145,7 +180,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.chunk.is_empty() {
             if self.at == self.facts.size {
-                return Ok(0);
+                return self.end();
             }
             match self.s3.wait(self.body.next()) {
                 Some(Ok(chunk)) => {

@@ -102,15 +102,16 @@ impl Restore {
 
     /// What the server has. For a copy of ours it need not know the state at all.
     fn environments(&self, config: &Config) -> anyhow::Result<Environments> {
-        let looked = Environments::look(config, self.state.from.source.as_ref());
-        let found = looked.and_then(|all| all.one(&self.state.env).map(drop).map(|()| all));
-        match found {
-            Err(why) if self.from_copy => {
-                tell(&format!("{why:#}. The copy says where the state was.\n"));
-                Environments::of_copy(&kept_of(config, &self.state)?)
-            }
-            found => found,
+        if !self.from_copy {
+            return Environments::look(config, self.state.from.source.as_ref());
         }
+        let kept = kept_of(config, &self.state)?;
+        let looked = Environments::look(config, Some(&kept.source));
+        let found = looked.and_then(|all| all.one(&self.state.env).map(drop).map(|()| all));
+        found.or_else(|why| {
+            tell(&format!("{why:#}. The copy says where the state was.\n"));
+            Environments::of_copy(&kept)
+        })
     }
 
     /// The version that is asked for, or the newest intact one before a damaged or deleted one.
