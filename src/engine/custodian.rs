@@ -20,7 +20,7 @@ const HEAR: Duration = Duration::from_secs(2);
 const PROBE: Duration = Duration::from_secs(10);
 
 /// so long.
-const RETRY: Duration = Duration::from_secs(3);
+const RETRY: Duration = BEAT;
 
 /// The file alone is made whole so often.
 const FOLD: Duration = Duration::from_secs(60);
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!((store.count("probe"), store.count("check"), store.count("fold")), (7, 1, 2));
         store.set(Some(Trouble::Passing));
         tokio::time::sleep(Duration::from_secs(30)).await;
-        assert!((16..=18).contains(&store.count("probe")), "{}", store.count("probe"));
+        assert!((21..=23).contains(&store.count("probe")), "{}", store.count("probe"));
         assert_eq!((store.count("check"), store.count("fold")), (1, 2), "not while it fails");
         store.set(Some(Trouble::Damaged));
         tokio::time::sleep(Duration::from_secs(121)).await;
