@@ -6,6 +6,7 @@ use crate::domain::local_time::When;
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, Medium, PlaceListing, PlaceLook, PlaceSpec, SourceKind, SourceSpec};
 use crate::domain::policy::{Matcher, Policy};
+use crate::domain::state::ServerHealth;
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_790_000_000).unwrap()
@@ -123,6 +124,23 @@ fn items_are_rendered_again_only_when_they_change() {
     assert!(text(&second, later(60)).contains("last_scan_timestamp_seconds{source=\"s\"} 1790000060"));
     let changed = again.after(look(3), Duration::ZERO, &Policy::default(), later(61));
     assert!(!Arc::ptr_eq(&second.items, &second.refreshed(inventory(changed), later(61)).items));
+}
+
+/// A server that is down, with the same backups as before.
+#[test]
+fn what_changes_beside_backups_shows() {
+    let with = |live: bool| {
+        let server = Some(Ok(Arc::new(ServerHealth { live, cluster: true })));
+        Look { estate: EstateLook { server, ..EstateLook::default() }, ..look(1) }
+    };
+    let view = unseen().after(with(true), Duration::ZERO, &Policy::default(), now());
+    let first = Exposition::of(inventory(view.clone()), now());
+    let shows = |it: &Exposition, value: &str| {
+        text(it, later(60)).contains(&format!("firedrill_s3_healthy{{source=\"s\",check=\"live\"}} {value}"))
+    };
+    assert!(shows(&first, "1"));
+    let gone = view.after(with(false), Duration::ZERO, &Policy::default(), later(60));
+    assert!(shows(&first.refreshed(inventory(gone), later(60)), "0"));
 }
 
 #[test]

@@ -40,6 +40,12 @@ impl Minio {
 }
 
 async fn serve(mut from: TcpStream, target: String, cluster: u16) {
+    if cluster == 404 {
+        // What a proxy says whose server is gone.
+        let _ = from.read(&mut [0; 4096]).await;
+        let _ = from.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+        return;
+    }
     let mut head = [0; 64];
     let Ok(count) = from.peek(&mut head).await else { return };
     let head = String::from_utf8_lossy(&head[..count]).into_owned();
@@ -98,4 +104,7 @@ async fn a_server_that_tells_is_asked_and_others_are_not_blamed() {
     minio.says(200);
     shows(&daemon, &[&health("live", 1), &health("cluster", 1), "firedrill_source_up{source=\"minio\",kind=\"s3\"} 1"])
         .await;
+    // A proxy that answers in its place says nothing well of it.
+    minio.says(404);
+    shows(&daemon, &[&health("live", 0), &health("cluster", 0)]).await;
 }
