@@ -9,8 +9,8 @@ mod reading;
 mod states;
 mod writing;
 
-pub use self::bucket::{BucketPlace, Server, split};
+pub use self::bucket::{BucketPlace, Server};
 pub use self::client::{Credentials, Endpoint};
-pub use self::objects::{SCHEME, bucket_of, version_of};
+pub use self::objects::version_of;
 pub use self::states::{StateSource, Watched};
 pub use self::writing::Objects;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::errors::Complaints;
 use crate::domain::ids::SourceName;
-use crate::domain::look::{Medium, PlaceSpec};
+use crate::domain::look::{Medium, PlaceSpec, in_bucket};
 
 /// A directory of a source, or a prefix of a bucket.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,17 +43,11 @@ impl Root {
 
     /// Whether it is a prefix of a bucket.
     pub fn is_in_bucket(&self) -> bool {
-        self.path.as_os_str().as_encoded_bytes().starts_with(SCHEME)
-    }
-
-    /// Bucket and prefix, where it is one.
-    fn in_bucket(&self) -> Option<(&str, &str)> {
-        let rest = self.path.to_str()?.strip_prefix("s3://")?;
-        Some(rest.split_once('/').unwrap_or((rest, "")))
+        self.path.as_os_str().as_encoded_bytes().starts_with(b"s3://")
     }
 
     fn check_bucket(&self, key: &str, complaints: &mut Complaints) {
-        match self.in_bucket() {
+        match self.path.to_str().and_then(in_bucket) {
             Some((bucket, prefix)) if is_bucket(bucket) && !prefix.starts_with('/') => {}
             _ => complaints.add(format!("{key}.path"), "must be s3://BUCKET or s3://BUCKET/PREFIX".to_owned()),
         }
@@ -66,9 +60,6 @@ impl Root {
         }
     }
 }
-
-/// What the path of a bucket begins with.
-const SCHEME: &[u8] = b"s3://";
 
 /// The names that S3 allows for buckets, and some that older servers took.
 pub(super) fn is_bucket(name: &str) -> bool {

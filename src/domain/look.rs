@@ -60,6 +60,13 @@ impl SourceKind {
     }
 }
 
+/// Bucket and prefix of the path of a place, `s3://BUCKET/PREFIX`; `None` where it is none of a bucket.
+pub fn in_bucket(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("s3://")?;
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    (!bucket.is_empty()).then_some((bucket, prefix))
+}
+
 /// One place of a source, such as a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceSpec {
@@ -307,6 +314,24 @@ impl Health {
             blind: look.places.iter().map(|root| root.listing.is_err()).collect(),
             problems,
             errors,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_a_bucket_and_a_prefix() {
+        for (path, expected) in [
+            ("s3://b/p/q", Some(("b", "p/q"))),
+            ("s3://b/", Some(("b", ""))),
+            ("s3://b", Some(("b", ""))),
+            ("s3:///p", None),
+            ("/mnt/b", None),
+        ] {
+            assert_eq!(in_bucket(path), expected, "{path}");
         }
     }
 }

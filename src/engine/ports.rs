@@ -144,6 +144,11 @@ pub struct FurtherSidecar {
     pub text: Vec<u8>,
 }
 
+impl FurtherSidecar {
+    /// No more is read of one. In bytes.
+    pub const MOST_BYTES: u64 = 64 << 10;
+}
+
 /// Opens files of the sources.
 pub trait Archives: Send + Sync + 'static {
     /// Opens a file. Blocks for as long as its place takes to answer.

@@ -191,3 +191,50 @@ fn keep_one(outside: &Outside, known: &mut BTreeMap<StateName, Kept>, it: &Wante
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read};
+
+    use super::*;
+
+    /// Keeps nothing any more.
+    struct Emptied;
+
+    impl StateCache for Emptied {
+        fn kept(&self) -> io::Result<Vec<Kept>> {
+            Ok(Vec::new())
+        }
+
+        fn usable(&self, _: &Kept) -> io::Result<()> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+
+        fn keep(&self, about: Kept, _: &mut dyn Read) -> io::Result<Kept> {
+            Ok(about)
+        }
+
+        fn open(&self, _: &StateName, _: bool) -> io::Result<Option<(Kept, Vec<u8>)>> {
+            Ok(None)
+        }
+    }
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    #[test]
+    fn a_copy_that_is_gone_while_its_state_can_not_be_seen_is_not_current() {
+        let outside = Outside { archives: Arc::default(), cache: Arc::new(Emptied), clock: Arc::new(Still) };
+        let name: StateName = ("minio".parse().unwrap(), "tfstate/prod".parse().unwrap());
+        let copied = Copied { version: Some(Timestamp::UNIX_EPOCH), current: true, problem: None };
+        let last = CacheStatus { states: [(name.clone(), copied)].into() };
+        let (_, status) = keep_all(&outside, None, &[], &last);
+        let copied = &status.states[&name];
+        assert!(!copied.current && copied.version.is_none() && copied.problem.is_some(), "{copied:?}");
+    }
+}

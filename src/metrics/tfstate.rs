@@ -81,7 +81,7 @@ static RETENTION: Description = Description::gauge(
 static HEALTHY: Description = Description::gauge(
     "firedrill_s3_healthy",
     &["source", "check"],
-    "What a MinIO server says of itself: live (it takes requests), cluster (enough drives are there to write); absent for other servers. Cached from the last scan.",
+    "What a MinIO server says of itself: live (it takes requests), cluster (enough drives are there to write); absent for other servers, and where a look does not end. Cached from the last scan.",
 );
 
 static CACHED: Description = Description::gauge(

@@ -15,9 +15,6 @@ use crate::domain::proof::ArchiveId;
 use crate::engine::ports::{Archives, FurtherSidecar, OpenArchive};
 use crate::formats::beside::{Beside, ReadAt, with_companions};
 
-/// No more is read of a checksum file.
-const MAX_SIDECAR: u64 = 64 << 10;
-
 /// Opens files below their roots.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ArchiveFiles;
@@ -196,7 +193,7 @@ fn sidecars_beside(path: &Path) -> io::Result<Vec<FurtherSidecar>> {
         };
         let mut text = Vec::new();
         if file.metadata()?.is_file() {
-            file.take(MAX_SIDECAR).read_to_end(&mut text)?;
+            file.take(FurtherSidecar::MOST_BYTES).read_to_end(&mut text)?;
         }
         found.push(FurtherSidecar { kind, of: of.clone(), text });
     }

@@ -7,12 +7,11 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use walkdir::WalkDir;
 
-use super::archive_files::ArchiveFiles;
-use super::place::{Entry, Listed, Place, Places};
+use super::place::{Entry, Listed, Place};
 use crate::domain::look::{Capacity, ErrorKind, LookError};
 use crate::domain::printable::printable;
 use crate::engine::ports::objects::MAX_ENTRIES;
@@ -206,9 +205,10 @@ fn on_threads<R: Send>(count: usize, work: impl Fn() -> Vec<R> + Sync) -> Vec<R>
 }
 
 /// Directories of this machine as the places of a source.
-pub fn places(roots: impl IntoIterator<Item = Root>) -> Places {
+#[cfg(test)]
+pub(crate) fn places(roots: impl IntoIterator<Item = Root>) -> super::place::Places {
     let all = roots.into_iter().map(|root| Box::new(root) as Box<dyn Place>).collect();
-    Places { all, archives: Arc::new(ArchiveFiles) }
+    super::place::Places { all, archives: std::sync::Arc::new(super::archive_files::ArchiveFiles) }
 }
 
 #[cfg(test)]

@@ -9,20 +9,16 @@ use aws_sdk_s3::types::EncodingType;
 
 use super::client::{Blocking, Endpoint, look_error};
 use super::listing::{facts, plain};
-use super::objects::SCHEME;
 use super::reading::{Name, Stream};
 use crate::domain::attempt::Sidecar;
 use crate::domain::file::FileFacts;
-use crate::domain::look::{ErrorKind, LookError};
+use crate::domain::look::{ErrorKind, LookError, in_bucket};
 use crate::domain::printable::{printable, shown};
 use crate::domain::proof::ArchiveId;
 use crate::engine::ports::objects::{MAX_ENTRIES, ObjectPlace, Objects};
 use crate::engine::ports::{Archives, FurtherSidecar, OpenArchive};
 use crate::formats::beside::{Beside, ReadAt, with_companions};
 use crate::formats::foreign_name;
-
-/// No more is read of a checksum file.
-const MAX_SIDECAR: u64 = 64 << 10;
 
 /// More keys than this below a prefix, deeper ones too, are refused: a look must end.
 const MOST_KEYS: usize = 10 * MAX_ENTRIES;
@@ -60,7 +56,7 @@ impl std::fmt::Debug for BucketPlace {
 impl BucketPlace {
     /// The place at `path`, as configured: `s3://bucket/prefix`. `None` where it is no such path.
     pub fn new(server: &Server, path: &Path) -> Option<Self> {
-        let (bucket, prefix) = split(path.to_str()?)?;
+        let (bucket, prefix) = in_bucket(path.to_str()?)?;
         let prefix = prefix.trim_end_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         Some(Self {
@@ -74,13 +70,6 @@ impl BucketPlace {
     fn name(&self, file: &str) -> Name {
         Name { bucket: self.bucket.as_ref().into(), key: format!("{}{file}", self.prefix), version: None }
     }
-}
-
-/// Bucket and prefix of a path as configured; `None` where it is none of a bucket.
-pub fn split(path: &str) -> Option<(&str, &str)> {
-    let rest = path.strip_prefix(SCHEME)?;
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    (!bucket.is_empty()).then_some((bucket, prefix))
 }
 
 impl ObjectPlace for BucketPlace {
@@ -237,7 +226,7 @@ impl Opened {
                     opened => opened?,
                 };
                 let mut text = Vec::new();
-                opened.take(MAX_SIDECAR).read_to_end(&mut text)?;
+                opened.take(FurtherSidecar::MOST_BYTES).read_to_end(&mut text)?;
                 found.push(FurtherSidecar { kind, of: of.clone(), text });
             }
             self.sidecars = Some(found);
@@ -300,19 +289,6 @@ impl ReadAt for ObjectAt {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_name_a_bucket_and_a_prefix() {
-        for (path, expected) in [
-            ("s3://b/p/q", Some(("b", "p/q"))),
-            ("s3://b/", Some(("b", ""))),
-            ("s3://b", Some(("b", ""))),
-            ("s3:///p", None),
-            ("/mnt/b", None),
-        ] {
-            assert_eq!(split(path), expected, "{path}");
-        }
-    }
 
     #[test]
     fn keys_are_files_as_deep_as_is_looked() {

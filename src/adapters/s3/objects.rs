@@ -6,11 +6,9 @@ use super::client::Blocking;
 use super::reading::{Name, Stream};
 use crate::domain::attempt::Sidecar;
 use crate::domain::file::FileFacts;
+use crate::domain::look::in_bucket;
 use crate::domain::proof::ArchiveId;
 use crate::engine::ports::{Archives, OpenArchive};
-
-/// What a place of a source begins with.
-pub const SCHEME: &str = "s3://";
 
 /// The name of a version among the files of a source: key, version, and what it is.
 pub(super) fn name_of(key: &str, version: &str) -> String {
@@ -22,11 +20,6 @@ pub fn version_of(name: &str) -> Option<(&str, &str)> {
     name.strip_suffix(".tfstate")?.rsplit_once('@')
 }
 
-/// The bucket of a place of a source.
-pub fn bucket_of(root: &str) -> Option<&str> {
-    root.strip_prefix(SCHEME)?.split('/').next()
-}
-
 /// Opens versions.
 pub(super) struct Versions {
     pub(super) s3: Blocking,
@@ -35,7 +28,7 @@ pub(super) struct Versions {
 impl Archives for Versions {
     fn open(&self, archive: &ArchiveId) -> io::Result<Box<dyn OpenArchive>> {
         let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("{archive} is no version of an object"));
-        let bucket = bucket_of(&archive.root).ok_or_else(invalid)?;
+        let (bucket, _) = in_bucket(&archive.root).ok_or_else(invalid)?;
         let (key, version) = version_of(&archive.file).ok_or_else(invalid)?;
         let (bucket, key, version) = (bucket.to_owned(), key.to_owned(), Some(version.to_owned()));
         Ok(Box::new(Object(Stream::open(&self.s3, Name { bucket, key, version })?)))

@@ -10,13 +10,13 @@ use jiff::tz::TimeZone;
 
 use super::{Named, Version as Wanted};
 use crate::adapters::machine::clock::SystemClock;
-use crate::adapters::s3::{bucket_of, version_of};
+use crate::adapters::s3::version_of;
 use crate::adapters::state_cache::AgeCache;
 use crate::app::{self, WatchedSource};
 use crate::config::Config;
 use crate::domain::attempt::Outcome;
 use crate::domain::ids::{ItemId, SourceName};
-use crate::domain::look::{Look, SourceSpec};
+use crate::domain::look::{Look, SourceSpec, in_bucket};
 use crate::domain::proof::{ArchiveId, Conclusion, Level, Verification};
 use crate::domain::state::StateLock;
 use crate::domain::state::cache::Kept;
@@ -67,7 +67,7 @@ pub(super) fn item_of(name: &str) -> anyhow::Result<ItemId> {
 
 /// Where the object of a copy is.
 pub(super) fn place_of(kept: &Kept) -> anyhow::Result<Place> {
-    let bucket = bucket_of(&kept.root);
+    let bucket = in_bucket(&kept.root).map(|(bucket, _)| bucket);
     let key = version_of(&kept.file).map(|(key, _)| key);
     let (bucket, key) = bucket.zip(key).context("the note of the copy doesn't say where the state is")?;
     Ok(Place { bucket: bucket.to_owned(), key: key.to_owned() })
@@ -197,7 +197,7 @@ fn of_look(spec: &SourceSpec, look: Look) -> anyhow::Result<Vec<Environment>> {
     };
     let mut found: BTreeMap<ItemId, Environment> = BTreeMap::new();
     for (its, place) in spec.places.iter().zip(look.places) {
-        let bucket = bucket_of(&its.path).unwrap_or_default();
+        let (bucket, _) = in_bucket(&its.path).unwrap_or_default();
         let listing = place.listing.map_err(|error| anyhow!("{source}: {}", error.message))?;
         for attempt in &listing.attempts {
             let Some((key, id)) = version_of(&attempt.file) else { continue };

@@ -302,3 +302,17 @@ fn effect(deed: Deed, parameters: BTreeMap<String, String>, timeout: Duration, r
 fn step(title: &str, effect: Effect, undo: Option<Effect>) -> Step {
     Step { title: title.to_owned(), task: Task::Do { effect, undo } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_copied_aside_is_known_and_nothing_else() {
+        let id = "0123abcd-4567-89ab-cdef-0123456789ab";
+        assert!(is_aside(&format!("env:/prod/terraform.tfstate{}", aside(id))));
+        for other in ["prod.tfstate", "prod.before-friday.tfstate", "a.before-0123abcd", &aside(id)] {
+            assert!(!is_aside(other), "{other}");
+        }
+    }
+}
