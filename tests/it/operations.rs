@@ -278,6 +278,8 @@ struct Process {
     task: JoinHandle<()>,
     stop: watch::Sender<bool>,
     outside: Outside,
+    /// Effects that are being done.
+    alive: Arc<AtomicUsize>,
 }
 
 impl Stage {
@@ -315,7 +317,7 @@ impl Stage {
         let outside = self.outside(store, named, cut, unreachable);
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(run(outside.clone(), Duration::from_secs(3600), stopped));
-        Process { task, stop, outside }
+        Process { task, stop, outside, alive: self.alive.clone() }
     }
 
     fn world(&self) -> World {
@@ -328,8 +330,14 @@ impl Process {
     async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
-        // Its threads and effects are gone with it.
+        // Its threads and effects are gone with it: what was aborted may still be at its last words on another thread here.
         drop(self.stop);
+        let gone = async {
+            while self.alive.load(Ordering::SeqCst) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("its effects are gone with it");
     }
 
     async fn end(self) {

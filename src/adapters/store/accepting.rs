@@ -227,6 +227,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_somebody_reads_an_older_state_of_is_saved_when_that_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/firedrill.db", directory.path().display());
+        let store = Store::new(Place::new(url)).tied(Arc::new(SystemClock));
+        let database = store.open().await.unwrap();
+        let mut reads = database.pool.begin().await.unwrap();
+        reads.execute("SELECT count(*) FROM store_writers").await.unwrap();
+        let mut writing = database.begin().await.unwrap();
+        writing.execute("CREATE TABLE newest (a)").await.unwrap();
+        writing.commit().await.unwrap();
+        for companion in ["firedrill.db-wal", "firedrill.db-shm"] {
+            fs::remove_file(directory.path().join(companion)).unwrap();
+        }
+        assert!(store.open().await.is_err());
+        let bond = database.bond.clone().unwrap();
+        database.rescue().await;
+        assert!(!bond.is_rescued(), "SQLite says so in its answer, and calls it no error");
+        reads.rollback().await.unwrap();
+        database.rescue().await;
+        assert!(bond.is_rescued());
+        let copy = directory.path().join("copy.db");
+        fs::copy(directory.path().join("firedrill.db"), &copy).unwrap();
+        let mut alone = AnyConnection::connect(&format!("sqlite://{}", copy.display())).await.unwrap();
+        alone.execute("SELECT a FROM newest").await.unwrap();
+    }
+
+    #[tokio::test]
     async fn what_another_process_began_is_not_taken_away() {
         let directory = tempfile::tempdir().unwrap();
         let (store, database) = without_its_log(directory.path(), false).await;

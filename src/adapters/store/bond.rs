@@ -91,7 +91,7 @@ pub(super) struct Bond {
     disk: Disk,
     pulse: Arc<Pulse>,
     pub(super) memory: Arc<Memory>,
-    /// Whether it was tried to save what a log held that is gone.
+    /// Whether what a log held that is gone is saved.
     rescued: AtomicBool,
 }
 
@@ -193,9 +193,13 @@ impl Bond {
         matches!(self.look_at(Files::only_log_is_gone).await, Some(Ok(true)))
     }
 
-    /// Whether it is the first time that this is asked.
-    pub(super) fn first_rescue(&self) -> bool {
-        !self.rescued.swap(true, Ordering::SeqCst)
+    /// Whether it is saved.
+    pub(super) fn is_rescued(&self) -> bool {
+        self.rescued.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_rescued(&self) {
+        self.rescued.store(true, Ordering::SeqCst);
     }
 
     /// A person takes it as it is. Whether there was a doubt.

@@ -126,24 +126,37 @@ impl Database {
 
     /// Brings the log into the file, as far as nobody is in the way.
     pub(super) async fn fold(&self) -> Result<(), StoreError> {
-        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await
+        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await.map(drop)
     }
 
-    async fn checkpoint(&self, statement: &'static str) -> Result<(), StoreError> {
-        let Some(anchor) = &self.anchor else { return Ok(()) };
-        let work = async { anchor.lock().await.execute(statement).await.map(drop) };
+    /// Whether all of the log is in the file. Who reads an older state of it, or writes, keeps a part of it out: SQLite tells so
+    /// in its answer, and not by an error (<https://sqlite.org/pragma.html#pragma_wal_checkpoint>).
+    async fn checkpoint(&self, statement: &'static str) -> Result<bool, StoreError> {
+        let Some(anchor) = &self.anchor else { return Ok(true) };
+        let work = async {
+            let row = anchor.lock().await.fetch_one(statement).await?;
+            let (busy, frames, folded): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            Ok(busy == 0 && frames >= 0 || frames > 0 && frames == folded)
+        };
         self.bounded(Doing::Write, work).await
     }
 
     /// The log was removed under us, and nobody began another one: what it held is known to this process still, and goes
-    /// into the file.
+    /// into the file. As long as somebody keeps a part of it out, it is tried again with the next call.
     pub(super) async fn rescue(&self) {
         let Some(bond) = self.bond.as_deref() else { return };
-        if bond.check_files().await.is_err() && bond.only_log_is_gone().await && bond.first_rescue() {
-            match self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await {
-                Ok(()) => tracing::warn!("what the store's log held was saved into its file before it was lost"),
-                Err(error) => tracing::error!("what the store's log held could not be saved: {error}"),
+        if bond.is_rescued() || bond.check_files().await.is_ok() || !bond.only_log_is_gone().await {
+            return;
+        }
+        match self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await {
+            Ok(true) => {
+                bond.set_rescued();
+                tracing::warn!("what the store's log held was saved into its file before it was lost");
             }
+            Ok(false) => {
+                tracing::warn!("a part of what the store's log held isn't saved yet: it is being read or written")
+            }
+            Err(error) => tracing::error!("what the store's log held could not be saved: {error}"),
         }
     }
 
@@ -169,6 +182,8 @@ impl Database {
         }
         let pools = async { tokio::join!(self.pool.close(), self.writer.close()) };
         let closed = tokio::time::timeout(LAST_WORDS, pools).await.is_ok();
+        // Who kept a part of a lost log out of the file is gone now.
+        self.rescue().await;
         match self.anchor.map(std::sync::Arc::into_inner) {
             None => closed,
             Some(Some(anchor)) => anchor.into_inner().close().await.is_ok() && closed,

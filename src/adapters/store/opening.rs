@@ -152,5 +152,7 @@ fn settings(place: &Place) -> String {
     if let Some(pages) = place.most_pages {
         settings.push_str(&format!("; PRAGMA max_page_count = {pages}"));
     }
+    // Only who reads opens the log. A connection that did so later would take whatever lies there then for the log of before.
+    settings.push_str("; SELECT 1 FROM sqlite_schema LIMIT 1");
     settings
 }
