@@ -5,6 +5,7 @@
 
 pub mod alertmanager;
 pub mod directories;
+pub mod docker;
 pub mod hook;
 pub mod machine;
 pub mod messengers;

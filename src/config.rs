@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod automation;
+pub mod docker;
 pub mod dump;
 pub mod environments;
 mod errors;
@@ -43,7 +44,7 @@ use crate::domain::proof::Level;
 pub const ENVIRONMENT_PREFIX: &str = "FIREDRILL_";
 
 /// Tables that hold sources.
-const SOURCES: [&str; 3] = ["vzdump", "dump", "s3"];
+const SOURCES: [&str; 4] = ["vzdump", "dump", "s3", "docker"];
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -73,6 +74,8 @@ pub struct Config {
     pub dump: Vec<dump::Dump>,
     /// Buckets with states of Terraform.
     pub s3: Vec<s3::S3>,
+    /// Container engines.
+    pub docker: Vec<docker::Docker>,
     /// Copies of states.
     pub state_cache: state_cache::StateCache,
     /// Classes of items; the first that fits wins.
@@ -115,13 +118,15 @@ impl Config {
         let vzdump = self.vzdump.iter().enumerate().map(|(at, it)| (format!("vzdump.{at}"), it as &dyn Section));
         let dump = self.dump.iter().enumerate().map(|(at, it)| (format!("dump.{at}"), it as &dyn Section));
         let s3 = self.s3.iter().enumerate().map(|(at, it)| (format!("s3.{at}"), it as &dyn Section));
-        vzdump.chain(dump).chain(s3)
+        let docker = self.docker.iter().enumerate().map(|(at, it)| (format!("docker.{at}"), it as &dyn Section));
+        vzdump.chain(dump).chain(s3).chain(docker)
     }
 
     fn sections_mut(&mut self) -> impl Iterator<Item = &mut dyn Section> {
         let vzdump = self.vzdump.iter_mut().map(|it| it as &mut dyn Section);
         let dump = self.dump.iter_mut().map(|it| it as &mut dyn Section);
-        vzdump.chain(dump).chain(self.s3.iter_mut().map(|it| it as &mut dyn Section))
+        let s3 = self.s3.iter_mut().map(|it| it as &mut dyn Section);
+        vzdump.chain(dump).chain(s3).chain(self.docker.iter_mut().map(|it| it as &mut dyn Section))
     }
 
     /// One scan of any source may take so long, whatever the file says.

@@ -1,8 +1,9 @@
 //! A demo estate with one trouble of each sort, to see what firedrill says without backups of one's own.
 //!
-//! Two nodes, a dozen guests, a month of archives with their logs, three databases. Archives are whole but small, and sparse: they take no room.
+//! Two nodes, a dozen guests, a month of archives with their logs, three databases, the containers of a monitoring stack. Archives are whole but small, and sparse: they take no room.
 
 mod archives;
+mod containers;
 mod estate;
 mod files;
 
@@ -17,7 +18,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::environments::{Criteria, Environment};
 use crate::config::root::Root;
-use crate::config::{Config, automation, dump, store, verify, vzdump, web};
+use crate::config::{Config, automation, docker, dump, store, verify, vzdump, web};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::rule::Mode;
 use crate::domain::look::Medium;
@@ -34,6 +35,7 @@ pub fn write(directory: &Path, now: Timestamp) -> anyhow::Result<Config> {
     prepare(directory)?;
     let zone = TimeZone::get(ZONE).context("the built-in time zones")?;
     estate::write(directory, &zone, now)?;
+    containers::write(directory, now)?;
     config(directory, zone)
 }
 
@@ -56,6 +58,10 @@ pub async fn keep_running(directory: PathBuf) {
             && let Err(error) = files::append(&file, &[0; 4096])
         {
             tracing::debug!(%error, "the demo's running backup could not be written on");
+        }
+        // What nobody writes any more isn't relied on.
+        if let Err(error) = files::append(&containers::file(&directory), b"\n") {
+            tracing::debug!(%error, "the demo's containers could not be written again");
         }
     }
 }
@@ -130,6 +136,11 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         scan_interval: quickly,
         ..dump::Dump::over("databases".parse()?, vec![root(directory.join("dumps"), Medium::S3, None)], vec![pattern])
     };
+    let host = format!("file://{}", containers::file(directory).display());
+    let stack = docker::Docker {
+        scan_interval: quickly,
+        ..docker::Docker::at("monitoring".parse()?, host, vec!["node-exporter".into()])
+    };
     let environment = |name: &str, tags: &[&str], names: &[&str], interval: Option<Duration>| Environment {
         name: name.into(),
         matches: Criteria {
@@ -158,6 +169,7 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         ],
         vzdump: vec![cluster, offsite],
         dump: vec![databases],
+        docker: vec![stack],
         store: store::Store {
             url: Some(format!("sqlite://{}", directory.join("firedrill.db").display()).into()),
             ..store::Store::default()

@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod automation;
 pub mod candidates;
 pub mod connections;
+pub mod container;
 pub mod file;
 pub mod finding;
 pub mod guest;

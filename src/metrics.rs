@@ -7,6 +7,7 @@ pub mod automation;
 pub mod backups;
 pub mod catalogue;
 pub mod connections;
+pub mod containers;
 pub mod daemon;
 pub mod exposition;
 pub mod family;

@@ -11,9 +11,10 @@ use crate::adapters::directories::directory::Root;
 use crate::adapters::directories::dump_dir::DumpDir;
 use crate::adapters::directories::place::{OfObjects, Place, Places};
 use crate::adapters::directories::vzdump_dir::VzdumpDir;
+use crate::adapters::docker::{Containers, Host, Selection};
 use crate::adapters::s3::{BucketPlace, Credentials, Endpoint, Objects, Server, StateSource, Watched};
 use crate::config::section::Section as _;
-use crate::config::{Config, dump, root, s3, vzdump};
+use crate::config::{Config, docker, dump, root, s3, vzdump};
 use crate::domain::ids::SourceName;
 use crate::engine::archives::ArchivesByRoot;
 use crate::engine::ports::state_store::StateStore;
@@ -38,6 +39,9 @@ pub fn sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
         all.push(of_dump(it, &mut servers)?);
     }
     all.extend(state_sources(config)?);
+    for it in &config.docker {
+        all.push(of_docker(it).with_context(|| format!("the docker source {}", it.name))?);
+    }
     Ok(all)
 }
 
@@ -125,6 +129,17 @@ fn of_s3(it: &s3::S3) -> anyhow::Result<WatchedSource> {
     let places = places.collect::<anyhow::Result<_>>().with_context(|| format!("the s3 source {}", it.name))?;
     let source =
         StateSource::new(it.spec().into(), &endpoint, places).with_context(|| format!("the s3 source {}", it.name))?;
+    Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
+}
+
+fn of_docker(it: &docker::Docker) -> anyhow::Result<WatchedSource> {
+    let host = match it.host().context("host is not understood")? {
+        docker::Host::Socket(path) => Host::Socket(path),
+        docker::Host::Tcp(address) => Host::Http(address),
+        docker::Host::File(path) => Host::File(path),
+    };
+    let selection = Selection { names: it.globs()?, labels: it.labels.clone(), expected: it.expected.clone() };
+    let source = Containers::new(it.spec().into(), host, selection)?;
     Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
 }
 

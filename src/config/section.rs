@@ -66,7 +66,8 @@ pub(crate) trait Section: Common {
     }
 }
 
-fn check_schedule(key: &str, interval: Duration, timeout: Duration, complaints: &mut Complaints) {
+/// Complains about when it is looked at.
+pub(super) fn check_schedule(key: &str, (interval, timeout): (Duration, Duration), complaints: &mut Complaints) {
     for (name, value) in [("scan_interval", interval), ("scan_timeout", timeout)] {
         if !(SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&value) {
             complaints.add(format!("{key}.{name}"), "must be from 1s to 7d".to_owned());
@@ -76,7 +77,7 @@ fn check_schedule(key: &str, interval: Duration, timeout: Duration, complaints: 
 
 /// Complains about the keys that all have.
 pub(super) fn check_common(schedule: (Duration, Duration), exclude: &Criteria, key: &str, complaints: &mut Complaints) {
-    check_schedule(key, schedule.0, schedule.1, complaints);
+    check_schedule(key, schedule, complaints);
     exclude.check(&format!("{key}.exclude"), complaints);
 }
 
@@ -144,4 +145,44 @@ macro_rules! source {
     };
 }
 
+/// Makes the struct of a source without backups: its own keys, and those that all such have.
+macro_rules! estate {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field:meta])* pub $key:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            /// Its name, the `source` label.
+            pub name: $crate::domain::ids::SourceName,
+            $($(#[$field])* pub $key: $type,)*
+            /// Pause between two scans.
+            #[serde(default = "crate::config::section::scan_interval", deserialize_with = "crate::config::text::duration")]
+            pub scan_interval: std::time::Duration,
+            /// A scan that takes longer has failed.
+            #[serde(default = "crate::config::section::scan_timeout", deserialize_with = "crate::config::text::duration")]
+            pub scan_timeout: std::time::Duration,
+        }
+
+        impl $crate::config::section::Common for $name {
+            fn name(&self) -> &$crate::domain::ids::SourceName {
+                &self.name
+            }
+
+            fn accept_level(&self) -> Option<u8> {
+                None
+            }
+
+            fn set_scan_timeout(&mut self, timeout: std::time::Duration) {
+                self.scan_timeout = timeout;
+            }
+
+            fn check_common(&self, key: &str, complaints: &mut $crate::config::errors::Complaints) {
+                let schedule = (self.scan_interval, self.scan_timeout);
+                $crate::config::section::check_schedule(key, schedule, complaints);
+            }
+        }
+    };
+}
+
+pub(super) use estate;
 pub(super) use source;

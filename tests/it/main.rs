@@ -11,6 +11,7 @@ mod compose;
 mod contracts;
 mod crowd;
 mod daemon;
+mod docker;
 mod golden;
 mod hung_share;
 mod intake;

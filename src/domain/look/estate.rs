@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::LookError;
+use crate::domain::container::ContainerBook;
 use crate::domain::guest::GuestBook;
 use crate::domain::state::{BucketBook, ServerHealth, StateBook};
 
@@ -30,6 +31,12 @@ impl Part for StateBook {
 }
 
 impl Part for BucketBook {
+    fn following(self, _: &Self, _: Timestamp) -> Self {
+        self
+    }
+}
+
+impl Part for ContainerBook {
     fn following(self, _: &Self, _: Timestamp) -> Self {
         self
     }
@@ -86,6 +93,8 @@ parts! {
     buckets: BucketBook,
     /// What the server says of itself.
     server: ServerHealth,
+    /// The containers.
+    containers: ContainerBook,
 }
 
 /// What couldn't be seen stays as it was; what is as it was stays the same `Arc`.
