@@ -9,6 +9,7 @@ pub mod docker;
 pub mod hook;
 pub mod machine;
 pub mod messengers;
+pub mod proxmox;
 pub mod s3;
 pub mod state_cache;
 pub mod store;

@@ -12,6 +12,7 @@ mod errors;
 pub mod items;
 pub mod logging;
 pub mod notify;
+pub mod proxmox;
 pub mod root;
 pub mod s3;
 pub mod secret;
@@ -44,7 +45,7 @@ use crate::domain::proof::Level;
 pub const ENVIRONMENT_PREFIX: &str = "FIREDRILL_";
 
 /// Tables that hold sources.
-const SOURCES: [&str; 4] = ["vzdump", "dump", "s3", "docker"];
+const SOURCES: [&str; 5] = ["vzdump", "dump", "s3", "docker", "proxmox"];
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -76,6 +77,8 @@ pub struct Config {
     pub s3: Vec<s3::S3>,
     /// Container engines.
     pub docker: Vec<docker::Docker>,
+    /// Clusters of Proxmox VE.
+    pub proxmox: Vec<proxmox::Proxmox>,
     /// Copies of states.
     pub state_cache: state_cache::StateCache,
     /// Classes of items; the first that fits wins.
@@ -119,14 +122,17 @@ impl Config {
         let dump = self.dump.iter().enumerate().map(|(at, it)| (format!("dump.{at}"), it as &dyn Section));
         let s3 = self.s3.iter().enumerate().map(|(at, it)| (format!("s3.{at}"), it as &dyn Section));
         let docker = self.docker.iter().enumerate().map(|(at, it)| (format!("docker.{at}"), it as &dyn Section));
-        vzdump.chain(dump).chain(s3).chain(docker)
+        let proxmox = self.proxmox.iter().enumerate().map(|(at, it)| (format!("proxmox.{at}"), it as &dyn Section));
+        vzdump.chain(dump).chain(s3).chain(docker).chain(proxmox)
     }
 
     fn sections_mut(&mut self) -> impl Iterator<Item = &mut dyn Section> {
         let vzdump = self.vzdump.iter_mut().map(|it| it as &mut dyn Section);
         let dump = self.dump.iter_mut().map(|it| it as &mut dyn Section);
         let s3 = self.s3.iter_mut().map(|it| it as &mut dyn Section);
-        vzdump.chain(dump).chain(s3).chain(self.docker.iter_mut().map(|it| it as &mut dyn Section))
+        let docker = self.docker.iter_mut().map(|it| it as &mut dyn Section);
+        let proxmox = self.proxmox.iter_mut().map(|it| it as &mut dyn Section);
+        vzdump.chain(dump).chain(s3).chain(docker).chain(proxmox)
     }
 
     /// One scan of any source may take so long, whatever the file says.
@@ -159,9 +165,13 @@ impl Config {
         let mut used: BTreeSet<&SourceName> = BTreeSet::new();
         for (key, source) in self.sections() {
             // Of two with one name the first has it.
-            if sources.contains_key(source.name()) {
+            // Directories and the API of one cluster are one source.
+            let is_joined = source.spec().kind.as_str() == "proxmox"
+                && self.vzdump.iter().any(|it| it.name == *source.name())
+                && self.proxmox.iter().filter(|it| it.name == *source.name()).count() == 1;
+            if sources.contains_key(source.name()) && !is_joined {
                 complaints.add(format!("{key}.name"), format!("another source is called {} already", source.name()));
-            } else {
+            } else if !is_joined {
                 sources.insert(source.name(), source);
             }
             source.check(&key, complaints);

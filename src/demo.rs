@@ -3,6 +3,7 @@
 //! Two nodes, a dozen guests, a month of archives with their logs, three databases, the containers of a monitoring stack. Archives are whole but small, and sparse: they take no room.
 
 mod archives;
+mod cluster;
 mod containers;
 mod estate;
 mod files;
@@ -18,7 +19,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::environments::{Criteria, Environment};
 use crate::config::root::Root;
-use crate::config::{Config, automation, docker, dump, store, verify, vzdump, web};
+use crate::config::{Config, automation, docker, dump, proxmox, store, verify, vzdump, web};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::rule::Mode;
 use crate::domain::look::Medium;
@@ -35,6 +36,7 @@ pub fn write(directory: &Path, now: Timestamp) -> anyhow::Result<Config> {
     prepare(directory)?;
     let zone = TimeZone::get(ZONE).context("the built-in time zones")?;
     estate::write(directory, &zone, now)?;
+    cluster::write(directory, now)?;
     containers::write(directory, now)?;
     config(directory, zone)
 }
@@ -60,8 +62,10 @@ pub async fn keep_running(directory: PathBuf) {
             tracing::debug!(%error, "the demo's running backup could not be written on");
         }
         // What nobody writes any more isn't relied on.
-        if let Err(error) = files::append(&containers::file(&directory), b"\n") {
-            tracing::debug!(%error, "the demo's containers could not be written again");
+        for file in [containers::file(&directory), cluster::file(&directory)] {
+            if let Err(error) = files::append(&file, b"\n") {
+                tracing::debug!(%error, path = %file.display(), "the demo's answers could not be written again");
+            }
         }
     }
 }
@@ -136,6 +140,10 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         scan_interval: quickly,
         ..dump::Dump::over("databases".parse()?, vec![root(directory.join("dumps"), Medium::S3, None)], vec![pattern])
     };
+    let api = proxmox::Proxmox {
+        scan_interval: quickly,
+        ..proxmox::Proxmox::recorded("cluster".parse()?, &cluster::file(directory))
+    };
     let host = format!("file://{}", containers::file(directory).display());
     let stack = docker::Docker {
         scan_interval: quickly,
@@ -170,6 +178,7 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         vzdump: vec![cluster, offsite],
         dump: vec![databases],
         docker: vec![stack],
+        proxmox: vec![api],
         store: store::Store {
             url: Some(format!("sqlite://{}", directory.join("firedrill.db").display()).into()),
             ..store::Store::default()

@@ -5,6 +5,7 @@ pub mod beat;
 pub mod custodian;
 pub mod effects;
 pub mod intake;
+pub mod joined;
 pub mod journal;
 pub mod keeper;
 pub mod notifier;

@@ -31,4 +31,5 @@ pub mod vm_config;
 pub mod vma;
 pub mod vzdump_log;
 pub mod vzdump_name;
+pub mod vzdump_task;
 pub mod zstd;

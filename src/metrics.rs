@@ -6,6 +6,7 @@
 pub mod automation;
 pub mod backups;
 pub mod catalogue;
+pub mod cluster;
 pub mod connections;
 pub mod containers;
 pub mod daemon;

@@ -79,7 +79,7 @@ impl Containers {
     fn book(&self, now: Timestamp) -> Result<ContainerBook, LookError> {
         let answers = match &self.host {
             Host::File(path) => of_file(path, self.spec.stale_after(), now)?,
-            engine => self.waiting.wait(Engine::ask(engine, &self.selection))?,
+            engine => self.waiting.wait(Engine::ask(engine, &self.selection, ANSWER.min(self.spec.scan_timeout)))?,
         };
         let missing = self.selection.expected.iter().map(|name| (name.clone(), Container::missing()));
         let mut book: BTreeMap<Arc<str>, Container> = missing.collect();

@@ -12,11 +12,14 @@ use crate::adapters::directories::dump_dir::DumpDir;
 use crate::adapters::directories::place::{OfObjects, Place, Places};
 use crate::adapters::directories::vzdump_dir::VzdumpDir;
 use crate::adapters::docker::{Containers, Host, Selection};
+use crate::adapters::machine::trust::Trust;
+use crate::adapters::proxmox::{self as pve, Cluster, WatchedStorage};
 use crate::adapters::s3::{BucketPlace, Credentials, Endpoint, Objects, Server, StateSource, Watched};
 use crate::config::section::Section as _;
-use crate::config::{Config, docker, dump, root, s3, vzdump};
+use crate::config::{Config, docker, dump, proxmox, root, s3, vzdump};
 use crate::domain::ids::SourceName;
 use crate::engine::archives::ArchivesByRoot;
+use crate::engine::joined::Joined;
 use crate::engine::ports::state_store::StateStore;
 use crate::engine::ports::{Archives, Source};
 
@@ -33,7 +36,19 @@ pub fn sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
     let mut servers = Servers { config, connected: BTreeMap::new() };
     let mut all = Vec::new();
     for it in &config.vzdump {
-        all.push(of_vzdump(it, &mut servers)?);
+        let directories = of_vzdump(it, &mut servers)?;
+        all.push(match config.proxmox.iter().find(|cluster| cluster.name == it.name) {
+            None => directories,
+            Some(cluster) => {
+                let exclude = it.exclude.or(&cluster.exclude).matcher();
+                let joined = Joined::new(directories.source, Box::new(of_proxmox(cluster)?), exclude);
+                WatchedSource { source: Box::new(joined), paths: directories.paths }
+            }
+        });
+    }
+    let alone = |it: &&proxmox::Proxmox| !config.vzdump.iter().any(|directories| directories.name == it.name);
+    for it in config.proxmox.iter().filter(alone) {
+        all.push(WatchedSource { source: Box::new(of_proxmox(it)?), paths: Vec::new() });
     }
     for it in &config.dump {
         all.push(of_dump(it, &mut servers)?);
@@ -77,7 +92,7 @@ impl Servers<'_> {
             in_buckets.insert(root.spec().path, Arc::new(place.clone()));
             all.push(Box::new(OfObjects(Arc::new(place))));
         }
-        Ok(Places { all, archives: Arc::new(ArchivesByRoot { in_buckets, others: Arc::new(ArchiveFiles) }) })
+        Ok(Places { all, archives: Arc::new(ArchivesByRoot { elsewhere: in_buckets, others: Arc::new(ArchiveFiles) }) })
     }
 }
 
@@ -130,6 +145,24 @@ fn of_s3(it: &s3::S3) -> anyhow::Result<WatchedSource> {
     let source =
         StateSource::new(it.spec().into(), &endpoint, places).with_context(|| format!("the s3 source {}", it.name))?;
     Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
+}
+
+fn of_proxmox(it: &proxmox::Proxmox) -> anyhow::Result<Cluster> {
+    let source = || format!("the proxmox source {}", it.name);
+    let storages = it.storages.iter().map(|it| WatchedStorage { name: it.name.clone() }).collect();
+    let urls = match it.answering().with_context(|| format!("{}: urls is not understood", source()))? {
+        proxmox::Answering::File(path) => return Cluster::recorded(it.spec().into(), path, storages),
+        proxmox::Answering::Nodes(urls) => urls,
+    };
+    let environment = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
+    let (token_id, token_secret) = it.token(environment).with_context(source)?;
+    let trust = match (&it.ca_file, it.fingerprint) {
+        (Some(path), _) => Trust::Authorities(path.clone()),
+        (None, Some(thumbprint)) => Trust::Certificate(thumbprint),
+        (None, None) => Trust::Machine,
+    };
+    let endpoint = pve::Endpoint { urls, token_id, token_secret, trust };
+    Cluster::new(it.spec().into(), &endpoint, storages).with_context(source)
 }
 
 fn of_docker(it: &docker::Docker) -> anyhow::Result<WatchedSource> {

@@ -93,7 +93,12 @@ impl Section for Docker {
         SourceSpec {
             name: self.name.clone(),
             kind: SourceKind::new("docker"),
-            places: vec![PlaceSpec { path: self.host.as_str().into(), medium: Medium::Local, node: None }],
+            places: vec![PlaceSpec {
+                path: self.host.as_str().into(),
+                medium: Medium::Local,
+                node: None,
+                readable: true,
+            }],
             expected: Vec::new(),
             exclude: Matcher::default(),
             scan_interval: self.scan_interval,

@@ -30,6 +30,17 @@ impl Criteria {
         Matcher::new(&self.ids, &self.names, &self.tags, &self.notes).unwrap_or_default()
     }
 
+    /// Those of both.
+    pub fn or(&self, other: &Self) -> Self {
+        let both = |one: &[String], other: &[String]| one.iter().chain(other).cloned().collect();
+        Self {
+            ids: both(&self.ids, &other.ids),
+            names: both(&self.names, &other.names),
+            tags: both(&self.tags, &other.tags),
+            notes: both(&self.notes, &other.notes),
+        }
+    }
+
     pub(super) fn check(&self, key: &str, complaints: &mut Complaints) {
         for error in Matcher::new(&self.ids, &self.names, &self.tags, &self.notes).err().into_iter().flatten() {
             complaints.add(key.to_owned(), error.to_string());

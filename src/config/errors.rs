@@ -160,10 +160,10 @@ fn origin(figment: &Figment) -> String {
 }
 
 /// Sections with secrets in them.
-const SECRET_SECTIONS: &[&str] = &["store", "notify", "s3", "webhook"];
+const SECRET_SECTIONS: &[&str] = &["store", "notify", "proxmox", "s3", "webhook"];
 
 /// Keys whose values are secret wherever they stand. Each key of type `Secret` is one of them.
-pub(super) const SECRET_KEYS: &[&str] = &["token", "password", "secret", "secret_key", "url"];
+pub(super) const SECRET_KEYS: &[&str] = &["token", "password", "secret", "secret_key", "token_secret", "url"];
 
 /// Whether a value at this place may be a secret.
 fn may_hold_a_secret(path: &[String]) -> bool {

@@ -38,7 +38,7 @@ impl Root {
     /// What the domain knows of it.
     pub fn spec(&self) -> PlaceSpec {
         let medium = self.medium.unwrap_or(if self.is_in_bucket() { Medium::S3 } else { Medium::Local });
-        PlaceSpec { path: self.path.display().to_string().into(), medium, node: self.node.clone() }
+        PlaceSpec { path: self.path.display().to_string().into(), medium, node: self.node.clone(), readable: true }
     }
 
     /// Whether it is a prefix of a bucket.

@@ -115,7 +115,7 @@ impl S3 {
 
 impl Section for S3 {
     fn spec(&self) -> SourceSpec {
-        let place = |it: &States| PlaceSpec { path: it.path().into(), medium: Medium::S3, node: None };
+        let place = |it: &States| PlaceSpec { path: it.path().into(), medium: Medium::S3, node: None, readable: true };
         SourceSpec {
             name: self.name.clone(),
             kind: SourceKind::new("s3"),

@@ -107,6 +107,14 @@ pub(super) fn write(directory: &Path, zone: &TimeZone, now: Timestamp) -> anyhow
     write_dumps(directory, zone, now)
 }
 
+/// Tells of each guest that there is: kind, number, name, node, tags, and whether it is a template.
+pub(super) fn each_guest(mut tell: impl FnMut(&str, &str, &str, &str, &str, bool)) {
+    for guest in GUESTS.iter().filter(|guest| guest.trouble != Trouble::Removed) {
+        let (kind, vmid) = guest.id.split_once('/').unwrap_or_default();
+        tell(kind, vmid, guest.name, guest.node, guest.tags, guest.trouble == Trouble::Template);
+    }
+}
+
 /// The temporary file of the running backup.
 pub(super) fn running_file(directory: &Path) -> Option<PathBuf> {
     let files = std::fs::read_dir(directory.join("pve2/dump")).ok()?;

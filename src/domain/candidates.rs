@@ -73,7 +73,7 @@ pub fn candidates(
     let mut found = Vec::new();
     for (index, listing) in view.listings.iter().enumerate() {
         let (Some(listing), Some(root)) = (listing, view.spec.places.get(index)) else { continue };
-        if view.health.is_blind(index) {
+        if view.health.is_blind(index) || !root.readable {
             continue;
         }
         for attempt in &listing.attempts {

@@ -25,8 +25,8 @@ pub struct Guest {
     pub template: bool,
     /// Volumes that its backups leave out.
     pub left_out: Vec<LeftOut>,
-    /// `onboot: 1`: started with the node.
-    pub onboot: bool,
+    /// `onboot: 1`: started with the node; `None` where its configuration wasn't read.
+    pub onboot: Option<bool>,
     /// When a guest with this VMID came into being (`meta: …ctime=`).
     pub created: Option<Timestamp>,
     /// Since when this process has seen the guest under its present identity, if it saw that identity change.

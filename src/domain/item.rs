@@ -179,7 +179,7 @@ impl Item {
             });
         }
         item.count(&own, roots);
-        item.find_newest(&own);
+        item.find_newest(&own, roots);
         item.find_left_out(guest);
         item.find_proof(&own, roots, proofs);
         item.find_failure(&own);
@@ -213,7 +213,7 @@ impl Item {
             media: [0; Medium::ALL.len()],
             size_deviation: None,
             future: 0,
-            onboot: frame.guest.map(|guest| guest.onboot),
+            onboot: frame.guest.and_then(|guest| guest.onboot),
             left_out: None,
             proof: ItemProof::Off,
             notes,
@@ -258,7 +258,7 @@ impl Item {
         kept && attempt.size > 0 && attempt.size >= self.expectation.minimum_size
     }
 
-    fn find_newest(&mut self, own: &[(usize, &Attempt)]) {
+    fn find_newest(&mut self, own: &[(usize, &Attempt)], roots: &[PlaceSpec]) {
         let good: Vec<(usize, Timestamp, &Attempt)> = own
             .iter()
             .filter(|(_, attempt)| self.is_copy(attempt))
@@ -276,6 +276,7 @@ impl Item {
             .iter()
             .rev()
             .filter(|(_, earlier, _)| *earlier < started)
+            .filter(|(its, _, earlier)| sizes_of(*its, earlier, roots) == sizes_of(root, attempt, roots))
             .take(USUAL_WINDOW)
             .map(|(_, _, attempt)| attempt.size)
             .collect();
@@ -304,9 +305,14 @@ impl Item {
     }
 
     fn find_proof(&mut self, own: &[(usize, &Attempt)], roots: &[PlaceSpec], proofs: &Proofs) {
+        let readable = |root: usize| roots.get(root).is_some_and(|root| root.readable);
+        // Of a newest backup that nobody can read nothing is proven, and nothing ever will be; of older ones nothing is said then.
+        if self.newest.as_ref().is_some_and(|newest| !readable(newest.root)) {
+            return;
+        }
         let copies: Vec<(&Arc<str>, Timestamp, &Attempt)> = own
             .iter()
-            .filter(|(_, attempt)| self.is_copy(attempt))
+            .filter(|(root, attempt)| readable(*root) && self.is_copy(attempt))
             .filter_map(|(root, attempt)| Some((&roots.get(*root)?.path, attempt.started.known()?, *attempt)))
             .collect();
         self.proof = proofs.of_item(&self.id, &copies);
@@ -347,6 +353,12 @@ impl Item {
         let least = self.expectation.minimum_size;
         format!("the backup has {size} bytes, less than its minimum_size of {least}").into()
     }
+}
+
+/// Where sizes mean the same: in all directories, and on each storage that only lists. A backup server tells those of the disks.
+fn sizes_of<'a>(root: usize, attempt: &'a Attempt, roots: &[PlaceSpec]) -> Option<&'a str> {
+    let is_listed = roots.get(root).is_some_and(|root| !root.readable);
+    attempt.file.split_once(':').filter(|_| is_listed).map(|(storage, _)| storage)
 }
 
 /// Copies that are smaller than the file of the same name in another root; each with its root and name.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use self::estate::EstateLook;
 use super::attempt::{Attempt, Partial};
+pub use super::capacity::Capacity;
 use super::ids::{ItemId, SourceName};
 use super::labels;
 use super::policy::Matcher;
@@ -76,6 +77,8 @@ pub struct PlaceSpec {
     pub medium: Medium,
     /// Node whose guests are backed up there, where that is one.
     pub node: Option<Arc<str>>,
+    /// Whether what lies there can be read, and not only be listed.
+    pub readable: bool,
 }
 
 /// What is configured about a source and matters for judging it.
@@ -164,15 +167,6 @@ impl LookError {
     pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
         Self { kind, message: message.to_string() }
     }
-}
-
-/// Size of the file system that a root lies on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capacity {
-    /// Bytes that can be used by an ordinary user: used and free.
-    pub size: u64,
-    /// Bytes that an ordinary user can still write.
-    pub free: u64,
 }
 
 /// So many odd names are kept to be shown; the rest is counted.
@@ -277,6 +271,8 @@ pub struct Health {
     pub problems: Vec<LookError>,
     /// Which roots the last scan could not see.
     pub blind: Vec<bool>,
+    /// Names of the parts of the estate that the last scan could not see.
+    pub unseen: Vec<&'static str>,
     /// The guests should be known and never were: nobody can tell whose archives these are.
     pub guests_never_seen: bool,
     /// Errors since the start, in the order of [`ErrorKind::ALL`].
@@ -292,6 +288,12 @@ impl Health {
     /// Whether the last scan could not see this root.
     pub fn is_blind(&self, root: usize) -> bool {
         self.blind.get(root).copied().unwrap_or(true)
+    }
+
+    /// Whether the last scan saw this part of the estate, if its source has it: it told of places that are only listed.
+    pub fn saw(&self, part: &str, places: &[PlaceSpec]) -> bool {
+        let is_lost = |(place, blind): (&PlaceSpec, &bool)| !place.readable && *blind;
+        self.last_scan.is_some() && !self.unseen.contains(&part) && !places.iter().zip(&self.blind).any(is_lost)
     }
 
     /// Whether the last scan could not see some root.
@@ -311,6 +313,7 @@ impl Health {
             last_success: if problems.is_empty() { Some(now) } else { self.last_success },
             duration: took,
             guests_never_seen: !guests_known && matches!(look.estate.guests, Some(Err(_))),
+            unseen: look.estate.unseen(),
             blind: look.places.iter().map(|root| root.listing.is_err()).collect(),
             problems,
             errors,

@@ -31,15 +31,15 @@ impl Archives for ArchivesBySource {
 
 /// What opens the archives of a source whose places are of several sorts.
 pub struct ArchivesByRoot {
-    /// Those of roots in buckets, by their paths.
-    pub in_buckets: BTreeMap<Arc<str>, Arc<dyn Archives>>,
+    /// Those of places that are no directories, by their paths.
+    pub elsewhere: BTreeMap<Arc<str>, Arc<dyn Archives>>,
     /// All others.
     pub others: Arc<dyn Archives>,
 }
 
 impl Archives for ArchivesByRoot {
     fn open(&self, archive: &ArchiveId) -> io::Result<Box<dyn OpenArchive>> {
-        self.in_buckets.get(&archive.root).unwrap_or(&self.others).open(archive)
+        self.elsewhere.get(&archive.root).unwrap_or(&self.others).open(archive)
     }
 }
 

@@ -30,7 +30,7 @@ pub fn parse(text: &[u8], kind: GuestKind, vmid: u32, node: &Arc<str>) -> Guest 
         node: node.clone(),
         template: false,
         left_out: left_out(text, kind),
-        onboot: false,
+        onboot: Some(false),
         created: None,
         identity_since: None,
         fingerprint: None,
@@ -85,7 +85,7 @@ fn set(guest: &mut Guest, key: &[u8], value: &[u8]) {
                 .collect();
         }
         b"template" => guest.template = value == b"1",
-        b"onboot" => guest.onboot = value == b"1",
+        b"onboot" => guest.onboot = Some(value == b"1"),
         b"meta" => guest.created = property(value, b"ctime").and_then(unix_time),
         b"smbios1" => guest.fingerprint = property(value, b"uuid").map(|uuid| printable(uuid).into()),
         b"net0" if guest.id.item_kind() == ItemKind::Lxc => {
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(guest.tags, [Box::from("prod"), Box::from("web")]);
         assert_eq!(guest.created.unwrap().as_second(), 1_720_000_000);
         assert_eq!(guest.fingerprint.as_deref(), Some("1f0c3a52-0000-4000-8000-000000000001"));
-        assert!(guest.onboot && !guest.template);
+        assert!(guest.onboot == Some(true) && !guest.template);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::family::{Description, Family};
 use super::{
-    automation, backups, connections, containers, daemon, items, media, notifications, proofs, sources, storage, store,
-    tfstate,
+    automation, backups, cluster, connections, containers, daemon, items, media, notifications, proofs, sources,
+    storage, store, tfstate,
 };
 use crate::domain::inventory::Inventory;
 use crate::engine::statuses::Snapshot;
@@ -28,8 +28,15 @@ pub enum Rendered {
 }
 
 /// Families over items: many series, rendered once per change.
-pub const PER_ITEM: [Collect; 6] =
-    [backups::collect, containers::collect, items::collect, media::collect, proofs::collect, tfstate::collect];
+pub const PER_ITEM: [Collect; 7] = [
+    backups::collect,
+    cluster::collect,
+    containers::collect,
+    items::collect,
+    media::collect,
+    proofs::collect,
+    tfstate::collect,
+];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
 pub const PER_SCRAPE: [Rendered; 9] = [
@@ -49,6 +56,7 @@ pub fn descriptions() -> Vec<&'static Description> {
     let mut all: Vec<&Description> = Vec::new();
     all.extend(automation::DESCRIPTIONS);
     all.extend(backups::DESCRIPTIONS);
+    all.extend(cluster::DESCRIPTIONS);
     all.extend(connections::DESCRIPTIONS);
     all.extend(containers::DESCRIPTIONS);
     all.extend(daemon::DESCRIPTIONS);

@@ -77,8 +77,9 @@ impl Exposition {
         let same = |old: &SourceView, new: &SourceView| {
             let was_stale =
                 old.health.last_scan.is_none_or(|scan| elapsed(scan, self.rendered) > old.spec.stale_after());
-            let same_sight =
-                old.health.blind == new.health.blind && old.health.guests_never_seen == new.health.guests_never_seen;
+            let same_sight = old.health.blind == new.health.blind
+                && old.health.unseen == new.health.unseen
+                && old.health.guests_never_seen == new.health.guests_never_seen;
             // Locks, buckets and servers are among what is shown, and change without any backup.
             let same_items = Arc::ptr_eq(&old.items, &new.items) && old.estate.is_same(&new.estate);
             same_items && same_sight && seen(old) == seen(new) && !was_stale

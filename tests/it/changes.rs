@@ -77,7 +77,7 @@ async fn after_a_sleep_of_the_machine_nothing_is_green_longer_than_it_is_true() 
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        places: vec![PlaceSpec { path: "/x".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "/x".into(), medium: Medium::Local, node: None, readable: true }],
         expected: Vec::new(),
         exclude: Default::default(),
         scan_interval: Duration::from_secs(24 * 3600),

@@ -233,7 +233,8 @@ impl Source for Dead {
 }
 
 fn dead_share() -> WatchedSource {
-    let root = PlaceSpec { path: "/dead".into(), medium: firedrill::domain::look::Medium::Nfs, node: None };
+    let root =
+        PlaceSpec { path: "/dead".into(), medium: firedrill::domain::look::Medium::Nfs, node: None, readable: true };
     let spec = SourceSpec {
         name: "dead".parse().unwrap(),
         kind: SourceKind::new("vzdump"),

@@ -21,6 +21,7 @@ mod matchers;
 mod notify;
 mod old_store;
 mod operations;
+mod proxmox;
 mod reactor;
 mod s3;
 mod scan;

@@ -283,7 +283,7 @@ fn inventory() -> Arc<Inventory> {
     let spec = Arc::new(SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        places: vec![PlaceSpec { path: "/a".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "/a".into(), medium: Medium::Local, node: None, readable: true }],
         expected: Vec::new(),
         exclude: Exclude::new(&[], &[], &[], &[]).unwrap(),
         scan_interval: Duration::from_secs(60),

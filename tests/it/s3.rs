@@ -146,7 +146,12 @@ fn source_as(url: &str, prefix: &str, secret: &str) -> StateSource {
     let spec = SourceSpec {
         name: "minio".parse().unwrap(),
         kind: SourceKind::new("s3"),
-        places: vec![PlaceSpec { path: format!("s3://tfstate/{prefix}").into(), medium: Medium::S3, node: None }],
+        places: vec![PlaceSpec {
+            path: format!("s3://tfstate/{prefix}").into(),
+            medium: Medium::S3,
+            node: None,
+            readable: true,
+        }],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),

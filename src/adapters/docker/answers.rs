@@ -1,6 +1,5 @@
 //! What `docker inspect` says, from an engine or from a file.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,24 +10,24 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
-use super::{ANSWER, Host, MOST_CONTAINERS, Selection};
-use crate::domain::age;
+use super::{Host, MOST_CONTAINERS, Selection};
+use crate::adapters::machine::answer_file;
 use crate::domain::look::{ErrorKind, LookError};
-use crate::domain::verdict::elapsed;
 
 /// So many questions are open at once.
 const AT_ONCE: usize = 8;
-
-/// A file that is larger isn't what `docker inspect` writes of a thousand containers.
-const LARGEST_FILE: u64 = 64 << 20;
 
 /// An engine that answers.
 pub(super) struct Engine(Docker);
 
 impl Engine {
     /// What it says of each container that may be one of those that are watched.
-    pub(super) async fn ask(host: &Host, selection: &Selection) -> Result<Vec<ContainerInspectResponse>, LookError> {
-        let engine = Self::connect(host).await?;
+    pub(super) async fn ask(
+        host: &Host,
+        selection: &Selection,
+        limit: Duration,
+    ) -> Result<Vec<ContainerInspectResponse>, LookError> {
+        let engine = Self::connect(host, limit.as_secs().max(1)).await?;
         let names = engine.names(selection).await?;
         if names.len() > MOST_CONTAINERS {
             let text = format!("more than {MOST_CONTAINERS} containers are watched; names or labels choose fewer");
@@ -39,15 +38,11 @@ impl Engine {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    async fn connect(host: &Host) -> Result<Self, LookError> {
+    async fn connect(host: &Host, seconds: u64) -> Result<Self, LookError> {
         let at = shown(host);
         let connected = match host {
-            Host::Socket(path) => {
-                Docker::connect_with_unix(&path.to_string_lossy(), ANSWER.as_secs(), API_DEFAULT_VERSION)
-            }
-            Host::Http(address) => {
-                Docker::connect_with_http(&format!("tcp://{address}"), ANSWER.as_secs(), API_DEFAULT_VERSION)
-            }
+            Host::Socket(path) => Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION),
+            Host::Http(address) => Docker::connect_with_http(&format!("tcp://{address}"), seconds, API_DEFAULT_VERSION),
             Host::File(_) => return Err(LookError::new(ErrorKind::Internal, "a file is no engine")),
         };
         let failed = |error| look_error(&format!("asking {at} for its version"), &error);
@@ -84,28 +79,7 @@ pub(super) fn of_file(
     stale_after: Duration,
     now: Timestamp,
 ) -> Result<Vec<ContainerInspectResponse>, LookError> {
-    let failed = |error: std::io::Error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            std::io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
-            _ => ErrorKind::Io,
-        };
-        LookError::new(kind, format!("reading {}: {error}", path.display()))
-    };
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let written = file.metadata().and_then(|found| found.modified()).map_err(failed)?;
-    let old = Timestamp::try_from(written).map_or(Duration::MAX, |at| elapsed(at, now));
-    if old > stale_after {
-        let text = format!(
-            "{} was written {} ago, and nothing of it is relied on after {}: does whoever writes it still run?",
-            path.display(),
-            age::words(old),
-            age::words(stale_after)
-        );
-        return Err(LookError::new(ErrorKind::Timeout, text));
-    }
-    let mut text = String::new();
-    file.take(LARGEST_FILE).read_to_string(&mut text).map_err(failed)?;
+    let text = answer_file::read(path, stale_after, now)?;
     let unfit = |error| {
         let text = format!("{} isn't what `docker inspect` writes: {error}", path.display());
         LookError::new(ErrorKind::Io, text)

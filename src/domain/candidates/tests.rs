@@ -49,7 +49,7 @@ fn view(roots: &[Result<Vec<Attempt>, ()>]) -> SourceView {
         kind: SourceKind::new("vzdump"),
         places: paths[..roots.len()]
             .iter()
-            .map(|path| PlaceSpec { path: (*path).into(), medium: Medium::Local, node: None })
+            .map(|path| PlaceSpec { path: (*path).into(), medium: Medium::Local, node: None, readable: true })
             .collect(),
         expected: Vec::new(),
         exclude: Matcher::new(&["300".to_owned()], &[], &[], &[]).unwrap(),

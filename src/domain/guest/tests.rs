@@ -13,7 +13,7 @@ fn guest(id: &str, name: &str, node: &str) -> Guest {
         node: node.into(),
         template: false,
         left_out: Vec::new(),
-        onboot: false,
+        onboot: Some(false),
         created: None,
         identity_since: None,
         fingerprint: None,

@@ -13,7 +13,7 @@ fn now() -> Timestamp {
 }
 
 fn spec(expected: &[&str]) -> Arc<SourceSpec> {
-    let root = |path: &str| PlaceSpec { path: path.into(), medium: Medium::Local, node: None };
+    let root = |path: &str| PlaceSpec { path: path.into(), medium: Medium::Local, node: None, readable: true };
     Arc::new(SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
@@ -54,7 +54,7 @@ fn with_guests(mut look: Look, guests: Result<&[(&str, bool)], LookError>) -> Lo
             node: "pve1".into(),
             template: *template,
             left_out: Vec::new(),
-            onboot: false,
+            onboot: Some(false),
             created: None,
             identity_since: None,
             fingerprint: None,

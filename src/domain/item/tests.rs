@@ -48,7 +48,7 @@ fn frame(guest: Option<&Guest>) -> Frame<'_> {
 }
 
 fn root(medium: Medium) -> PlaceSpec {
-    PlaceSpec { path: "/x".into(), medium, node: Some("pve1".into()) }
+    PlaceSpec { path: "/x".into(), medium, node: Some("pve1".into()), readable: true }
 }
 
 fn item(attempts: &[(usize, Attempt)]) -> Item {
@@ -139,7 +139,7 @@ fn archives_of_a_predecessor_protect_nobody() {
         node: "pve2".into(),
         template: false,
         left_out: Vec::new(),
-        onboot: false,
+        onboot: Some(false),
         created: None,
         identity_since: None,
         fingerprint: None,
@@ -182,7 +182,7 @@ fn what_is_left_out_is_told_by_the_log_or_else_by_the_guest() {
         node: "pve1".into(),
         template: false,
         left_out: vec![volume("scsi1")],
-        onboot: false,
+        onboot: Some(false),
         created: None,
         identity_since: None,
         fingerprint: None,
@@ -214,4 +214,24 @@ fn a_file_that_settles_runs_until_it_is_judged() {
     assert_eq!(it.copies, 1);
     let old = here(vec![good(48, 100), attempt(1, 50, Outcome::Settling { until: at(60) })]);
     assert_eq!(old.running, None, "a copy of an old one changes nothing");
+}
+
+/// A backup server tells the size of the disks, a share that of the archive.
+#[test]
+fn sizes_of_what_is_only_listed_are_compared_on_their_storage_alone() {
+    let places = [PlaceSpec { readable: false, ..root(Medium::Local) }];
+    let on = |storage: &str, hour: i64, size: u64| {
+        let file = format!("{storage}:backup/{hour}").into();
+        Attempt { file, ..good(hour, size) }
+    };
+    let of = |attempts: &[Attempt]| {
+        let all: Vec<(usize, &Attempt)> = attempts.iter().map(|attempt| (0, attempt)).collect();
+        Item::of(frame(None), &all, &places)
+    };
+    let mut attempts: Vec<Attempt> = (1..=5).map(|hour| on("nas", hour, 100)).collect();
+    attempts.extend((1..=9).map(|hour| on("pbs", hour, 9000)));
+    attempts.push(on("nas", 20, 110));
+    let it = of(&attempts);
+    assert!(it.size_deviation.is_some_and(|it| (it - 0.1).abs() < 1e-9), "{:?}", it.size_deviation);
+    assert_eq!((it.copies, it.proof), (15, ItemProof::Off), "nobody can read it");
 }

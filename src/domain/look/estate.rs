@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::LookError;
+use crate::domain::cluster::ClusterBook;
 use crate::domain::container::ContainerBook;
 use crate::domain::guest::GuestBook;
 use crate::domain::state::{BucketBook, ServerHealth, StateBook};
@@ -37,6 +38,12 @@ impl Part for BucketBook {
 }
 
 impl Part for ContainerBook {
+    fn following(self, _: &Self, _: Timestamp) -> Self {
+        self
+    }
+}
+
+impl Part for ClusterBook {
     fn following(self, _: &Self, _: Timestamp) -> Self {
         self
     }
@@ -76,6 +83,15 @@ macro_rules! parts {
         }
 
         impl EstateLook {
+            /// Names of the parts that couldn't be seen.
+            pub fn unseen(&self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(if matches!(self.$name, Some(Err(_))) {
+                    names.push(stringify!($name));
+                })*
+                names
+            }
+
             /// Why parts couldn't be seen.
             pub fn errors(&self) -> impl Iterator<Item = &LookError> {
                 std::iter::empty()$(.chain(self.$name.iter().filter_map(|part| part.as_ref().err())))*
@@ -95,6 +111,8 @@ parts! {
     server: ServerHealth,
     /// The containers.
     containers: ContainerBook,
+    /// What the cluster says of itself.
+    cluster: ClusterBook,
 }
 
 /// What couldn't be seen stays as it was; what is as it was stays the same `Arc`.

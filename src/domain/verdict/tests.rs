@@ -18,7 +18,7 @@ fn ago(seconds: i64) -> Timestamp {
 }
 
 fn spec() -> SourceSpec {
-    let root = PlaceSpec { path: "/x".into(), medium: crate::domain::look::Medium::Local, node: None };
+    let root = PlaceSpec { path: "/x".into(), medium: crate::domain::look::Medium::Local, node: None, readable: true };
     SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),

@@ -65,7 +65,7 @@ fn start_scanner(acts: Vec<Act>, interval: Duration, limit: Duration) -> (mpsc::
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        places: vec![PlaceSpec { path: "/x".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "/x".into(), medium: Medium::Local, node: None, readable: true }],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: interval,

@@ -191,7 +191,12 @@ fn inventory(files: &[&str]) -> Arc<Inventory> {
 
 /// The same in several directories.
 fn inventory_of(roots: &[(&str, &[&str])]) -> Arc<Inventory> {
-    let spec_of = |(path, _): &(&str, &[&str])| PlaceSpec { path: (*path).into(), medium: Medium::Local, node: None };
+    let spec_of = |(path, _): &(&str, &[&str])| PlaceSpec {
+        path: (*path).into(),
+        medium: Medium::Local,
+        node: None,
+        readable: true,
+    };
     let spec = Arc::new(SourceSpec {
         name: source(),
         kind: SourceKind::new("dump"),

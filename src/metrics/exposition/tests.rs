@@ -36,7 +36,7 @@ fn unseen() -> SourceView {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        places: vec![PlaceSpec { path: "/x".into(), medium: Medium::Nfs, node: None }],
+        places: vec![PlaceSpec { path: "/x".into(), medium: Medium::Nfs, node: None, readable: true }],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),

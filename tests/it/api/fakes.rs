@@ -238,7 +238,7 @@ fn inventory() -> Arc<Inventory> {
     let spec = SourceSpec {
         name: "nas".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        places: vec![PlaceSpec { path: "/mnt/nas".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "/mnt/nas".into(), medium: Medium::Local, node: None, readable: true }],
         expected: vec!["qemu/100".parse().unwrap()],
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),

@@ -23,7 +23,7 @@ fn source(root: &Path, pattern: &str) -> DumpDir {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("dump"),
-        places: vec![PlaceSpec { path: "x".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "x".into(), medium: Medium::Local, node: None, readable: true }],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),

@@ -28,7 +28,7 @@ fn source(root: &Path, guests: Option<PathBuf>) -> VzdumpDir {
     let spec = SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        places: vec![PlaceSpec { path: "x".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "x".into(), medium: Medium::Local, node: None, readable: true }],
         expected: Vec::new(),
         exclude: Matcher::default(),
         scan_interval: Duration::from_secs(60),

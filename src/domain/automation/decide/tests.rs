@@ -87,7 +87,7 @@ fn inventory(blind: bool) -> Inventory {
     let spec = Arc::new(SourceSpec {
         name: "s".parse().unwrap(),
         kind: SourceKind::new("vzdump"),
-        places: vec![PlaceSpec { path: "/a".into(), medium: Medium::Local, node: None }],
+        places: vec![PlaceSpec { path: "/a".into(), medium: Medium::Local, node: None, readable: true }],
         expected: vec!["qemu/101".parse().unwrap()],
         exclude: Exclude::new(&[], &[], &[], &[]).unwrap(),
         scan_interval: Duration::from_secs(60),
