@@ -8,6 +8,7 @@ pub mod automation;
 pub mod dump;
 pub mod environments;
 mod errors;
+pub mod esxi;
 pub mod items;
 pub mod logging;
 pub mod notify;
@@ -43,7 +44,7 @@ use crate::domain::proof::Level;
 pub const ENVIRONMENT_PREFIX: &str = "FIREDRILL_";
 
 /// Tables that hold sources.
-const SOURCES: [&str; 3] = ["vzdump", "dump", "s3"];
+const SOURCES: [&str; 4] = ["vzdump", "dump", "s3", "esxi"];
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -73,6 +74,8 @@ pub struct Config {
     pub dump: Vec<dump::Dump>,
     /// Buckets with states of Terraform.
     pub s3: Vec<s3::S3>,
+    /// ESXi hosts and vCenters.
+    pub esxi: Vec<esxi::Esxi>,
     /// Copies of states.
     pub state_cache: state_cache::StateCache,
     /// Classes of items; the first that fits wins.
@@ -115,13 +118,16 @@ impl Config {
         let vzdump = self.vzdump.iter().enumerate().map(|(at, it)| (format!("vzdump.{at}"), it as &dyn Section));
         let dump = self.dump.iter().enumerate().map(|(at, it)| (format!("dump.{at}"), it as &dyn Section));
         let s3 = self.s3.iter().enumerate().map(|(at, it)| (format!("s3.{at}"), it as &dyn Section));
-        vzdump.chain(dump).chain(s3)
+        let esxi = self.esxi.iter().enumerate().map(|(at, it)| (format!("esxi.{at}"), it as &dyn Section));
+        vzdump.chain(dump).chain(s3).chain(esxi)
     }
 
     fn sections_mut(&mut self) -> impl Iterator<Item = &mut dyn Section> {
         let vzdump = self.vzdump.iter_mut().map(|it| it as &mut dyn Section);
         let dump = self.dump.iter_mut().map(|it| it as &mut dyn Section);
-        vzdump.chain(dump).chain(self.s3.iter_mut().map(|it| it as &mut dyn Section))
+        let s3 = self.s3.iter_mut().map(|it| it as &mut dyn Section);
+        let esxi = self.esxi.iter_mut().map(|it| it as &mut dyn Section);
+        vzdump.chain(dump).chain(s3).chain(esxi)
     }
 
     /// One scan of any source may take so long, whatever the file says.

@@ -8,6 +8,7 @@ pub mod backups;
 pub mod catalogue;
 pub mod connections;
 pub mod daemon;
+pub mod esxi;
 pub mod exposition;
 pub mod family;
 pub mod items;

@@ -5,3 +5,4 @@ pub mod clock;
 pub mod open_files;
 pub mod process;
 pub mod tls;
+pub mod waiter;

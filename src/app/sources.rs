@@ -12,8 +12,9 @@ use crate::adapters::directories::dump_dir::DumpDir;
 use crate::adapters::directories::place::{OfObjects, Place, Places};
 use crate::adapters::directories::vzdump_dir::VzdumpDir;
 use crate::adapters::s3::{BucketPlace, Credentials, Endpoint, Objects, Server, StateSource, Watched};
+use crate::adapters::vsphere::{Account, EstateSource, Server as VsphereServer, Trust};
 use crate::config::section::Section as _;
-use crate::config::{Config, dump, root, s3, vzdump};
+use crate::config::{Config, dump, esxi, root, s3, vzdump};
 use crate::domain::ids::SourceName;
 use crate::engine::archives::ArchivesByRoot;
 use crate::engine::ports::state_store::StateStore;
@@ -38,6 +39,9 @@ pub fn sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
         all.push(of_dump(it, &mut servers)?);
     }
     all.extend(state_sources(config)?);
+    for it in &config.esxi {
+        all.push(of_esxi(it).with_context(|| format!("the esxi source {}", it.name))?);
+    }
     Ok(all)
 }
 
@@ -125,6 +129,19 @@ fn of_s3(it: &s3::S3) -> anyhow::Result<WatchedSource> {
     let places = places.collect::<anyhow::Result<_>>().with_context(|| format!("the s3 source {}", it.name))?;
     let source =
         StateSource::new(it.spec().into(), &endpoint, places).with_context(|| format!("the s3 source {}", it.name))?;
+    Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
+}
+
+fn of_esxi(it: &esxi::Esxi) -> anyhow::Result<WatchedSource> {
+    let trust = match (&it.thumbprint, &it.ca_file) {
+        (Some(thumbprint), _) => Trust::Certificate(*thumbprint),
+        (None, Some(path)) => Trust::Authorities(path.clone()),
+        (None, None) => Trust::Machine,
+    };
+    let server = VsphereServer { url: it.url.clone(), trust };
+    let password = it.password(|name| std::env::var(name).ok().filter(|it| !it.is_empty()))?;
+    let account = Account { user: it.username.clone(), password };
+    let source = EstateSource::new(it.spec().into(), &server, account)?;
     Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use super::esxi;
 use super::family::{Description, Family};
 use super::{
     automation, backups, connections, daemon, items, media, notifications, proofs, sources, storage, store, tfstate,
@@ -27,8 +28,8 @@ pub enum Rendered {
 }
 
 /// Families over items: many series, rendered once per change.
-pub const PER_ITEM: [Collect; 5] =
-    [backups::collect, items::collect, media::collect, proofs::collect, tfstate::collect];
+pub const PER_ITEM: [Collect; 6] =
+    [backups::collect, items::collect, media::collect, proofs::collect, tfstate::collect, esxi::collect];
 
 /// Families over sources and the daemon: few series, rendered at each scrape.
 pub const PER_SCRAPE: [Rendered; 9] = [
@@ -60,6 +61,7 @@ pub fn descriptions() -> Vec<&'static Description> {
     all.extend(store::DESCRIPTIONS);
     all.extend(tfstate::DESCRIPTIONS);
     all.extend(tfstate::OF_COPIES);
+    all.extend(esxi::DESCRIPTIONS);
     all.sort_unstable_by_key(|description| description.name);
     all
 }

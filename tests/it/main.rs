@@ -11,6 +11,7 @@ mod compose;
 mod contracts;
 mod crowd;
 mod daemon;
+mod esxi;
 mod golden;
 mod hung_share;
 mod intake;

@@ -1,7 +1,6 @@
 //! The client: where it asks, as whom, and what its errors mean.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,8 +11,8 @@ use aws_sdk_s3::config::{BehaviorVersion, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use tokio::runtime::Runtime;
 
+use crate::adapters::machine::waiter::Waiter;
 use crate::domain::look::{ErrorKind, LookError};
 use crate::domain::secret::Secret;
 
@@ -56,35 +55,18 @@ pub struct Endpoint {
 #[derive(Clone)]
 pub(super) struct Blocking {
     pub(super) client: Client,
-    runtime: Arc<Threads>,
-}
-
-/// The threads of a client. Whoever drops the last one doesn't wait for them: it may be a task itself.
-struct Threads(Option<Runtime>);
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
+    waiter: Waiter,
 }
 
 impl Blocking {
     /// Connects nowhere yet.
     pub(super) fn new(endpoint: &Endpoint) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("s3")
-            .enable_all()
-            .build()
-            .context("starting the thread of the S3 client")?;
-        Ok(Self { client: client(endpoint)?, runtime: Arc::new(Threads(Some(runtime))) })
+        Ok(Self { client: client(endpoint)?, waiter: Waiter::new("s3")? })
     }
 
     /// Waits for an answer. Never called on a thread of a runtime.
     pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.0.as_ref().expect("it is there until it is dropped").block_on(work)
+        self.waiter.wait(work)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::LookError;
+use crate::domain::esxi::EsxiBook;
 use crate::domain::guest::GuestBook;
 use crate::domain::state::{BucketBook, ServerHealth, StateBook};
 
@@ -36,6 +37,12 @@ impl Part for BucketBook {
 }
 
 impl Part for ServerHealth {
+    fn following(self, _: &Self, _: Timestamp) -> Self {
+        self
+    }
+}
+
+impl Part for EsxiBook {
     fn following(self, _: &Self, _: Timestamp) -> Self {
         self
     }
@@ -86,6 +93,8 @@ parts! {
     buckets: BucketBook,
     /// What the server says of itself.
     server: ServerHealth,
+    /// Hosts, virtual machines and datastores of vSphere.
+    esxi: EsxiBook,
 }
 
 /// What couldn't be seen stays as it was; what is as it was stays the same `Arc`.
