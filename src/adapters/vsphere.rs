@@ -8,6 +8,7 @@
 //!   page by page   what each property says
 //! ```
 
+mod account;
 mod client;
 mod failure;
 mod inventory;
@@ -17,6 +18,6 @@ mod source;
 mod tls;
 mod xml;
 
+pub use self::account::Account;
 pub use self::client::{Server, Trust};
-pub use self::session::Account;
 pub use self::source::EstateSource;

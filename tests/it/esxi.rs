@@ -19,7 +19,8 @@ use firedrill::engine::ports::{Clock as _, Source as _};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::support::{Daemon, Running, free_port, repository, stderr, stdout, until};
+use crate::daemon::all_panels_have_data;
+use crate::support::{Daemon, Prometheus, Running, free_port, repository, stderr, stdout, until};
 use stand_in::{StandIn, host, object, page, vm};
 
 /// Of the simulator.
@@ -315,9 +316,9 @@ async fn who_is_not_known_or_not_trusted_is_told_so() {
 
 /// What vcsim has none of: a question, files to consolidate, two of one name, snapshots side by side, a host that is away.
 fn troubles() -> StandIn {
-    let snapshots = "<rootSnapshotList><createTime>2026-11-20T10:00:00+02:00</createTime>\
-         <childSnapshotList><createTime>2026-11-21T08:00:00.5Z</createTime></childSnapshotList>\
-         <childSnapshotList><createTime>2026-11-22T08:00:00Z</createTime><childSnapshotList><createTime>2026-11-23T08:00:00Z</createTime></childSnapshotList></childSnapshotList>\
+    let snapshots = "<rootSnapshotList><createTime>2026-10-20T10:00:00+02:00</createTime>\
+         <childSnapshotList><createTime>2026-10-21T08:00:00.5Z</createTime></childSnapshotList>\
+         <childSnapshotList><createTime>2026-10-22T08:00:00Z</createTime><childSnapshotList><createTime>2026-10-23T08:00:00Z</createTime><childSnapshotList/></childSnapshotList></childSnapshotList>\
          </rootSnapshotList><rootSnapshotList><createTime>no time</createTime></rootSnapshotList>";
     StandIn::new(move |_| {
         let away =
@@ -355,8 +356,14 @@ fn troubles() -> StandIn {
     })
 }
 
-/// What a daemon exports that watches a house with troubles.
-pub async fn exposition() -> String {
+/// A daemon that watches a house with troubles.
+struct Troubled {
+    daemon: Daemon,
+    _server: StandIn,
+    _place: TempDir,
+}
+
+async fn troubled() -> Troubled {
     let server = troubles();
     let (url, certificate) = crate::s3::tls::before(&server.url).await;
     let place = tempfile::tempdir().unwrap();
@@ -372,10 +379,10 @@ pub async fn exposition() -> String {
             "firedrill_esxi_host_up{source=\"lab\",server=\"esx1\"} 1",
             "firedrill_esxi_host_up{source=\"lab\",server=\"esx2\"} 0",
             "firedrill_esxi_host_maintenance_mode{source=\"lab\",server=\"esx2\"} 1",
-            "firedrill_esxi_vm_snapshots{source=\"lab\",vm=\"db\"} 5",
-            "firedrill_esxi_vm_snapshot_depth{source=\"lab\",vm=\"db\"} 3",
-            // 2026-11-20T08:00:00Z
-            "firedrill_esxi_vm_snapshot_oldest_timestamp_seconds{source=\"lab\",vm=\"db\"} 1795161600",
+            "firedrill_esxi_vm_snapshots{source=\"lab\",vm=\"db\"} 6",
+            "firedrill_esxi_vm_snapshot_depth{source=\"lab\",vm=\"db\"} 4",
+            // 2026-10-20T08:00:00Z
+            "firedrill_esxi_vm_snapshot_oldest_timestamp_seconds{source=\"lab\",vm=\"db\"} 1792483200",
             "firedrill_esxi_vm_question_pending{source=\"lab\",vm=\"db\"} 1",
             "firedrill_esxi_vm_consolidation_needed{source=\"lab\",vm=\"db\"} 1",
             "firedrill_esxi_vm_change_tracking_enabled{source=\"lab\",vm=\"db\"} 1",
@@ -388,19 +395,45 @@ pub async fn exposition() -> String {
         ],
     )
     .await;
-    let text = daemon.metrics().await;
-    assert!(!text.contains("datastore_free_bytes{source=\"lab\",datastore=\"lost\""), "old numbers are none");
-    text
+    Troubled { daemon, _server: server, _place: place }
 }
 
-/// Every family of it is shown by a house with troubles.
+/// What it exports.
+pub async fn exposition() -> String {
+    troubled().await.daemon.metrics().await
+}
+
+/// All that rules and panels ask for is there where there are troubles, and the alerts about them fire.
 #[tokio::test]
-async fn every_family_of_it_is_exported() {
-    let text = exposition().await;
+async fn a_house_with_troubles_is_shown_whole_and_alarms() {
+    let house = troubled().await;
+    let text = house.daemon.metrics().await;
+    assert!(!text.contains("datastore_free_bytes{source=\"lab\",datastore=\"lost\""), "old numbers are none");
     let families = firedrill::metrics::catalogue::descriptions();
     let families: Vec<_> = families.iter().filter(|it| it.name.starts_with("firedrill_esxi_")).collect();
     assert!(families.len() >= 18);
     for family in families {
         assert!(text.contains(&format!("\n{}{{", family.name)), "{}", family.name);
     }
+    let prometheus = Prometheus::scraping(house.daemon.address).await;
+    let firing = || async {
+        let rows = prometheus.query("ALERTS{alertstate=\"firing\", alertname=~\"FiredrillEsxi.*\"}").await;
+        let of = |row: &serde_json::Value, label: &str| row["metric"][label].as_str().unwrap_or_default().to_owned();
+        let mut found: Vec<_> = rows
+            .iter()
+            .map(|row| of(row, "alertname") + " " + &of(row, "vm") + &of(row, "datastore") + &of(row, "server"))
+            .collect();
+        found.sort();
+        let expected = [
+            "FiredrillEsxiConsolidationNeeded db",
+            "FiredrillEsxiDatastoreFilling fast",
+            "FiredrillEsxiDatastoreInaccessible lost",
+            "FiredrillEsxiQuestionPending db",
+            "FiredrillEsxiSnapshotOld db",
+            "FiredrillEsxiSnapshotsDeep db",
+        ];
+        (found == expected).then_some(())
+    };
+    until("the alerts fire, and none about the host that is in maintenance", firing).await;
+    assert!(all_panels_have_data(&prometheus, "esxi").await > 15);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::session::Account;
+use super::account::Account;
 use super::xml::XmlError;
 use crate::domain::look::{ErrorKind, LookError};
 use crate::domain::printable::printable;

@@ -11,10 +11,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::account::Account;
 use super::client::Client;
 use super::failure::Failure;
 use super::xml::{Element, escaped};
-use crate::domain::secret::Secret;
 
 /// After a password was refused: as long as ESXi locks an account, where nobody set it up otherwise.
 const PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -27,15 +27,6 @@ const LOGOUT: Duration = Duration::from_secs(2);
 
 /// So often it is begun anew within one look: the session was ended, or something was removed under us.
 const AGAIN: u32 = 2;
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// Its name.
-    pub user: String,
-    /// Its password.
-    pub password: Secret,
-}
 
 /// An object of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]

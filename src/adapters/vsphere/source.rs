@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::account::Account;
 use super::client::{Client, Server};
 use super::failure::Failure;
 use super::inventory::{self, WANTED};
 use super::properties;
-use super::session::{Account, Session};
+use super::session::Session;
 use crate::domain::esxi::EsxiBook;
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
