@@ -106,16 +106,8 @@ impl Client {
         self.cookie = None;
     }
 
-    /// Calls a method, and once more where the connection is cut: all calls of this client may be repeated. What was asked
-    /// stands in `body`: one element whose name is the method's. The element of the reply.
+    /// Calls a method. What is asked stands in `body`: one element whose name is the method's. The element of the reply.
     pub(super) fn call(&mut self, method: &str, body: &str) -> Result<Element, Failure> {
-        match self.call_once(method, body) {
-            Err(failure) if failure.is_of_the_connection() => self.call_once(method, body),
-            answer => answer,
-        }
-    }
-
-    fn call_once(&mut self, method: &str, body: &str) -> Result<Element, Failure> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Failure::Timeout);
@@ -189,12 +181,11 @@ fn opened(envelope: Element, method: &str, status: u16) -> Result<Element, Failu
     if &*envelope.name != "Envelope" || envelope.space != Space::Soap {
         return Err(Failure::Status(status));
     }
-    let body = envelope.child_in(Space::Soap, "Body").ok_or(Failure::Lacks("its body"))?;
+    let body = envelope.into_child(Space::Soap, "Body").ok_or(Failure::Lacks("its body"))?;
     if let Some(fault) = body.child_in(Space::Soap, "Fault") {
         return Err(fault_of(fault));
     }
-    let wanted = format!("{method}Response");
-    body.child(&wanted).cloned().ok_or(Failure::Lacks("the answer to what was asked"))
+    body.into_child(Space::Vim, &format!("{method}Response")).ok_or(Failure::Lacks("the answer to what was asked"))
 }
 
 /// A fault by its type; where it has none by the name of its element.

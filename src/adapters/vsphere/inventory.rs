@@ -1,5 +1,6 @@
 //! What the properties of hosts, virtual machines and datastores say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -46,26 +47,45 @@ pub(super) const WANTED: &[(&str, &[&str])] = &[
 /// So many of the properties that weren't shown are told.
 const SHOWN: usize = 5;
 
-/// What all of it is.
-pub(super) fn book(objects: &[Object]) -> EsxiBook {
-    let (mut hosts, mut vms, mut datastores) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut unreadable, mut unread) = (0_u32, Vec::new());
-    for object in objects {
+/// What was found so far, by what the server calls it. Of a page only this stays in memory.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    hosts: BTreeMap<Arc<str>, Host>,
+    vms: BTreeMap<Arc<str>, Vm>,
+    datastores: BTreeMap<Arc<str>, Datastore>,
+    /// By path and object.
+    missing: BTreeMap<(Box<str>, Box<str>), Box<str>>,
+}
+
+impl Found {
+    /// One object more, or the same again.
+    pub(super) fn take(&mut self, object: &Object) {
+        let id = word(Some(&object.reference.id));
         match &*object.reference.of {
-            "HostSystem" => hosts.push(host(object)),
-            "VirtualMachine" => vms.push(vm(object)),
-            _ => datastores.push(datastore(object)),
+            "HostSystem" => drop(self.hosts.insert(id, host(object))),
+            "VirtualMachine" => drop(self.vms.insert(id, vm(object))),
+            "Datastore" => drop(self.datastores.insert(id, datastore(object))),
+            _ => return,
         }
         for (path, fault) in &object.missing {
-            unreadable = unreadable.saturating_add(1);
-            if unread.len() < SHOWN {
-                let Object { reference, .. } = object;
-                let text = format!("{path} of {} {}: {fault}", reference.of, reference.id);
-                unread.push(printable(text.as_bytes()).into());
-            }
+            self.missing.insert((path.clone(), object.reference.id.clone()), fault.clone());
         }
     }
-    EsxiBook { unreadable, unread, ..EsxiBook::of(hosts, vms, datastores) }
+
+    /// What all of it is.
+    pub(super) fn book(self) -> EsxiBook {
+        let first = self.missing.iter().take(SHOWN);
+        let texts = first.map(|((path, id), fault)| format!("{path} of {id}: {fault}"));
+        let unread = texts.map(|text| printable(text.as_bytes()).into()).collect();
+        let unreadable = u32::try_from(self.missing.len()).unwrap_or(u32::MAX);
+        let (hosts, vms, datastores) = (self.hosts, self.vms, self.datastores);
+        let book = EsxiBook::of(
+            hosts.into_values().collect(),
+            vms.into_values().collect(),
+            datastores.into_values().collect(),
+        );
+        EsxiBook { unreadable, unread, ..book }
+    }
 }
 
 fn host(object: &Object) -> Host {

@@ -12,10 +12,10 @@ use super::xml::{Element, escaped};
 const PAGE: usize = 250;
 
 /// More objects are refused; no vCenter holds as many.
-const MOST_OBJECTS: usize = 200_000;
+const MOST_OBJECTS: usize = 100_000;
 
 /// A server may hand out pages without an object for ever.
-const MOST_PAGES: usize = 10_000;
+const MOST_PAGES: usize = 2_000;
 
 /// From the topmost folder to all that is below: folders in folders, data centers, hosts and clusters, and virtual
 /// appliances, whose machines are in no folder. An ESXi host has the same tree, only smaller.
@@ -89,29 +89,34 @@ pub(super) fn flag(text: &str) -> Option<bool> {
     }
 }
 
-/// The properties of all objects of these kinds below the topmost folder.
-pub(super) fn all(client: &mut Client, content: &Content, wanted: &[(&str, &[&str])]) -> Result<Vec<Object>, Failure> {
-    let mut objects = BTreeMap::new();
-    let mut asked = body("RetrievePropertiesEx", &content.collector, &question(content, wanted));
+/// The properties of all objects of these kinds below the topmost folder. One may come twice: several ways lead to it.
+pub(super) fn each(
+    client: &mut Client,
+    content: &Content,
+    wanted: &[(&str, &[&str])],
+    mut take: impl FnMut(&Object),
+) -> Result<(), Failure> {
     let mut method = "RetrievePropertiesEx";
+    let mut asked = body(method, &content.collector, &question(content, wanted));
+    let mut count = 0;
     for _ in 0..MOST_PAGES {
         let reply = client.call(method, &asked)?;
         // Without any there is nothing, or nothing more.
-        let Some(page) = reply.child("returnval") else { return Ok(objects.into_values().collect()) };
+        let Some(page) = reply.child("returnval") else { return Ok(()) };
         for element in page.all("objects") {
             let object = Object::read(element).ok_or(Failure::Lacks("of which object it speaks"))?;
             if object.missing.values().any(|fault| &**fault == "NotAuthenticated") {
                 return Err(Failure::Fault { name: "NotAuthenticated".to_owned(), words: String::new() });
             }
-            if !object.is_gone() && wanted.iter().any(|(kind, _)| *kind == &*object.reference.of) {
-                // Two ways may lead to one object.
-                objects.insert(object.reference.id.clone(), object);
+            if !object.is_gone() {
+                take(&object);
             }
+            count += 1;
         }
-        if objects.len() > MOST_OBJECTS {
+        if count > MOST_OBJECTS {
             return Err(Failure::TooMuch("objects"));
         }
-        let Some(token) = page.text_of("token") else { return Ok(objects.into_values().collect()) };
+        let Some(token) = page.text_of("token") else { return Ok(()) };
         method = "ContinueRetrievePropertiesEx";
         asked = body(method, &content.collector, &format!("<token>{}</token>", escaped(token)));
     }

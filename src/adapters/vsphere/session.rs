@@ -94,18 +94,22 @@ impl Session {
         &self.account
     }
 
-    /// Does some work as somebody known, all within `limit`. Work that finds itself unknown is done anew from its beginning:
-    /// what it was in the middle of ended with the session. So is what found something removed under it.
+    /// Does some work as somebody known, all within `limit`, and anew from its beginning where that may help: when the session ended, and
+    /// with it what the work was in the middle of; when something was removed under it; once when the connection was cut. A
+    /// single call isn't repeated: of a page whose reply was lost nobody knows whether the next one is sent then.
     pub(super) fn run<T>(
         &mut self,
         limit: Duration,
         mut work: impl FnMut(&mut Client, &Content) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.client.limit(limit);
-        let mut tries = 0;
+        let (mut tries, mut was_cut) = (0, false);
         loop {
-            let content = self.login()?;
-            match work(&mut self.client, &content) {
+            match self.login().and_then(|content| work(&mut self.client, &content)) {
+                Err(failure) if failure.is_of_the_connection() && !was_cut => {
+                    was_cut = true;
+                    continue;
+                }
                 Err(failure) if failure.is_fault("NotAuthenticated") && tries < AGAIN => self.forget(),
                 Err(failure) if failure.is_fault("ManagedObjectNotFound") && tries < AGAIN => {
                     // The second time another server may stand there, where things are elsewhere.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::account::Account;
 use super::client::{Client, Server};
 use super::failure::Failure;
-use super::inventory::{self, WANTED};
+use super::inventory::{Found, WANTED};
 use super::properties;
 use super::session::Session;
 use crate::domain::esxi::EsxiBook;
@@ -36,8 +36,12 @@ impl EstateSource {
     fn book(&mut self) -> Result<EsxiBook, LookError> {
         // The scanner gives up a scan after this time; a little before it the reason is still told.
         let limit = self.spec.scan_timeout.mul_f64(0.95);
-        let found = self.session.run(limit, |client, content| properties::all(client, content, WANTED));
-        let book = found.map(|objects| inventory::book(&objects)).and_then(|book| match book.hosts.is_empty() {
+        let found = self.session.run(limit, |client, content| {
+            let mut found = Found::default();
+            properties::each(client, content, WANTED, |object| found.take(object))?;
+            Ok(found.book())
+        });
+        let book = found.and_then(|book| match book.hosts.is_empty() {
             // A server without a host there is none, but users who may see nothing there are.
             true => Err(Failure::ShowsNothing),
             false => Ok(book),
@@ -49,8 +53,7 @@ impl EstateSource {
     }
 
     fn tell(&mut self, book: &EsxiBook) {
-        if book.unreadable != self.told {
-            self.told = book.unreadable;
+        if book.unreadable != std::mem::replace(&mut self.told, book.unreadable) && book.unreadable > 0 {
             tracing::warn!(
                 source = %self.spec.name,
                 count = book.unreadable,

@@ -85,6 +85,11 @@ impl Element {
         self.child(name).map(|it| it.text.trim())
     }
 
+    /// The same, without the rest of it.
+    pub(super) fn into_child(self, space: Space, name: &str) -> Option<Self> {
+        self.children.into_iter().find(|it| &*it.name == name && it.space == space)
+    }
+
     /// Its first child of a namespace with this name.
     pub(super) fn child_in(&self, space: Space, name: &str) -> Option<&Self> {
         self.children.iter().find(|it| &*it.name == name && it.space == space)

@@ -121,6 +121,14 @@ async fn a_connection_that_is_cut_once_is_tried_again() {
     let (_, seen) = look(source).await;
     assert_eq!(error(&seen).kind, ErrorKind::Io);
     assert_eq!(server.calls(FIRST), 4);
+    // Of a page whose reply is lost nobody knows whether it comes again: all is asked anew.
+    let server = StandIn::new(|nth| match nth {
+        0 | 2 => page(FIRST, &[host("h1", "esx1"), vm("1", "a", &[])], Some("t")),
+        1 => Answer::Cut,
+        _ => page(NEXT, &[vm("2", "b", &[])], None),
+    });
+    let (_, seen) = look(source_at(&server.url)).await;
+    assert_eq!((book(&seen).vms.len(), server.calls(FIRST), server.calls(NEXT)), (2, 2, 2));
     // Cut in the middle of a reply.
     fails(|_| Answer::Whole(200, "Content-Length: 9999\r\n", "<a>".into()), ErrorKind::Io, "").await;
     // Removed under us: the whole question is asked again.
