@@ -311,7 +311,8 @@ async fn who_is_not_known_or_not_trusted_is_told_so() {
     assert!(refused.message.contains(&server.thumbprint.to_string()), "{refused}");
     // Nobody vouches for it.
     let (_, seen) = look(source_at(&server.url)).await;
-    assert_eq!(error(&seen).kind, ErrorKind::Io, "{}", error(&seen));
+    assert_eq!(error(&seen).kind, ErrorKind::PermissionDenied, "{}", error(&seen));
+    assert!(error(&seen).message.contains("thumbprint or ca_file"), "{}", error(&seen));
     let (_, seen) = look(source_of(&server)).await;
     assert_eq!(book(&seen).vms.len(), 2);
     let (_, seen) = look(source_at(&format!("https://127.0.0.1:{}", free_port()))).await;

@@ -172,7 +172,12 @@ impl Client {
         if let Some(thumbprint) = self.pinned.as_ref().and_then(|it| it.refused()) {
             return Failure::OtherCertificate(thumbprint.to_string());
         }
-        if error.is_timeout() { Failure::Timeout } else { Failure::NoAnswer(root_cause(error)) }
+        match root_cause(error) {
+            _ if error.is_timeout() => Failure::Timeout,
+            // As rustls begins what it says of one; its error is hidden in others that don't show it.
+            why if why.starts_with("invalid peer certificate") => Failure::Untrusted(why),
+            why => Failure::NoAnswer(why),
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) enum Failure {
     Timeout,
     /// No connection, or it was cut, for this reason.
     NoAnswer(String),
+    /// Nobody who is trusted vouches for the certificate, for this reason.
+    Untrusted(String),
     /// The certificate isn't the one that is trusted; its thumbprint.
     OtherCertificate(String),
     /// The answer sends us elsewhere. Nobody goes there: the password would go along.
@@ -57,7 +59,8 @@ impl Failure {
         match self {
             Self::Timeout => ErrorKind::Timeout,
             Self::Reply(XmlError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => ErrorKind::Timeout,
-            Self::OtherCertificate(_) | Self::NotAskedAgain(_) | Self::ShowsNothing => ErrorKind::PermissionDenied,
+            Self::Untrusted(_) | Self::OtherCertificate(_) => ErrorKind::PermissionDenied,
+            Self::NotAskedAgain(_) | Self::ShowsNothing => ErrorKind::PermissionDenied,
             Self::Status(401 | 403) => ErrorKind::PermissionDenied,
             Self::Fault { name, .. } => match name.as_str() {
                 "InvalidLogin" | "NotAuthenticated" | "NoPermission" | "InvalidLocale" => ErrorKind::PermissionDenied,
@@ -77,6 +80,9 @@ impl Failure {
         match self {
             Self::Timeout => "the server doesn't answer in time".to_owned(),
             Self::NoAnswer(why) => format!("no answer: {why}; is the url right, and does the server run?"),
+            Self::Untrusted(why) => {
+                format!("its certificate isn't trusted ({why}); thumbprint or ca_file says which one is (docs/esxi.md)")
+            }
             Self::OtherCertificate(thumbprint) => format!(
                 "its certificate has another thumbprint than the configured one: {thumbprint}. Somebody renewed it, or it is another server: compare it on the server's console before it is put into thumbprint"
             ),
