@@ -14,3 +14,4 @@ pub mod s3;
 pub mod state_cache;
 pub mod store;
 pub mod terraform;
+pub mod vsphere;

@@ -143,7 +143,7 @@ impl App {
     pub async fn build(config: &Config, sources: Vec<WatchedSource>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         if sources.is_empty() {
             bail!(
-                "no source is configured: add a [[vzdump]], [[dump]], [[s3]], [[proxmox]] or [[docker]] section (see config/firedrill.example.toml), or try `firedrill serve --demo`"
+                "no source is configured: add a [[vzdump]], [[dump]], [[s3]], [[proxmox]], [[esxi]] or [[docker]] section (see config/firedrill.example.toml), or try `firedrill serve --demo`"
             );
         }
         crate::adapters::machine::tls::install();

@@ -9,6 +9,7 @@ pub mod docker;
 pub mod dump;
 pub mod environments;
 mod errors;
+pub mod esxi;
 pub mod items;
 pub mod logging;
 pub mod notify;
@@ -45,7 +46,7 @@ use crate::domain::proof::Level;
 pub const ENVIRONMENT_PREFIX: &str = "FIREDRILL_";
 
 /// Tables that hold sources.
-const SOURCES: [&str; 5] = ["vzdump", "dump", "s3", "docker", "proxmox"];
+const SOURCES: [&str; 6] = ["vzdump", "dump", "s3", "docker", "proxmox", "esxi"];
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -79,6 +80,8 @@ pub struct Config {
     pub docker: Vec<docker::Docker>,
     /// Clusters of Proxmox VE.
     pub proxmox: Vec<proxmox::Proxmox>,
+    /// ESXi hosts and vCenters.
+    pub esxi: Vec<esxi::Esxi>,
     /// Copies of states.
     pub state_cache: state_cache::StateCache,
     /// Classes of items; the first that fits wins.
@@ -123,7 +126,8 @@ impl Config {
         let s3 = self.s3.iter().enumerate().map(|(at, it)| (format!("s3.{at}"), it as &dyn Section));
         let docker = self.docker.iter().enumerate().map(|(at, it)| (format!("docker.{at}"), it as &dyn Section));
         let proxmox = self.proxmox.iter().enumerate().map(|(at, it)| (format!("proxmox.{at}"), it as &dyn Section));
-        vzdump.chain(dump).chain(s3).chain(docker).chain(proxmox)
+        let esxi = self.esxi.iter().enumerate().map(|(at, it)| (format!("esxi.{at}"), it as &dyn Section));
+        vzdump.chain(dump).chain(s3).chain(docker).chain(proxmox).chain(esxi)
     }
 
     fn sections_mut(&mut self) -> impl Iterator<Item = &mut dyn Section> {
@@ -132,7 +136,8 @@ impl Config {
         let s3 = self.s3.iter_mut().map(|it| it as &mut dyn Section);
         let docker = self.docker.iter_mut().map(|it| it as &mut dyn Section);
         let proxmox = self.proxmox.iter_mut().map(|it| it as &mut dyn Section);
-        vzdump.chain(dump).chain(s3).chain(docker).chain(proxmox)
+        let esxi = self.esxi.iter_mut().map(|it| it as &mut dyn Section);
+        vzdump.chain(dump).chain(s3).chain(docker).chain(proxmox).chain(esxi)
     }
 
     /// One scan of any source may take so long, whatever the file says.

@@ -12,6 +12,7 @@ pub mod capacity;
 pub mod cluster;
 pub mod connections;
 pub mod container;
+pub mod esxi;
 pub mod file;
 pub mod finding;
 pub mod guest;

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod connections;
 pub mod containers;
 pub mod daemon;
+pub mod esxi;
 pub mod exposition;
 pub mod family;
 pub mod items;

@@ -10,6 +10,7 @@ mod idle;
 mod objects;
 mod table;
 mod trees;
+mod vsphere;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -48,6 +49,9 @@ fn main() {
     }
     if wanted("monitoring") {
         monitoring(&mut table, place.path());
+    }
+    if wanted("vsphere") {
+        vsphere::measure(&mut table, &place.path().join("vsphere"));
     }
     if wanted("idle") {
         idle::measure(&mut table, &place.path().join("idle"));

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use self::answers::{Engine, of_file};
 use self::containers::container;
-use super::machine::waiting::Waiting;
+use super::machine::waiter::Waiter;
 use crate::domain::container::{Container, ContainerBook};
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{ErrorKind, Look, LookError, PlaceListing, PlaceLook, SourceSpec};
@@ -67,19 +67,19 @@ pub struct Containers {
     spec: Arc<SourceSpec>,
     host: Host,
     selection: Selection,
-    waiting: Waiting,
+    waiter: Waiter,
 }
 
 impl Containers {
     /// Connects nowhere yet.
     pub fn new(spec: Arc<SourceSpec>, host: Host, selection: Selection) -> anyhow::Result<Self> {
-        Ok(Self { spec, host, selection, waiting: Waiting::new("docker")? })
+        Ok(Self { spec, host, selection, waiter: Waiter::new("docker")? })
     }
 
     fn book(&self, now: Timestamp) -> Result<ContainerBook, LookError> {
         let answers = match &self.host {
             Host::File(path) => of_file(path, self.spec.stale_after(), now)?,
-            engine => self.waiting.wait(Engine::ask(engine, &self.selection, ANSWER.min(self.spec.scan_timeout)))?,
+            engine => self.waiter.wait(Engine::ask(engine, &self.selection, ANSWER.min(self.spec.scan_timeout)))?,
         };
         let missing = self.selection.expected.iter().map(|name| (name.clone(), Container::missing()));
         let mut book: BTreeMap<Arc<str>, Container> = missing.collect();

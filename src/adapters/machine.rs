@@ -7,4 +7,4 @@ pub mod open_files;
 pub mod process;
 pub mod tls;
 pub mod trust;
-pub mod waiting;
+pub mod waiter;

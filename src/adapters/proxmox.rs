@@ -19,7 +19,7 @@ use self::client::Client;
 pub use self::client::Endpoint;
 use self::look::Found;
 use self::tasks::Logs;
-use super::machine::waiting::Waiting;
+use super::machine::waiter::Waiter;
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
 use crate::domain::proof::ArchiveId;
@@ -36,7 +36,7 @@ pub struct WatchedStorage {
 pub struct Cluster {
     spec: Arc<SourceSpec>,
     client: Client,
-    waiting: Waiting,
+    waiter: Waiter,
     /// A place each; without any there is one place for all.
     storages: Vec<WatchedStorage>,
     logs: Logs,
@@ -57,13 +57,13 @@ impl Cluster {
 
     fn with(spec: Arc<SourceSpec>, client: Client, storages: Vec<WatchedStorage>) -> anyhow::Result<Self> {
         let before = vec![None; storages.len().max(1)];
-        Ok(Self { spec, client, waiting: Waiting::new("proxmox")?, storages, logs: Logs::new(), before })
+        Ok(Self { spec, client, waiter: Waiter::new("proxmox")?, storages, logs: Logs::new(), before })
     }
 
     fn found(&mut self, now: Timestamp) -> Result<Found, LookError> {
         let (client, storages, logs) = (&self.client, &self.storages, &mut self.logs);
         let stale_after = self.spec.stale_after();
-        self.waiting.wait(async {
+        self.waiter.wait(async {
             let answers = client.open(stale_after, now).await?;
             look::look(&answers, storages, logs, now).await
         })

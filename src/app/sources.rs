@@ -1,7 +1,7 @@
 //! The configured sources: the only place that knows which adapter looks at which.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -15,9 +15,11 @@ use crate::adapters::docker::{Containers, Host, Selection};
 use crate::adapters::machine::trust::Trust;
 use crate::adapters::proxmox::{self as pve, Cluster, WatchedStorage};
 use crate::adapters::s3::{BucketPlace, Credentials, Endpoint, Objects, Server, StateSource, Watched};
+use crate::adapters::vsphere::{Account, EstateSource, Server as VsphereServer};
 use crate::config::section::Section as _;
-use crate::config::{Config, docker, dump, proxmox, root, s3, vzdump};
+use crate::config::{Config, docker, dump, esxi, proxmox, root, s3, vzdump};
 use crate::domain::ids::SourceName;
+use crate::domain::thumbprint::Thumbprint;
 use crate::engine::archives::ArchivesByRoot;
 use crate::engine::joined::Joined;
 use crate::engine::ports::state_store::StateStore;
@@ -56,6 +58,9 @@ pub fn sources(config: &Config) -> anyhow::Result<Vec<WatchedSource>> {
     all.extend(state_sources(config)?);
     for it in &config.docker {
         all.push(of_docker(it).with_context(|| format!("the docker source {}", it.name))?);
+    }
+    for it in &config.esxi {
+        all.push(of_esxi(it).with_context(|| format!("the esxi source {}", it.name))?);
     }
     Ok(all)
 }
@@ -147,6 +152,15 @@ fn of_s3(it: &s3::S3) -> anyhow::Result<WatchedSource> {
     Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
 }
 
+/// Which certificates are trusted.
+fn trust(authorities: Option<&Path>, certificate: Option<Thumbprint>) -> Trust {
+    match (authorities, certificate) {
+        (Some(path), _) => Trust::Authorities(path.to_owned()),
+        (None, Some(thumbprint)) => Trust::Certificate(thumbprint),
+        (None, None) => Trust::Machine,
+    }
+}
+
 fn of_proxmox(it: &proxmox::Proxmox) -> anyhow::Result<Cluster> {
     let source = || format!("the proxmox source {}", it.name);
     let storages = it.storages.iter().map(|it| WatchedStorage { name: it.name.clone() }).collect();
@@ -156,11 +170,7 @@ fn of_proxmox(it: &proxmox::Proxmox) -> anyhow::Result<Cluster> {
     };
     let environment = |name: &str| std::env::var(name).ok().filter(|it| !it.is_empty());
     let (token_id, token_secret) = it.token(environment).with_context(source)?;
-    let trust = match (&it.ca_file, it.fingerprint) {
-        (Some(path), _) => Trust::Authorities(path.clone()),
-        (None, Some(thumbprint)) => Trust::Certificate(thumbprint),
-        (None, None) => Trust::Machine,
-    };
+    let trust = trust(it.ca_file.as_deref(), it.fingerprint);
     let endpoint = pve::Endpoint { urls, token_id, token_secret, trust };
     Cluster::new(it.spec().into(), &endpoint, storages).with_context(source)
 }
@@ -173,6 +183,15 @@ fn of_docker(it: &docker::Docker) -> anyhow::Result<WatchedSource> {
     };
     let selection = Selection { names: it.globs()?, labels: it.labels.clone(), expected: it.expected.clone() };
     let source = Containers::new(it.spec().into(), host, selection)?;
+    Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
+}
+
+fn of_esxi(it: &esxi::Esxi) -> anyhow::Result<WatchedSource> {
+    let trust = trust(it.ca_file.as_deref(), it.thumbprint);
+    let server = VsphereServer { url: it.url.clone(), trust };
+    let password = it.password(|name| std::env::var(name).ok().filter(|it| !it.is_empty()))?;
+    let account = Account { user: it.username.clone(), password };
+    let source = EstateSource::new(it.spec().into(), &server, account)?;
     Ok(WatchedSource { source: Box::new(source), paths: Vec::new() })
 }
 

@@ -160,7 +160,7 @@ fn origin(figment: &Figment) -> String {
 }
 
 /// Sections with secrets in them.
-const SECRET_SECTIONS: &[&str] = &["store", "notify", "proxmox", "s3", "webhook"];
+const SECRET_SECTIONS: &[&str] = &["esxi", "notify", "proxmox", "s3", "store", "webhook"];
 
 /// Keys whose values are secret wherever they stand. Each key of type `Secret` is one of them.
 pub(super) const SECRET_KEYS: &[&str] = &["token", "password", "secret", "secret_key", "token_secret", "url"];

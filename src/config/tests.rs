@@ -422,3 +422,37 @@ fn roots_in_buckets_name_their_server() {
     ];
     assert_eq!(keys(&roots(bad, server)), expected);
 }
+
+#[test]
+fn servers_of_vsphere_are_named_and_trusted_in_one_way() {
+    let section =
+        |url: &str, rest: &str| format!("[[esxi]]\nname = \"lab\"\nurl = \"{url}\"\nusername = \"u\"\n{rest}");
+    let thumbprint = format!("thumbprint = \"{}\"\n", "AB:".repeat(31) + "cd");
+    let config = load_text(&section("https://esx1:8443", &thumbprint)).unwrap();
+    assert_eq!(&*config.esxi[0].spec().places[0].path, "https://esx1:8443/");
+    for url in [
+        "http://esx1",
+        "https://u@esx1",
+        "https://u:p@esx1",
+        "https://esx1/ui",
+        "https://esx1/sdk?x=y",
+        "ftp://esx1",
+        "esx1",
+    ] {
+        assert_eq!(keys(&section(url, "")), ["esxi.0.url"], "{url}");
+    }
+    assert!(!errors(&section("https://u:secret@", ""))[0].1.contains("secret"));
+    for (rest, wrong) in [
+        ("password = \"a\"\npassword_file = \"/p\"\n", "password_file"),
+        ("thumbprint = \"AB:CD\"\n", "thumbprint"),
+        ("accept_level = 1\n", "accept_level"),
+        (&*format!("{thumbprint}ca_file = \"/c\"\n"), "thumbprint"),
+    ] {
+        assert_eq!(keys(&section("https://esx1", rest)), [format!("esxi.0.{wrong}")], "{rest}");
+    }
+    let item = "[[items]]\nsource = \"lab\"\nitem = \"qemu/100\"\n";
+    assert_eq!(keys(&section("https://esx1", item)), ["items.0.item"], "it has none");
+    let given = |name: &str| (name == "VSPHERE_PASSWORD").then(|| "p".to_owned());
+    assert_eq!(config.esxi[0].password(given).unwrap().expose(), "p");
+    assert!(config.esxi[0].password(|_| None).unwrap_err().to_string().contains("password_file"));
+}

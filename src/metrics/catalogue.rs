@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::family::{Description, Family};
 use super::{
-    automation, backups, cluster, connections, containers, daemon, items, media, notifications, proofs, sources,
+    automation, backups, cluster, connections, containers, daemon, esxi, items, media, notifications, proofs, sources,
     storage, store, tfstate,
 };
 use crate::domain::inventory::Inventory;
@@ -28,10 +28,11 @@ pub enum Rendered {
 }
 
 /// Families over items: many series, rendered once per change.
-pub const PER_ITEM: [Collect; 7] = [
+pub const PER_ITEM: [Collect; 8] = [
     backups::collect,
     cluster::collect,
     containers::collect,
+    esxi::collect,
     items::collect,
     media::collect,
     proofs::collect,
@@ -70,6 +71,7 @@ pub fn descriptions() -> Vec<&'static Description> {
     all.extend(store::DESCRIPTIONS);
     all.extend(tfstate::DESCRIPTIONS);
     all.extend(tfstate::OF_COPIES);
+    all.extend(esxi::DESCRIPTIONS);
     all.sort_unstable_by_key(|description| description.name);
     all
 }

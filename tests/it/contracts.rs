@@ -119,8 +119,12 @@ fn recorded() -> BTreeSet<String> {
 /// What the demo shows, and what shows only where somebody is told and somebody is asked.
 async fn everything() -> String {
     static MADE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
-    let make =
-        || async { exposition_of_demo().await.1 + &exposition_with_open_work().await + &crate::s3::exposition().await };
+    let make = || async {
+        exposition_of_demo().await.1
+            + &exposition_with_open_work().await
+            + &crate::s3::exposition().await
+            + &crate::esxi::exposition().await
+    };
     MADE.get_or_init(make).await.clone()
 }
 
@@ -213,9 +217,9 @@ async fn what_is_exported_is_what_is_described() {
     };
     let exported = exported(&text).into_keys().filter(|name| name.starts_with("firedrill_"));
     let exported: BTreeSet<String> = exported.map(family).collect();
-    // Nothing waits there, nobody is notified, and there is no S3.
+    // Nothing waits there, nobody is notified, and there is neither S3 nor vSphere.
     let absent = |name: &String| {
-        ["firedrill_notifications_", "firedrill_tfstate_", "firedrill_bucket_", "firedrill_s3_"]
+        ["firedrill_notifications_", "firedrill_tfstate_", "firedrill_bucket_", "firedrill_s3_", "firedrill_esxi_"]
             .iter()
             .any(|it| name.starts_with(it))
             || ["firedrill_receiver_up", "firedrill_actions_oldest_timestamp_seconds"].contains(&name.as_str())
@@ -262,6 +266,7 @@ fn the_example_names_every_key_and_the_code_reads_every_key() {
         "[[vzdump]]\nzzz = 1",
         "[[dump]]\nzzz = 1",
         "[[s3]]\nzzz = 1",
+        "[[esxi]]\nzzz = 1",
         "[[s3]]\nname = \"a\"\nstates = [{ zzz = 1 }]",
         "[[vzdump]]\nname = \"a\"\nroots = [{ zzz = 1 }]",
         "[[vzdump]]\nname = \"a\"\nexclude = { zzz = 1 }",

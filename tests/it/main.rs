@@ -12,6 +12,7 @@ mod contracts;
 mod crowd;
 mod daemon;
 mod docker;
+mod esxi;
 mod golden;
 mod hung_share;
 mod intake;

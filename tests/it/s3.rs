@@ -3,7 +3,7 @@
 mod archives;
 mod health;
 mod misbehaving;
-mod tls;
+pub(crate) mod tls;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

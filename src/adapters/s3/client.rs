@@ -12,7 +12,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
-use crate::adapters::machine::waiting::Waiting;
+use crate::adapters::machine::waiter::Waiter;
 use crate::domain::look::{ErrorKind, LookError};
 use crate::domain::secret::Secret;
 
@@ -55,18 +55,18 @@ pub struct Endpoint {
 #[derive(Clone)]
 pub(super) struct Blocking {
     pub(super) client: Client,
-    waiting: Waiting,
+    waiter: Waiter,
 }
 
 impl Blocking {
     /// Connects nowhere yet.
     pub(super) fn new(endpoint: &Endpoint) -> anyhow::Result<Self> {
-        Ok(Self { client: client(endpoint)?, waiting: Waiting::new("s3")? })
+        Ok(Self { client: client(endpoint)?, waiter: Waiter::new("s3")? })
     }
 
     /// Waits for an answer. Never called on a thread of a runtime.
     pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
-        self.waiting.wait(work)
+        self.waiter.wait(work)
     }
 }
 

@@ -49,6 +49,8 @@ fn every_secret_is_known_and_in_the_example() {
     let named: Vec<String> =
         secrets_of_the_example().into_iter().map(|(section, key)| format!("{section} {key}")).collect();
     let expected = [
+        "[[esxi]] password",
+        "[[esxi]] url",
         "[[notify.receivers]] password",
         "[[notify.receivers]] secret",
         "[[notify.receivers]] token",

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::LookError;
 use crate::domain::cluster::ClusterBook;
 use crate::domain::container::ContainerBook;
+use crate::domain::esxi::EsxiBook;
 use crate::domain::guest::GuestBook;
 use crate::domain::state::{BucketBook, ServerHealth, StateBook};
 
@@ -50,6 +51,12 @@ impl Part for ClusterBook {
 }
 
 impl Part for ServerHealth {
+    fn following(self, _: &Self, _: Timestamp) -> Self {
+        self
+    }
+}
+
+impl Part for EsxiBook {
     fn following(self, _: &Self, _: Timestamp) -> Self {
         self
     }
@@ -113,6 +120,8 @@ parts! {
     containers: ContainerBook,
     /// What the cluster says of itself.
     cluster: ClusterBook,
+    /// Hosts, virtual machines and datastores of vSphere.
+    esxi: EsxiBook,
 }
 
 /// What couldn't be seen stays as it was; what is as it was stays the same `Arc`.

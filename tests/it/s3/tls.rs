@@ -10,8 +10,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::*;
 
-/// Takes TLS off before a server; its address, and the certificate in PEM.
-async fn before(server: &S3) -> (String, String) {
+/// Takes TLS off before the server at `url`; its address, and the certificate in PEM.
+pub(crate) async fn before(url: &str) -> (String, String) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -21,8 +21,8 @@ async fn before(server: &S3) -> (String, String) {
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
     let (acceptor, listener) = (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let target = url.trim_start_matches("http://").to_owned();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let target = server.url.trim_start_matches("http://").to_owned();
     tokio::spawn(async move {
         while let Ok((from, _)) = listener.accept().await {
             let (acceptor, target) = (acceptor.clone(), target.clone());
@@ -42,7 +42,7 @@ async fn before(server: &S3) -> (String, String) {
 async fn a_certificate_of_its_own_and_keys_of_the_environment_are_used() {
     let server = S3::weed().await;
     server.boto(&format!("{BUCKET}put('prod.tfstate', state(7))\n"));
-    let (url, certificate) = before(&server).await;
+    let (url, certificate) = before(&server.url).await;
     let place = tempfile::tempdir().unwrap();
     let (ca, file) = (place.path().join("ca.pem"), place.path().join("firedrill.toml"));
     std::fs::write(&ca, certificate).unwrap();

@@ -1,0 +1,150 @@
+//! Properties of all objects of some kinds, page by page, by the `PropertyCollector` of the server.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::client::Client;
+use super::failure::Failure;
+use super::session::{Content, Reference, body};
+use super::xml::{Element, escaped};
+
+/// Objects of one page.
+const PAGE: usize = 250;
+
+/// More objects are refused; no vCenter holds as many.
+const MOST_OBJECTS: usize = 100_000;
+
+/// A server may hand out pages without an object for ever.
+const MOST_PAGES: usize = 2_000;
+
+/// From the topmost folder to all that is below: folders in folders, data centers, hosts and clusters, and virtual
+/// appliances, whose machines are in no folder. An ESXi host has the same tree, only smaller.
+const WAYS: &[(&str, &str, &str, &[&str])] = &[
+    ("folder", "Folder", "childEntity", &["folder", "vms", "hosts", "stores", "computes", "appliances", "parts"]),
+    ("vms", "Datacenter", "vmFolder", &["folder"]),
+    ("hosts", "Datacenter", "hostFolder", &["folder"]),
+    ("stores", "Datacenter", "datastore", &[]),
+    ("computes", "ComputeResource", "host", &[]),
+    ("appliances", "VirtualApp", "vm", &[]),
+    ("parts", "VirtualApp", "resourcePool", &["appliances", "parts"]),
+];
+
+/// What the server says of one object.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) reference: Reference,
+    values: BTreeMap<Box<str>, Element>,
+    /// What it doesn't tell, each with the fault that says why.
+    pub(super) missing: BTreeMap<Box<str>, Box<str>>,
+}
+
+impl Object {
+    fn read(element: &Element) -> Option<Self> {
+        let reference = element.child("obj").and_then(Reference::read)?;
+        let value = |it: &Element| Some((it.text_of("name")?.into(), it.child("val")?.clone()));
+        let fault = |it: &Element| {
+            // A fault within what tells of it, as everywhere in this API.
+            let fault = it.child("fault").and_then(|it| it.child("fault")).map_or("", |it| &it.sort);
+            Some((it.text_of("path")?.into(), fault.into()))
+        };
+        Some(Self {
+            reference,
+            values: element.all("propSet").filter_map(value).collect(),
+            missing: element.all("missingSet").filter_map(fault).collect(),
+        })
+    }
+
+    /// A property; `None` where it isn't set as well as where it isn't told.
+    pub(super) fn get(&self, path: &str) -> Option<&Element> {
+        self.values.get(path)
+    }
+
+    /// The text of a property.
+    pub(super) fn text(&self, path: &str) -> Option<&str> {
+        self.get(path).map(|it| it.text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// A property that is yes or no.
+    pub(super) fn flag(&self, path: &str) -> Option<bool> {
+        flag(self.text(path)?)
+    }
+
+    /// Whether the server said that it doesn't tell this.
+    pub(super) fn is_missing(&self, path: &str) -> bool {
+        self.missing.contains_key(path)
+    }
+
+    /// Whether it was removed while it was looked at.
+    fn is_gone(&self) -> bool {
+        self.missing.values().any(|fault| &**fault == "ManagedObjectNotFound")
+    }
+}
+
+/// Yes or no as XML has it.
+pub(super) fn flag(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// The properties of all objects of these kinds below the topmost folder. One may come twice: several ways lead to it.
+pub(super) fn each(
+    client: &mut Client,
+    content: &Content,
+    wanted: &[(&str, &[&str])],
+    mut take: impl FnMut(&Object),
+) -> Result<(), Failure> {
+    let mut method = "RetrievePropertiesEx";
+    let mut asked = body(method, &content.collector, &question(content, wanted));
+    let mut count = 0;
+    for _ in 0..MOST_PAGES {
+        let reply = client.call(method, &asked)?;
+        // Without any there is nothing, or nothing more.
+        let Some(page) = reply.child("returnval") else { return Ok(()) };
+        for element in page.all("objects") {
+            let object = Object::read(element).ok_or(Failure::Lacks("of which object it speaks"))?;
+            if object.missing.values().any(|fault| &**fault == "NotAuthenticated") {
+                return Err(Failure::Fault { name: "NotAuthenticated".to_owned(), words: String::new() });
+            }
+            if !object.is_gone() {
+                take(&object);
+            }
+            count += 1;
+        }
+        if count > MOST_OBJECTS {
+            return Err(Failure::TooMuch("objects"));
+        }
+        let Some(token) = page.text_of("token") else { return Ok(()) };
+        method = "ContinueRetrievePropertiesEx";
+        asked = body(method, &content.collector, &format!("<token>{}</token>", escaped(token)));
+    }
+    Err(Failure::TooMuch("pages"))
+}
+
+/// Which properties of which objects. Children stand in the order that the schema asks for.
+fn question(content: &Content, wanted: &[(&str, &[&str])]) -> String {
+    let mut text = String::from("<specSet>");
+    // Writing to a string can't fail.
+    for (kind, paths) in wanted {
+        let _ = write!(text, "<propSet><type>{kind}</type>");
+        for path in *paths {
+            let _ = write!(text, "<pathSet>{path}</pathSet>");
+        }
+        text.push_str("</propSet>");
+    }
+    let _ = write!(text, "<objectSet>{}<skip>true</skip>", content.root.element("obj"));
+    for (name, kind, path, next) in WAYS {
+        let _ = write!(
+            text,
+            "<selectSet xsi:type=\"TraversalSpec\"><name>{name}</name><type>{kind}</type><path>{path}</path><skip>false</skip>"
+        );
+        for name in *next {
+            let _ = write!(text, "<selectSet><name>{name}</name></selectSet>");
+        }
+        text.push_str("</selectSet>");
+    }
+    let _ = write!(text, "</objectSet></specSet><options><maxObjects>{PAGE}</maxObjects></options>");
+    text
+}
