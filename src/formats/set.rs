@@ -5,7 +5,7 @@
 //! | `pg_dump -Fd` | `toc.dat` | every file that the table of contents names; it is written first |
 //! | `pg_basebackup` | `PG_VERSION`, `base.tar`, `backup_manifest` | `backup_manifest` is written last, with sums of all files |
 //! | OVF package | one `.ovf` and nothing but such files | what the description and the manifest name |
-//! | disks of VMware | `-flat.vmdk` and nothing but files of a machine | what the descriptors name |
+//! | disks of VMware | `-flat.vmdk` or `-s001.vmdk` and nothing but files of a machine | what the descriptors name |
 //! | `mydumper` | `metadata` beside `.sql` files | `metadata.partial` becomes `metadata` at the end |
 //!
 //! Whoever opens the files never follows a link; names here are for looking up only (docs/adr/0011).

@@ -54,7 +54,7 @@ pub struct Disk {
     pub level: Level,
     /// Grains that are stored.
     pub grains: u64,
-    /// The descriptor, if it has one.
+    /// The descriptor, if it has one; one piece of a disk has none.
     pub descriptor: Option<Descriptor>,
     /// Whether it is a descriptor alone, whose data lies in other files.
     pub is_text: bool,
@@ -65,14 +65,19 @@ pub fn begins(head: &[u8]) -> bool {
     head.starts_with(&MAGIC) || descriptor::begins(head)
 }
 
-/// Whether a file of this name holds nothing but the bytes of a disk.
+/// Whether a file of this name holds nothing but the bytes of a disk: `NAME-flat.vmdk`, `NAME-f001.vmdk`.
 pub fn is_raw_name(name: &str) -> bool {
-    let Some(stem) = name.strip_suffix(".vmdk") else { return false };
-    let numbered = |mark: &str| {
-        let number = stem.rsplit_once(mark).map(|(_, number)| number);
-        number.is_some_and(|number| number.len() >= 3 && number.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    stem.ends_with("-flat") || numbered("-f")
+    name.strip_suffix(".vmdk").is_some_and(|stem| stem.ends_with("-flat") || is_numbered(stem, "-f"))
+}
+
+/// Whether a file of this name is one piece of a disk, whose descriptor is another file: also `NAME-s001.vmdk`.
+pub fn is_piece_name(name: &str) -> bool {
+    is_raw_name(name) || name.strip_suffix(".vmdk").is_some_and(|stem| is_numbered(stem, "-s"))
+}
+
+fn is_numbered(stem: &str, mark: &str) -> bool {
+    let number = stem.rsplit_once(mark).map(|(_, number)| number);
+    number.is_some_and(|number| number.len() >= 3 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Reads a disk from its beginning, and the stream to its end unless it is damaged.
@@ -148,14 +153,8 @@ fn text<S: Stream + ?Sized>(cursor: &mut Cursor<'_, S>) -> Result<Disk, Stop> {
 
 /// What the descriptor says against what the header does.
 fn judge_descriptor(disk: &mut Disk, header: &Header, findings: &mut Findings) {
-    let Some(descriptor) = &disk.descriptor else {
-        findings.say(
-            Kind::CompanionMissing,
-            "it has no descriptor of its own: it is one piece of a disk, and the descriptor is another file",
-        );
-        disk.level = disk.level.min(Level::Decodes);
-        return;
-    };
+    // Of one piece of a disk the descriptor is another file: whoever has it judges.
+    let Some(descriptor) = &disk.descriptor else { return };
     if let Some(parent) = descriptor.parent() {
         let text = format!("it is a snapshot's difference to {parent}: without that disk it can't be restored");
         findings.say(Kind::CompanionMissing, text);

@@ -54,10 +54,15 @@ pub(super) fn check(
             evidence.format = Some("vmdk".into());
             let disk = if raw { vmdk::check_raw(stream, findings)? } else { vmdk::check(stream, findings)? };
             evidence.disks = disk.capacity.map(|bytes| Part { name: "disk".into(), bytes }).into_iter().collect();
-            if disk.is_text {
-                return Ok(companions(&disk, findings));
-            }
-            Ok(disk.level)
+            Ok(match disk.descriptor {
+                Some(_) if disk.is_text => companions(&disk, findings),
+                None if disk.level == Level::Complete => {
+                    let text = "it has no descriptor: it is one piece of a disk, or the descriptor was lost; verify the directory of all pieces";
+                    findings.say(Kind::CompanionMissing, text);
+                    Level::Decodes
+                }
+                _ => disk.level,
+            })
         }
     }
 }
@@ -75,9 +80,12 @@ fn companions(disk: &vmdk::Disk, findings: &mut Findings) -> Level {
     let Some(descriptor) = &disk.descriptor else { return Level::Present };
     let mut files = descriptor.extents.iter().filter_map(|extent| extent.file.as_ref());
     let first = files.next().map_or_else(|| "no file".to_owned(), |file| printable(file.as_bytes()));
+    let more = match files.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
     let text = format!(
-        "it is the descriptor of a disk, whose data is in {first} and {} more: verify their directory, where nothing but this machine's files are",
-        files.count()
+        "it is the descriptor of a disk, whose data is in {first}{more}: verify their directory, where nothing but this machine's files are"
     );
     findings.say(Kind::CompanionMissing, text);
     if let Some(parent) = descriptor.parent() {

@@ -20,7 +20,7 @@ const STATUS: [&str; 3] = ["STATUS.ok", "STATUS.warn", "STATUS.error"];
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Marks {
     descriptions: u32,
-    raw: bool,
+    pieces: bool,
     foreign: bool,
 }
 
@@ -31,7 +31,7 @@ impl Marks {
         }
         let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
         self.descriptions = self.descriptions.saturating_add(u32::from(ending == "ovf"));
-        self.raw |= vmdk::is_raw_name(name);
+        self.pieces |= vmdk::is_piece_name(name);
         self.foreign |= !ENDINGS.contains(&&*ending) && !STATUS.contains(&name);
     }
 
@@ -39,7 +39,7 @@ impl Marks {
         match self.descriptions {
             _ if self.foreign => None,
             1 => Some(SetKind::Ovf),
-            0 if self.raw => Some(SetKind::Vmdk),
+            0 if self.pieces => Some(SetKind::Vmdk),
             _ => None,
         }
     }

@@ -212,7 +212,7 @@ fn differences_and_pieces_prove_less() {
     assert!(findings[0].text.contains("base.vmdk"), "{findings:?}");
     let mut piece = build(Layout::Plain, &small());
     piece[28] = 0;
-    assert_eq!(kinds(&piece), [Kind::CompanionMissing]);
+    assert_eq!((kinds(&piece), look(&piece, 4096).0.unwrap().descriptor), (vec![], None));
     assert_eq!(kinds(b"COWD and more"), [Kind::NotDecoded]);
     let (result, findings) = look(b"# Disk DescriptorFile\ncreateType=\"vmfs\"\nRW 100 VMFS \"x-flat.vmdk\"\n", 9);
     let found = result.unwrap();
@@ -227,6 +227,7 @@ fn names_of_raw_disks() {
     for name in ["web.vmdk", "web-s001.vmdk", "flat.vmdk", "web-flat.vmdk.gz", "web-full.vmdk"] {
         assert!(!is_raw_name(name), "{name}");
     }
+    assert!(is_piece_name("web-s001.vmdk") && is_piece_name("web-flat.vmdk") && !is_piece_name("web-sol.vmdk"));
 }
 
 /// A header that says whatever it likes takes no memory for it.
