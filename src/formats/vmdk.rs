@@ -160,16 +160,18 @@ fn judge_descriptor(disk: &mut Disk, header: &Header, findings: &mut Findings) {
         findings.say(Kind::CompanionMissing, text);
         disk.level = disk.level.min(Level::Decodes);
     }
-    if let Some(sectors) = descriptor.sectors().filter(|sectors| *sectors != header.capacity) {
+    let Some(sectors) = descriptor.sectors().filter(|sectors| *sectors != header.capacity) else { return };
+    if descriptor.extents.len() > 1 {
+        findings.say(Kind::CompanionMissing, "the disk has other pieces, in files of their own");
+        disk.level = disk.level.min(Level::Decodes);
+    } else if sectors.checked_next_multiple_of(header.grain) == Some(header.capacity) {
+        // VirtualBox rounds up to a grain in the header (`VMDK.cpp`, cSectors and cNominalSectors).
+        disk.capacity = sectors.checked_mul(SECTOR);
+    } else {
         let (kind, capacity) = (printable(descriptor.create_type.as_bytes()), header.capacity);
-        // Of a disk in several files each has a header of its own.
-        if descriptor.extents.len() == 1 {
-            let text =
-                format!("the descriptor ({kind}) says that the disk has {sectors} sectors, the header {capacity}");
-            findings.say(Kind::DiskSize, text);
-        } else {
-            findings.say(Kind::CompanionMissing, "the disk has other pieces, in files of their own");
-            disk.level = disk.level.min(Level::Decodes);
-        }
+        let text = format!(
+            "the descriptor ({kind}) says that the disk has {sectors} sectors, and the header {capacity}: one of them is damaged"
+        );
+        findings.say(Kind::VmdkHeader, text);
     }
 }

@@ -32,6 +32,9 @@ const DEFLATE: u16 = 1;
 /// Most entries of a grain table: QEMU refuses more, and all writers use as many.
 const MOST_ENTRIES: u32 = 512;
 
+/// Sectors that a grain may have: 4 KiB at least by the specification, 1 GiB at most by QEMU.
+const GRAINS: std::ops::RangeInclusive<u64> = 8..=1 << 21;
+
 /// Largest grain that is inflated, in sectors: it is held in memory.
 const LARGEST_GRAIN: u64 = 8192;
 
@@ -122,7 +125,7 @@ impl Header {
                 "its ends of lines were changed, as a transfer in text mode does; copy it again in binary mode",
             ));
         }
-        if !self.grain.is_power_of_two() || self.grain > 1 << 21 {
+        if !self.grain.is_power_of_two() || !GRAINS.contains(&self.grain) {
             return Err(wrong(format_args!("grains of {} sectors can't be", self.grain)));
         }
         if self.entries == 0 || self.entries > u64::from(MOST_ENTRIES) {

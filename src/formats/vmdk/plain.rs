@@ -3,6 +3,8 @@
 //! What can be told: that the tables are there twice and agree, that no two grains lie in one place, and that the file is long
 //! enough for all of them. No checksum covers a grain.
 
+use std::collections::BTreeMap;
+
 use super::cursor::Cursor;
 use super::front;
 use super::header::Header;
@@ -50,9 +52,9 @@ pub(super) fn check<S: Stream + ?Sized>(
 /// Where grains lie.
 struct Grains<'a> {
     header: &'a Header,
-    /// A bit for each grain's length of the file: places have 32 bits, so it has 4 MiB with grains of 64 KiB. It grows with
-    /// what is named.
-    taken: Vec<u64>,
+    /// A bit for each grain's length of the file, in words by their place: it grows with what is named, and not with where it
+    /// is said to be. 2 TiB in grains of 64 KiB, the most that places of 32 bits lead to, are half a million words.
+    taken: BTreeMap<u32, u64>,
     count: u64,
     doubles: u64,
     /// LBA and sector of the first.
@@ -64,7 +66,7 @@ struct Grains<'a> {
 
 impl<'a> Grains<'a> {
     fn new(header: &'a Header) -> Self {
-        Self { header, taken: Vec::new(), count: 0, doubles: 0, double: None, end: 0, last: 0 }
+        Self { header, taken: BTreeMap::new(), count: 0, doubles: 0, double: None, end: 0, last: 0 }
     }
 
     fn put(&mut self, number: u64, sector: u64) {
@@ -77,14 +79,13 @@ impl<'a> Grains<'a> {
             (self.end, self.last) = (end, lba);
         }
         let slot = sector / grain;
-        let (word, bit) = ((slot / 64) as usize, 1 << (slot % 64));
-        if word >= self.taken.len() {
-            self.taken.resize(word + 1, 0);
-        }
-        if self.taken[word] & bit != 0 {
+        // Places have 32 bits.
+        let word = self.taken.entry((slot / 64) as u32).or_default();
+        let bit = 1 << (slot % 64);
+        if *word & bit != 0 {
             self.doubles += 1;
             self.double.get_or_insert((lba, sector));
         }
-        self.taken[word] |= bit;
+        *word |= bit;
     }
 }
