@@ -16,6 +16,9 @@ const DEEPEST: usize = 64;
 /// Most files, disks, networks and references to them.
 const MOST: usize = 4096;
 
+/// Most attributes of one element.
+const MOST_ATTRIBUTES: usize = 256;
+
 /// Longest text that is kept.
 const LONGEST_TEXT: usize = 1024;
 
@@ -278,9 +281,15 @@ struct Attributes(Vec<(String, String)>);
 impl Attributes {
     fn of(start: &BytesStart<'_>, has_type: bool) -> Result<Self, Why> {
         let mut all = Vec::new();
-        for attribute in start.attributes() {
+        for (number, attribute) in start.attributes().enumerate() {
+            // Each is compared with all before it.
+            if number >= MOST_ATTRIBUTES {
+                return Err(Why::Limit(format!(
+                    "has an element with more than {MOST_ATTRIBUTES} attributes: it is not followed further"
+                )));
+            }
             let attribute = attribute.map_err(|error| Why::Wrong(printable(error.to_string().as_bytes())))?;
-            if attribute.value.len() > LONGEST_TEXT || all.len() >= MOST {
+            if attribute.value.len() > LONGEST_TEXT {
                 continue;
             }
             let value = match quick_xml::escape::unescape(&attribute.value) {

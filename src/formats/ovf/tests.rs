@@ -189,6 +189,8 @@ fn texts_that_want_too_much_get_nothing() {
     assert!(!found.judge(&mut Findings::default()));
     let many = "<Envelope><References>".to_owned() + &"<File id=\"a\" href=\"b\"/>".repeat(10_000);
     assert!(matches!(parse(&many), Err(Stop::Limit(_))));
+    let wide: String = (0..300).map(|number| format!(" a{number}=\"\"")).collect();
+    assert!(matches!(parse(&format!("<Envelope{wide}/>")), Err(Stop::Limit(_))));
     let long = vec![b' '; LONGEST + 1];
     assert!(matches!(whole(&mut Bytes { left: &long, step: 65_536 }, "it"), Err(Stop::Limit(_))));
     assert!(matches!(check_alone(&mut Bytes { left: b" ", step: 9 }, &mut Findings::default()), Err(Stop::Damaged(_))));

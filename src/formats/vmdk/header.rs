@@ -177,7 +177,8 @@ impl Header {
             return Err(wrong(format_args!("grains can't begin at sector {}", self.overhead)));
         }
         let can_be = |place: u64| (1..=u64::from(u32::MAX)).contains(&place);
-        if !can_be(self.directory) && !(compressed && self.directory == AT_END) {
+        let told_at_end = compressed && self.directory == AT_END;
+        if !told_at_end && !can_be(self.directory) {
             return Err(wrong(format_args!("its directory can't be at sector {}", self.directory)));
         }
         // Of a stream it is said that there is one, and not where.

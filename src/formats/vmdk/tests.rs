@@ -113,10 +113,10 @@ fn grains(file: &[u8]) -> Vec<(usize, usize)> {
 
 /// What a grain holds, by another way: the bits that fill up the last byte of a block mean nothing.
 fn inflate(data: &[u8]) -> Option<Vec<u8>> {
-    use std::io::Read as _;
-    let mut out = Vec::new();
-    flate2::read::ZlibDecoder::new(data).read_to_end(&mut out).ok()?;
-    Some(out)
+    let (mut out, mut decoder) = (vec![0; 2 * GRAIN], flate2::Decompress::new(true));
+    let status = decoder.decompress(data, &mut out, flate2::FlushDecompress::Finish).ok()?;
+    out.truncate(decoder.total_out() as usize);
+    (status == flate2::Status::StreamEnd).then_some(out)
 }
 
 #[test]
