@@ -15,7 +15,7 @@ use crate::table::{Goal, Table};
 const RUNS: usize = 5;
 
 /// Size of the disk in the archive.
-const DISK: u64 = 1536 << 20;
+pub const DISK: u64 = 1536 << 20;
 
 /// What of it is filled with files of this machine.
 const FILLED: u64 = 1250 << 20;
@@ -54,7 +54,7 @@ pub fn write(place: &Path) {
 }
 
 /// Links or copies files of `/usr` until there are enough.
-fn fill(root: &Path) {
+pub fn fill(root: &Path) {
     let mut filled = 0;
     for entry in WalkDir::new("/usr").sort_by_file_name().into_iter().flatten() {
         let Ok(metadata) = entry.metadata() else { continue };
@@ -99,7 +99,7 @@ pub fn watched(program: &str, arguments: &[&str], place: &Path) -> (Duration, f6
 }
 
 /// Median times of ours and theirs, one after the other so that both meet the same machine; and our memory.
-fn against(place: &Path, ours: &[&str], theirs: &[&[&str]]) -> (Duration, f64, Vec<Duration>) {
+pub fn against(place: &Path, ours: &[&str], theirs: &[&[&str]]) -> (Duration, f64, Vec<Duration>) {
     let (mut own, mut others, mut memory) = (Vec::new(), vec![Vec::new(); theirs.len()], 0.0_f64);
     for _ in 0..RUNS {
         let (took, most) = run(env!("CARGO_BIN_EXE_firedrill"), ours, place);

@@ -10,6 +10,7 @@ mod idle;
 mod objects;
 mod table;
 mod trees;
+mod vmware;
 mod vsphere;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,9 @@ fn main() {
     let wanted = |part: &str| only.is_empty() || only.iter().any(|it| it == part);
     if wanted("archives") {
         archives::measure(&mut table, &place.path().join("archives"));
+    }
+    if wanted("vmdk") {
+        vmware::measure(&mut table, &place.path().join("vmware"));
     }
     if wanted("objects") {
         objects::measure(&mut table, &place.path().join("objects"), &place.path().join("archives"));

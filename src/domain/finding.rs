@@ -110,6 +110,18 @@ kinds! {
         DumpStructure = "dump_structure",
         /// Something that is none of a dump stands in it or in its place: a message of a program, an error, a page.
         DumpText = "dump_text",
+        /// The header of a virtual disk (VMDK) is wrong, or isn't one.
+        VmdkHeader = "vmdk_header",
+        /// The text that describes a virtual disk is wrong.
+        VmdkDescriptor = "vmdk_descriptor",
+        /// A grain of a virtual disk is wrong: its data, its checksum or its place.
+        VmdkGrain = "vmdk_grain",
+        /// Tables or marks of a virtual disk don't fit what lies in it.
+        VmdkTable = "vmdk_table",
+        /// The description of a virtual machine (OVF) is wrong.
+        OvfDescriptor = "ovf_descriptor",
+        /// A file of a package differs from what its manifest says.
+        ManifestMismatch = "manifest_mismatch",
         /// It is no state that Terraform reads.
         StateUnreadable = "state_unreadable",
         /// The checksum file beside it says something else.
@@ -151,6 +163,10 @@ kinds! {
         UnusedPages = "unused_pages",
         /// A file that the list of a backup doesn't have.
         ExtraFile = "extra_file",
+        /// A virtual disk that was in use, or whose program died, when it was copied.
+        DiskOpen = "disk_open",
+        /// Programs may refuse to import the package for it.
+        OvfDoubtful = "ovf_doubtful",
         /// A version of its format that isn't known here: nothing was checked.
         UnknownVersion = "unknown_version",
         /// A state that Terraform reads and no Terraform writes.
@@ -173,6 +189,8 @@ kinds! {
         NotDecoded = "not_decoded",
         /// A format without an end marker: that it is whole can't be told.
         NoEndKnown = "no_end_known",
+        /// Structure without a checksum of its content: that no bit of it changed before the first reading can't be told.
+        NoContentChecksum = "no_content_checksum",
         /// A database that was in use with a write-ahead log, and has none beside it.
         LogAbsent = "log_absent",
         /// The file was written again since an earlier reading.

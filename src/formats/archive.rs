@@ -1,7 +1,7 @@
 //! One backup file, checked from its first byte to its last: compressor, structure, configuration, checksum file.
 //!
 //! ```text
-//! file ─► Input (BLAKE3, checksum) ─► zstd │ gzip │ lzop │ bzip2 │ nothing ─► VMA │ tar │ dump ─► findings
+//! file ─► Input (BLAKE3, checksum) ─► zstd │ gzip │ lzop │ bzip2 │ nothing ─► VMA │ tar │ VMDK, OVA │ dump ─► findings
 //! ```
 //! What the file should be is told by its name, as it is to the tools that restore; what it is, by its content.
 
@@ -22,6 +22,7 @@ use crate::domain::printable::printable;
 use crate::domain::proof::{Conclusion, Digest, Evidence, Level, Part};
 
 pub(super) mod layers;
+pub(super) mod vmware;
 
 pub use self::layers::{Bounds, UNPACK_LIMIT};
 
@@ -259,7 +260,9 @@ fn settle(shape: Shape, content: Container, findings: &mut Findings) -> Result<C
     match (named, content) {
         _ if named == content => Ok(content),
         // An uncompressed archive whose own magic is damaged is said to be so by its structure.
-        (Container::Plain, _) if shape.structure == Structure::Vma => Ok(Container::Plain),
+        (Container::Plain, _) if matches!(shape.structure, Structure::Vma | Structure::Vmdk { raw: true }) => {
+            Ok(Container::Plain)
+        }
         // zstd and tar find out for themselves what they are given.
         (Container::Zstd, Container::Gzip) | (Container::Plain, _) => {
             let text = format!("its content is {}, not {} as its name says", content.as_str(), named.as_str());
@@ -290,6 +293,14 @@ fn structure(
             let summary = vma::check(stream, findings)?;
             note_machine(&summary, evidence);
             Ok(Level::Complete)
+        }
+        Structure::Dump | Structure::Tar { container: false }
+            if !layer.shape.dump && vmware::begins(stream.chunk()?) =>
+        {
+            vmware::check(stream, None, evidence, findings)
+        }
+        Structure::Vmdk { .. } | Structure::Ova | Structure::Ovf => {
+            vmware::check(stream, Some(layer.shape.structure), evidence, findings)
         }
         Structure::Tar { container: false } if dump_content::begins_pg_tar(stream.chunk()?) => {
             let shape = Shape { structure: Structure::Dump, ..layer.shape };

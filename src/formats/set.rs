@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `pg_dump -Fd` | `toc.dat` | every file that the table of contents names; it is written first |
 //! | `pg_basebackup` | `PG_VERSION`, `base.tar`, `backup_manifest` | `backup_manifest` is written last, with sums of all files |
+//! | OVF package | one `.ovf` and nothing but such files | what the description and the manifest name |
+//! | disks of VMware | `-flat.vmdk` or `-s001.vmdk` and nothing but files of a machine | what the descriptors name |
 //! | `mydumper` | `metadata` beside `.sql` files | `metadata.partial` becomes `metadata` at the end |
 //!
 //! Whoever opens the files never follows a link; names here are for looking up only (docs/adr/0011).
@@ -14,6 +16,7 @@ use std::io::{self, Read};
 use super::archive::layers::{Tally, Watch, Watched};
 use super::archive::{Bounds, CannotCheck, Checked, open};
 use super::input::Input;
+use super::ovf::Package;
 use super::shape::Container;
 use super::stream::{self, Stop, Stream};
 use crate::domain::finding::{Finding, Findings, Kind};
@@ -26,6 +29,7 @@ mod mydumper;
 mod pg_directory;
 #[cfg(test)]
 mod tests;
+mod vmware;
 
 /// Most files of one backup: so many are kept in memory by name.
 pub const MOST_FILES: usize = 100_000;
@@ -60,6 +64,10 @@ pub enum SetKind {
     BaseBackup,
     /// mydumper.
     Mydumper,
+    /// An OVF package: the description of a machine, its manifest and its disks.
+    Ovf,
+    /// Disks of VMware with their descriptors.
+    Vmdk,
 }
 
 /// What names in a directory say, one after the other.
@@ -71,11 +79,13 @@ pub struct Marks {
     metadata: bool,
     partial: bool,
     sql: bool,
+    machine: vmware::Marks,
 }
 
 impl Marks {
     /// A name directly in the directory.
     pub fn see(&mut self, name: &str) {
+        self.machine.see(name);
         match name {
             "toc.dat" => self.contents = true,
             "backup_manifest" => self.manifest = true,
@@ -96,7 +106,7 @@ impl Marks {
         } else if (self.metadata && self.sql) || self.partial {
             Some(SetKind::Mydumper)
         } else {
-            None
+            self.machine.kind()
         }
     }
 
@@ -110,7 +120,7 @@ impl Marks {
                 Err("the run was interrupted: mydumper left metadata.partial")
             }
             Some(SetKind::BaseBackup | SetKind::Mydumper) => Ok(true),
-            Some(SetKind::PgDirectory) | None => Ok(false),
+            Some(SetKind::PgDirectory | SetKind::Ovf | SetKind::Vmdk) | None => Ok(false),
         }
     }
 }
@@ -185,6 +195,8 @@ impl<'a> Set<'a> {
             SetKind::PgDirectory => pg_directory::check(self)?,
             SetKind::BaseBackup => base_backup::check(self)?,
             SetKind::Mydumper => mydumper::check(self)?,
+            SetKind::Ovf => vmware::check(self, Package::of_directory(), "ovf")?,
+            SetKind::Vmdk => vmware::check(self, Package::of_disks(), "vmdk")?,
         }
         Ok(self.level.min(wanted))
     }

@@ -1,6 +1,6 @@
 //! What a file should be by its name, and how it is compressed by its first bytes.
 
-use super::{bzip2, encrypted, gzip, lzop, zstd};
+use super::{bzip2, encrypted, gzip, lzop, vmdk, zstd};
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,15 @@ pub enum Structure {
     Dump,
     /// A state of Terraform.
     State,
+    /// A virtual disk of VMware.
+    Vmdk {
+        /// It is nothing but the bytes of the disk.
+        raw: bool,
+    },
+    /// A virtual machine with its disks, in one archive.
+    Ova,
+    /// The description of a virtual machine.
+    Ovf,
 }
 
 /// What a file should be.
@@ -119,6 +128,12 @@ impl Shape {
         let plain = container.or(Some(Container::Plain));
         match inner.rsplit_once('.').map(|(_, ending)| ending) {
             Some("vma") => Self { container: plain, structure: Structure::Vma, dump: false },
+            Some("vmdk") => {
+                let structure = Structure::Vmdk { raw: vmdk::is_raw_name(inner) };
+                Self { container: plain, structure, dump: false }
+            }
+            Some("ova") => Self { container: plain, structure: Structure::Ova, dump: false },
+            Some("ovf") => Self { container: plain, structure: Structure::Ovf, dump: false },
             Some("tfstate") => Self { container: plain, structure: Structure::State, dump: false },
             Some("tar") => Self { container: plain, structure: Structure::Tar { container: guest }, dump: false },
             _ => Self { container, structure: Structure::Dump, dump: promises_dump(name) },

@@ -59,6 +59,24 @@ impl<S: Stream + ?Sized> Stream for Box<S> {
     }
 }
 
+impl<S: Stream + ?Sized> Stream for &mut S {
+    fn chunk(&mut self) -> Result<&[u8], Stop> {
+        (**self).chunk()
+    }
+
+    fn consume(&mut self, count: usize) {
+        (**self).consume(count);
+    }
+
+    fn landmark(&mut self) {
+        (**self).landmark();
+    }
+
+    fn findings(&mut self) -> Vec<Finding> {
+        (**self).findings()
+    }
+}
+
 /// Fills `buffer` as far as there are bytes; the number that there were.
 pub fn read_full(stream: &mut (impl Stream + ?Sized), buffer: &mut [u8]) -> Result<usize, Stop> {
     let mut filled = 0;

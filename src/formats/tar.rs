@@ -21,7 +21,7 @@ mod sparse;
 mod tests;
 mod watch;
 
-pub use self::watch::Watch;
+pub use self::watch::{Content, Watch};
 use guest::Guest;
 use header::{BLOCK, Header};
 use pax::{Broken, Extended};
@@ -442,21 +442,12 @@ impl<S: Stream + ?Sized> Walk<'_, S> {
     /// The content of an ordinary file.
     fn shown(&mut self, stored: u64) -> Result<(), Stop> {
         let Some(watch) = self.watch.as_deref_mut() else { return self.content(stored) };
-        watch.begin(&self.name, stored);
-        let mut left = stored;
-        while left > 0 {
-            let chunk = self.stream.chunk()?;
-            let count = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            if count == 0 {
-                return Err(self.cut_content(stored - left, stored));
-            }
-            watch.content(&chunk[..count]);
-            self.stream.consume(count);
-            self.offset = self.offset.saturating_add(count as u64);
-            left -= count as u64;
-        }
-        watch.end();
-        self.skip_content(padding(stored), stored, stored)
+        let mut stream = &mut *self.stream;
+        let mut content = Content { stream: &mut stream, left: stored };
+        watch.member(&self.name, stored, &mut content)?;
+        let read = stored - content.left;
+        self.offset = self.offset.saturating_add(read);
+        self.skip_content(stored - read + padding(stored), read, stored)
     }
 
     fn content(&mut self, stored: u64) -> Result<(), Stop> {

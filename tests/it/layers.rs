@@ -41,6 +41,8 @@ const PURE: &[(&str, &[&str])] = &[
             "flate2",
             "hcl",
             "md5",
+            "quick_xml",
+            "sha1",
             "sha2",
             "simd_adler32",
             "zstd_safe",

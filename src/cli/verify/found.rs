@@ -23,13 +23,14 @@ use crate::formats::shape::{Shape, Structure};
 use crate::formats::vzdump_name::{self, VzdumpName};
 
 /// Endings of files that are taken for backups when a whole directory is named.
-const ENDINGS: [&str; 29] = [
+const ENDINGS: [&str; 32] = [
     "vma", "tar", "tgz", "tzst", "tbz2", "txz", "zst", "gz", "lzo", "bz2", "xz", "lz4", "zip", "7z", "age", "gpg",
     "pgp", "enc", "aes", "sql", "mysql", "pgsql", "psql", "dump", "pgdump", "xbstream", "db", "sqlite", "sqlite3",
+    "ova", "vmdk", "ovf",
 ];
 
 /// Endings of what lies beside a backup: no backup is passed over with them.
-const COMPANIONS: [&str; 8] = ["sha256", "sha256sum", "md5", "md5sum", "sha1", "sha512", "log", "notes"];
+const COMPANIONS: [&str; 10] = ["sha256", "sha256sum", "md5", "md5sum", "sha1", "sha512", "log", "notes", "mf", "cert"];
 
 /// So many odd files are named; all are counted.
 const NAMED: usize = 20;
