@@ -122,6 +122,7 @@ pub struct App {
     state_keeper: Option<state_keeper::Outside>,
     operations: Option<operations::Outside>,
     retention: Duration,
+    esxi_compat: bool,
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     server: Server,
@@ -174,6 +175,7 @@ impl App {
             state_keeper,
             operations,
             retention: config.store.retention,
+            esxi_compat: config.metrics.esxi_compat,
             policy: Arc::new(config.policy()),
             server: Server::new(listener, limits, tls.subscribe()),
             gate: Arc::new(api::gate(config, &store, read.users.clone(), clock.clone())?),
@@ -208,6 +210,7 @@ impl App {
             inventory: inventories.clone(),
             statuses: Statuses::of(&posts, Some(self.server.counts())),
             exposition,
+            esxi_compat: self.esxi_compat,
             operations: http::Operations {
                 store: Some(Arc::new(self.store.clone())),
                 board: self.operations.as_ref().map(|it| it.board.clone()).unwrap_or_default(),

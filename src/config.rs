@@ -12,6 +12,7 @@ mod errors;
 pub mod esxi;
 pub mod items;
 pub mod logging;
+pub mod metrics;
 pub mod notify;
 pub mod proxmox;
 pub mod root;
@@ -60,6 +61,8 @@ pub struct Config {
     pub webhook: webhook::Webhook,
     /// The log.
     pub log: logging::Log,
+    /// What is exported.
+    pub metrics: metrics::Metrics,
     /// The store.
     pub store: store::Store,
     /// What may be done about alerts.

@@ -11,6 +11,7 @@ pub mod connections;
 pub mod containers;
 pub mod daemon;
 pub mod esxi;
+pub mod esxi_compat;
 pub mod exposition;
 pub mod family;
 pub mod items;

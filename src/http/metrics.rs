@@ -1,4 +1,6 @@
-//! `GET /metrics`.
+//! `GET /metrics`, and `GET /api/metrics` for dashboards of the ESXi Backup Manager.
+
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -6,25 +8,44 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
+use jiff::Timestamp;
 
 use super::state::AppState;
-use crate::metrics::exposition::CONTENT_TYPE;
+use crate::metrics::exposition::{CONTENT_TYPE, Exposition};
 
 pub(super) async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    let mut exposition = state.exposition.borrow().clone();
-    let (now, statuses) = (state.clock.now(), state.statuses.now());
-    if exposition.is_overdue(now) {
-        let old = exposition.clone();
-        match tokio::task::spawn_blocking(move || old.anew(now)).await {
-            Ok(anew) => exposition = anew.into(),
-            Err(defect) => std::panic::resume_unwind(defect.into_panic()),
-        }
-    }
+    let (now, statuses, compat) = (state.clock.now(), state.statuses.now(), state.esxi_compat);
+    let exposition = current(&state, now).await;
     let fixed = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::VARY, "accept-encoding")];
     if !accepts_gzip(&headers) {
-        return (fixed, in_parts(exposition.plain(&statuses, now))).into_response();
+        return (fixed, in_parts(exposition.plain(&statuses, compat, now))).into_response();
     }
-    (fixed, [(header::CONTENT_ENCODING, "gzip")], in_parts(exposition.gzipped(&statuses, now))).into_response()
+    (fixed, [(header::CONTENT_ENCODING, "gzip")], in_parts(exposition.gzipped(&statuses, compat, now))).into_response()
+}
+
+/// The names of the ESXi Backup Manager alone; without a slash at the end, as it served them.
+pub(super) async fn compat(State(state): State<AppState>) -> Response {
+    let now = state.clock.now();
+    let exposition = current(&state, now).await;
+    let rendered = blocking(move || exposition.compat(now)).await;
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], rendered).into_response()
+}
+
+/// What is shown now.
+async fn current(state: &AppState, now: Timestamp) -> Arc<Exposition> {
+    let exposition = state.exposition.borrow().clone();
+    match exposition.is_overdue(now) {
+        true => blocking(move || exposition.anew(now)).await.into(),
+        false => exposition,
+    }
+}
+
+/// Off the threads that answer.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(defect) => std::panic::resume_unwind(defect.into_panic()),
+    }
 }
 
 /// Sends parts one after the other without copying them together.

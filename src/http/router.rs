@@ -23,6 +23,7 @@ pub fn router(state: AppState, gate: Arc<Gate>, webhook: Router) -> Router {
     let pages = Router::new()
         .route("/", get(pages::overview::page))
         .route("/metrics", get(metrics::metrics))
+        .route("/api/metrics", get(metrics::compat))
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .route("/health", get(health::report))

@@ -21,6 +21,8 @@ pub struct AppState {
     pub statuses: Statuses,
     /// The rendered metrics.
     pub exposition: watch::Receiver<Arc<Exposition>>,
+    /// Whether the names of the ESXi Backup Manager are among them.
+    pub esxi_compat: bool,
     /// What the automation did and asks; `None` where none is kept.
     pub actions: Option<Arc<dyn ActionStore>>,
     /// Work in several steps.

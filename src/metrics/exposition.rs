@@ -18,8 +18,8 @@ use prometheus::{Encoder as _, TextEncoder};
 use tokio::sync::watch;
 
 use super::catalogue::{PER_ITEM, PER_SCRAPE, Rendered};
-use super::daemon;
 use super::family::Family;
+use super::{daemon, esxi_compat};
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::verdict::{elapsed, next_change};
 use crate::engine::ports::Clock;
@@ -100,14 +100,21 @@ impl Exposition {
         Self::of(self.inventory.clone(), now)
     }
 
-    /// The whole text, in parts to be sent one after the other.
-    pub fn plain(&self, statuses: &Snapshot, now: Timestamp) -> [Bytes; 2] {
-        [self.items.plain.clone(), self.rest(statuses, now)]
+    /// The whole text, in parts to be sent one after the other. `compat`: with the names of the ESXi Backup Manager.
+    pub fn plain(&self, statuses: &Snapshot, compat: bool, now: Timestamp) -> [Bytes; 2] {
+        [self.items.plain.clone(), self.rest(statuses, compat, now)]
+    }
+
+    /// The names of the ESXi Backup Manager alone.
+    pub fn compat(&self, now: Timestamp) -> Bytes {
+        let mut text = Vec::new();
+        esxi_compat::collect(&self.inventory, now, &mut |family| add(family, &mut text));
+        text.into()
     }
 
     /// The whole text as one gzip member, in parts to be sent one after the other.
-    pub fn gzipped(&self, statuses: &Snapshot, now: Timestamp) -> [Bytes; 4] {
-        let rest = Piece::new(self.rest(statuses, now), FlushCompress::Finish);
+    pub fn gzipped(&self, statuses: &Snapshot, compat: bool, now: Timestamp) -> [Bytes; 4] {
+        let rest = Piece::new(self.rest(statuses, compat, now), FlushCompress::Finish);
         let mut crc = Crc::new();
         crc.combine(&self.items.crc);
         crc.combine(&rest.crc);
@@ -117,13 +124,16 @@ impl Exposition {
         [Bytes::from_static(&GZIP_HEADER), self.items.deflated.clone(), rest.deflated, trailer.into()]
     }
 
-    fn rest(&self, statuses: &Snapshot, now: Timestamp) -> Bytes {
+    fn rest(&self, statuses: &Snapshot, compat: bool, now: Timestamp) -> Bytes {
         let mut text = Vec::new();
         for rendered in &PER_SCRAPE {
             match rendered {
                 Rendered::Inventory(collect) => collect(&self.inventory, now, &mut |family| add(family, &mut text)),
                 Rendered::Statuses(collect) => collect(statuses, now, &mut |family| add(family, &mut text)),
             }
+        }
+        if compat {
+            esxi_compat::collect(&self.inventory, now, &mut |family| add(family, &mut text));
         }
         encode(&daemon::process(), &mut text);
         text.into()

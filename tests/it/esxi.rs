@@ -421,6 +421,19 @@ async fn a_house_with_troubles_is_shown_whole_and_alarms() {
     for family in families {
         assert!(text.contains(&format!("\n{}{{", family.name)), "{}", family.name);
     }
+    let compat = crate::support::get(&house.daemon.url("/api/metrics")).await.unwrap().1;
+    let shown: Vec<&str> = firedrill::metrics::esxi_compat::names()
+        .into_iter()
+        .filter(|name| compat.contains(&format!("\n{name}")))
+        .collect();
+    assert!(shown.len() >= 27, "{shown:?}\n{compat}");
+    let used =
+        compat.lines().find(|it| it.starts_with("esxi_datastore_used_percent{datastore=\"fast\",server=\"lab\"} "));
+    assert!(
+        used.is_some_and(|it| it.rsplit(' ').next().unwrap().parse::<f64>().is_ok_and(|it| it > 85.0 && it < 95.0)),
+        "{compat}"
+    );
+    assert!(!compat.contains("datastore=\"lost\"") && compat.contains("\nesxi_servers_total "), "{compat}");
     let prometheus = Prometheus::scraping(house.daemon.address).await;
     let firing = || async {
         let rows = prometheus.query("ALERTS{alertstate=\"firing\", alertname=~\"FiredrillEsxi.*\"}").await;

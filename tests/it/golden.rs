@@ -43,6 +43,9 @@ fn steady(text: &str, estate: &str) -> String {
     steady
 }
 
+/// The names of the ESXi Backup Manager, of the demo.
+static COMPAT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
 /// The exposition with and without what differs from run to run. Made once for all tests.
 pub async fn exposition_of_demo() -> (String, String) {
     static MADE: tokio::sync::OnceCell<(String, String)> = tokio::sync::OnceCell::const_new();
@@ -72,6 +75,9 @@ async fn expose_demo() -> (String, String) {
         (turned && text.matches("firedrill_item_info{").count() == 21 && read && proven).then_some(text)
     })
     .await;
+    let (status, compat) = get(&format!("{base}/api/metrics")).await.unwrap();
+    assert_eq!(status, 200);
+    COMPAT.set(compat).unwrap();
     stop.send(()).unwrap();
     running.await.unwrap().unwrap();
     (steady(&text, estate.to_str().unwrap()), text)
@@ -102,4 +108,58 @@ async fn promtool_finds_nothing_to_complain_of() {
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
     assert!(output.status.success(), "{}{}", crate::support::stdout(&output), crate::support::stderr(&output));
+}
+
+/// What `esxi-overview`, the dashboard of the ESXi Backup Manager, and its set-up guide ask for.
+const ITS_QUERIES: [&str; 22] = [
+    "esxi_backups_success_rate",
+    "esxi_backups_completed_total",
+    "esxi_backups_failed_total",
+    "esxi_backups_running_total",
+    "esxi_backups_pending_total",
+    "esxi_datastore_used_percent",
+    "esxi_replications_active",
+    "esxi_verifications_passed",
+    "esxi_backups_total",
+    "esxi_servers_active",
+    "esxi_snapshots_total",
+    "esxi_datastore_free_gb",
+    "increase(esxi_backups_completed_total[1h])",
+    "increase(esxi_backups_failed_total[1h])",
+    "increase(esxi_verifications_passed[1d])",
+    "increase(esxi_verifications_failed[1d])",
+    "increase(esxi_backups_failed_total[24h])",
+    "avg(esxi_datastore_used_percent)",
+    "esxi_datastore_used_percent > 80",
+    "sum by (failover_type) (esxi_failover_events_total)",
+    "avg(esxi_replication_duration_seconds)",
+    "esxi_backups_failed_total",
+];
+
+/// Its names that nothing feeds.
+const UNFED: [&str; 3] = ["esxi_replication", "esxi_failover", "esxi_snapshot_schedules_active"];
+
+#[tokio::test]
+async fn the_names_of_the_esxi_backup_manager() {
+    let _ = exposition_of_demo().await;
+    let found = COMPAT.get().unwrap();
+    let path = repository("tests/golden/api_metrics.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    assert_eq!(*found, std::fs::read_to_string(&path).unwrap());
+    let names = firedrill::metrics::esxi_compat::names();
+    for line in found.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split([' ', '{']).next().unwrap();
+        assert!(names.contains(&name), "{name}");
+        for kind in ["HELP", "TYPE"] {
+            assert!(found.contains(&format!("# {kind} {name} ")), "{kind} {name}");
+        }
+    }
+    assert!(!found.contains("firedrill_"), "they are served alone");
+    let asked = regex::Regex::new("esxi_[a-z0-9_]+").unwrap();
+    for query in ITS_QUERIES {
+        let name = asked.find(query).unwrap().as_str();
+        assert!(names.contains(&name) || UNFED.iter().any(|it| name.starts_with(it)), "{query}");
+    }
 }

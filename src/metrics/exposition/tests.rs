@@ -50,7 +50,7 @@ fn inventory(view: SourceView) -> Arc<Inventory> {
 }
 
 fn text(exposition: &Exposition, now: Timestamp) -> String {
-    String::from_utf8(exposition.plain(&Snapshot::default(), now).concat()).unwrap()
+    String::from_utf8(exposition.plain(&Snapshot::default(), false, now).concat()).unwrap()
 }
 
 #[expect(clippy::disallowed_types, reason = "decodes what this test has made itself")]
@@ -76,7 +76,7 @@ fn gzip_and_plain_are_the_same_text() {
         let view = unseen().after(look(items), Duration::ZERO, &Policy::default(), now());
         let exposition = Exposition::of(inventory(view), now());
         assert_eq!(
-            steady(&unzipped(&exposition.gzipped(&Snapshot::default(), now()))),
+            steady(&unzipped(&exposition.gzipped(&Snapshot::default(), false, now()))),
             steady(&text(&exposition, now()))
         );
     }

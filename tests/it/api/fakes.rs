@@ -277,6 +277,7 @@ impl Served {
             inventory,
             statuses: Statuses::of(&Posts::default(), None),
             exposition,
+            esxi_compat: false,
             actions,
             operations: http::Operations { store: Some(Arc::new(store.clone())), board: Board::default() },
             clock: Arc::new(Still),
