@@ -6,6 +6,7 @@
 pub mod access;
 pub mod age;
 pub mod attempt;
+pub mod attention;
 pub mod automation;
 pub mod candidates;
 pub mod capacity;

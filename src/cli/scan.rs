@@ -4,6 +4,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -13,6 +14,7 @@ use super::{ConfigFile, looking, say};
 use crate::adapters::machine::clock::SystemClock;
 use crate::app;
 use crate::config::{Config, dump, root, section, vzdump};
+use crate::domain::attention::{shows_other_than_backups, troubles};
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::Item;
 use crate::domain::verdict::{BackupState, by_age, judge};
@@ -130,6 +132,10 @@ fn exit_code(inventory: &Inventory, ad_hoc: bool, now: jiff::Timestamp) -> u8 {
         return 2;
     }
     // Nothing found where backups should be is nothing to be glad of. A path on the command line may hold either sort.
-    let nothing = if ad_hoc { all.iter().all(Vec::is_empty) } else { all.iter().any(Vec::is_empty) };
-    u8::from(nothing || all.iter().flatten().any(|state| *state != BackupState::Ok))
+    let is_empty =
+        |(view, states): (&Arc<SourceView>, &Vec<BackupState>)| states.is_empty() && !shows_other_than_backups(view);
+    let mut each = inventory.sources.iter().zip(&all);
+    let nothing = if ad_hoc { each.all(is_empty) } else { each.any(is_empty) };
+    let troubled = inventory.sources.iter().any(|view| !troubles(view, now).is_empty());
+    u8::from(nothing || troubled || all.iter().flatten().any(|state| *state != BackupState::Ok))
 }

@@ -203,6 +203,19 @@ async fn what_docker_does_is_seen_and_an_engine_that_is_gone_makes_it_unknown() 
     let labelled = watching(beside.path(), &format!("file://{}", file.display()), "labels = [\"ours=no\"]\n").await;
     shows(&labelled, &[UP, &state("other", "paused"), info]).await;
     assert!(!labelled.metrics().await.contains("container=\"web\""));
+    let config = place.path().join("firedrill.toml");
+    let scanned = run(&["scan", "--config.file", config.to_str().unwrap()]);
+    assert!(
+        stdout(&scanned).contains("stack: container web: exited with 137\n"),
+        "{}{}",
+        stdout(&scanned),
+        stderr(&scanned)
+    );
+    assert!(
+        scanned.status.code() == Some(1) && !stdout(&scanned).contains("No backup was found"),
+        "{}",
+        stdout(&scanned)
+    );
     let long_ago = std::fs::metadata("/proc/self").unwrap().modified().unwrap() - Duration::from_secs(3600);
     std::fs::File::options().write(true).open(&file).unwrap().set_modified(long_ago).unwrap();
     is_unknown(&labelled).await;

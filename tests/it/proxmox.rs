@@ -93,6 +93,9 @@ async fn what_a_cluster_tells_is_shown() {
     );
     let page = crate::support::get(&daemon.url("/")).await.unwrap().1;
     assert!(page.contains("no lock") && page.contains("exit code 1"), "{page}");
+    for trouble in ["HA of ct:200", "it failed 3 times in a row", "no backup job covers it", "damaged snapshots: 1"] {
+        assert!(page.contains(trouble), "{trouble}: {page}");
+    }
 
     // One question for each storage and node beside a fixed number; the log of a run is read once.
     pve.asked();

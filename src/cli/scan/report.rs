@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::domain::age;
 use crate::domain::attempt::{Partial, Sidecar};
+use crate::domain::attention::{Trouble, shows_other_than_backups, troubles};
 use crate::domain::inventory::{Inventory, SourceView};
 use crate::domain::item::{Item, Newest, Standing};
 use crate::domain::look::Medium;
@@ -41,7 +42,8 @@ pub(super) fn table(inventory: &Inventory, now: Timestamp) -> String {
     }
     // Could-not-look is no "nothing there".
     let looked = inventory.sources.iter().all(|view| view.health.up());
-    if table.row_count() == 0 && looked {
+    let others = inventory.sources.iter().any(|view| shows_other_than_backups(view));
+    if table.row_count() == 0 && looked && !others {
         text.push_str(
             "No backup was found. For database dumps give --dump-pattern '{db}_{time}.sql.gz' or the like.\n",
         );
@@ -86,6 +88,9 @@ fn after_table(text: &mut String, view: &SourceView, now: Timestamp) {
     for problem in &view.health.problems {
         let _ = writeln!(text, "{}: could not look: {problem}", view.spec.name);
     }
+    for Trouble { what, why } in troubles(view, now) {
+        let _ = writeln!(text, "{}: {what}: {why}", view.spec.name);
+    }
     for (root, listing) in view.spec.places.iter().zip(&view.listings) {
         let Some(listing) = listing else { continue };
         for partial in &listing.partials {
@@ -121,8 +126,16 @@ struct SourceReport<'a> {
     kind: &'a str,
     up: bool,
     problems: Vec<String>,
+    /// What is wrong beside backups: containers, nodes, hosts.
+    troubles: Vec<TroubleReport>,
     directories: Vec<Directory<'a>>,
     items: Vec<ItemReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct TroubleReport {
+    what: String,
+    why: String,
 }
 
 #[derive(Serialize)]
@@ -199,6 +212,7 @@ fn source(view: &SourceView, now: Timestamp) -> SourceReport<'_> {
         kind: view.spec.kind.as_str(),
         up: view.health.up(),
         problems: view.health.problems.iter().map(ToString::to_string).collect(),
+        troubles: troubles(view, now).into_iter().map(|Trouble { what, why }| TroubleReport { what, why }).collect(),
         directories: directories
             .map(|(root, (listing, capacity))| Directory {
                 path: &root.path,

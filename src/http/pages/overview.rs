@@ -1,6 +1,7 @@
 //! `GET /`: what this is, where everything is, and how the sources are at a glance.
 
 mod automation;
+mod estate;
 mod operations;
 mod proofs;
 
@@ -45,6 +46,7 @@ fn view(inventory: &Inventory, statuses: &Snapshot, operations: &Markup, now: ji
             (store(statuses))
             (sources(&rows, now))
             (troubles(&rows))
+            (estate::view(inventory, now))
             (left_out(inventory))
             (operations)
             (automation::view(statuses, now))
