@@ -8,6 +8,7 @@ mod automation;
 mod http;
 mod idle;
 mod objects;
+mod proxmox;
 mod table;
 mod trees;
 mod vmware;
@@ -53,6 +54,9 @@ fn main() {
     }
     if wanted("monitoring") {
         monitoring(&mut table, place.path());
+    }
+    if wanted("proxmox") {
+        proxmox::measure(&mut table);
     }
     if wanted("vsphere") {
         vsphere::measure(&mut table, &place.path().join("vsphere"));

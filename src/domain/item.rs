@@ -378,8 +378,8 @@ fn cut_copies<'a>(own: &[(usize, &'a Attempt)]) -> Vec<(usize, &'a str)> {
     own.iter().filter(|(_, attempt)| is_cut(attempt)).map(|(root, attempt)| (*root, &*attempt.file)).collect()
 }
 
-/// Notes are free text; by default they are the name of the guest.
-fn is_host_name(text: &str) -> bool {
+/// Whether a note may be the name of a guest, which it is by default: notes are free text.
+pub fn is_host_name(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
 }
 

@@ -164,11 +164,40 @@ async fn backups_of_another_cluster_on_the_same_share_are_not_ours() {
         &[UP, &state("qemu/102", "missing"), "firedrill_item_unprotected{source=\"home\",item=\"qemu/102\"} 1"],
     )
     .await;
+    // What nobody would call a guest is a note of a person.
+    let mut content = cluster(now)["nodes/pve1/storage/nas/content"].clone();
+    content.as_array_mut().unwrap().push(json!({"volid": "nas:backup/vzdump-qemu-102-2026_01_02-00_00_00.vma.zst", "format": "vma.zst", "subtype": "qemu",
+        "vmid": 102, "ctime": now - 3600, "size": 10, "notes": "before the upgrade"}));
+    let before = cluster(now)["nodes/pve1/storage/nas/content"].clone();
+    pve.say("nodes/pve1/storage/nas/content", Answer::Data(content));
+    shows(&daemon, &[UP, &state("qemu/102", "ok")]).await;
+    let mut content = before;
+    content.as_array_mut().unwrap().push(json!({"volid": "nas:backup/vzdump-qemu-102-2026_01_01-00_00_00.vma.zst", "format": "vma.zst", "subtype": "qemu",
+        "vmid": 102, "ctime": now - 3600, "size": 10, "notes": "theirs"}));
+    pve.say("nodes/pve1/storage/nas/content", Answer::Data(content));
+    shows(&daemon, &[UP, &state("qemu/102", "missing")]).await;
     // Where jobs note something else, notes say nothing of whose backups they are.
     let mut jobs = cluster(now)["cluster/backup"].clone();
     jobs[0]["notes-template"] = json!("{{cluster}} {{guestname}}");
     pve.say("cluster/backup", Answer::Data(jobs));
     shows(&daemon, &[UP, &state("qemu/102", "ok")]).await;
+}
+
+/// Each node mounts the share by itself, and nobody told Proxmox VE that it is shared.
+#[tokio::test]
+async fn a_share_that_is_not_called_shared_is_counted_once() {
+    let mut answers = cluster(now());
+    for row in answers.get_mut("cluster/resources").unwrap().as_array_mut().unwrap() {
+        if row["storage"] == "nas" {
+            row["shared"] = json!(0);
+        }
+    }
+    let content = answers["nodes/pve1/storage/nas/content"].clone();
+    answers.insert("nodes/pve2/storage/nas/content".to_owned(), content);
+    let pve = Pve::start(answers).await;
+    let place = tempfile::tempdir().unwrap();
+    let daemon = watching(place.path(), &section(&[pve.url()], &pve.fingerprint, "")).await;
+    shows(&daemon, &[UP, "firedrill_backup_copies{source=\"home\",item=\"qemu/100\"} 3"]).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! One look at a cluster: a fixed number of questions, one more for each node, and one for each storage and node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -44,6 +44,7 @@ pub(super) async fn look(
     rights.need("/", "Sys.Audit", "nodes, jobs and tasks")?;
     rights.need("/vms", "VM.Audit", "the guests")?;
     rights.need("/storage", "Datastore.Audit", "the storages")?;
+    rights.need_below("/vms", "VM.Audit")?;
     let overview = Overview::of(&answers.get("cluster/status").await?, &answers.get("cluster/resources").await?)?;
     let backup = answers.get("cluster/backup").await;
     let noted_names = backup.as_ref().is_ok_and(jobs::note_names);
@@ -106,9 +107,10 @@ async fn place(
     let listed = futures_util::stream::iter(asked).map(async |row| Ok((row, contents(answers, row).await?)));
     let listed: Vec<(&StorageRow, Value)> = listed.buffered(AT_ONCE).try_collect().await?;
     let mut listing = PlaceListing::default();
+    let mut known = HashSet::new();
     for (row, answer) in listed {
         let what = format!("the backups on {}", row.name);
-        let count = volumes::add(&answer, reading, &mut listing).map_err(|why| odd(&what, why))?;
+        let count = volumes::add(&answer, reading, &mut known, &mut listing).map_err(|why| odd(&what, why))?;
         verified.insert(id(row), count);
     }
     Ok(listing)

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::look::{ErrorKind, LookError};
+use crate::domain::printable::printable;
 
 /// The privileges of a token by path, as `access/permissions` tells them.
 pub(super) enum Rights {
@@ -22,6 +23,17 @@ impl Rights {
             "the token may not see {what}: it lacks {privilege} on {path}, and Proxmox VE answers with an empty list instead of an error (docs/proxmox.md)"
         );
         Err(LookError::new(ErrorKind::PermissionDenied, text))
+    }
+
+    /// Says what is kept from a token that may see all the rest: something below a path, where less was granted.
+    pub(super) fn need_below(&self, path: &str, privilege: &str) -> Result<(), LookError> {
+        let Self::Of(told) = self else { return Ok(()) };
+        let below = format!("{path}/");
+        let paths = told.as_object().into_iter().flat_map(|told| told.keys());
+        match paths.filter(|it| it.starts_with(&below)).find(|it| !self.has(it, privilege)) {
+            None => Ok(()),
+            Some(hidden) => self.need(&printable(hidden.as_bytes()), privilege, "everything"),
+        }
     }
 
     /// Whether the backups of a storage are listed (pve-storage `check_volume_access`).
@@ -82,6 +94,12 @@ mod tests {
         assert!(
             missing.kind == ErrorKind::PermissionDenied && missing.message.contains("VM.Backup on /vms"),
             "{missing}"
+        );
+        let hidden = rights.need_below("/storage", "Datastore.Audit").unwrap_err();
+        assert!(hidden.message.contains("Datastore.Audit on /storage/nas"), "{hidden}");
+        assert!(
+            rights.need_below("/vms", "VM.Audit").is_ok()
+                && rights.need_below("/storage", "Datastore.AllocateSpace").is_ok()
         );
         assert!(Rights::All.need_backups("nas").is_ok());
         assert!(!Rights::Of(Value::Null).has("/vms/100", "VM.Audit"));

@@ -1,6 +1,6 @@
 //! Backups that a storage lists: a file or a snapshot each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use super::answer::{Row, rows};
 use crate::domain::attempt::{Attempt, Outcome};
 use crate::domain::cluster::{ClusterGuest, Verified};
 use crate::domain::ids::{GuestKind, ItemId};
+use crate::domain::item::is_host_name;
 use crate::domain::local_time::not_after;
 use crate::domain::look::PlaceListing;
 use crate::domain::printable::printable;
@@ -26,10 +27,20 @@ pub(super) struct Reading<'a> {
 }
 
 /// Adds what a storage lists; how many of its volumes a Proxmox Backup Server verified. An error says what is odd.
-pub(super) fn add(answer: &Value, reading: Reading<'_>, listing: &mut PlaceListing) -> Result<Verified, &'static str> {
+///
+/// A share that every node mounts by itself, and that isn't called shared, shows the same volumes on each: they count once, by `known`.
+pub(super) fn add(
+    answer: &Value,
+    reading: Reading<'_>,
+    known: &mut HashSet<Arc<str>>,
+    listing: &mut PlaceListing,
+) -> Result<Verified, &'static str> {
     let mut verified = Verified::default();
     for row in rows(answer)? {
         let volume = row.text("volid").ok_or("has a volume without a name")?;
+        if !known.insert(volume.clone()) {
+            continue;
+        }
         match attempt(row, &volume, reading) {
             Some(attempt) => listing.attempts.push(attempt),
             None => listing.pass_over(volume.to_string(), "no backup of a guest by its name"),
@@ -68,7 +79,7 @@ fn attempt(row: Row<'_>, volume: &Arc<str>, reading: Reading<'_>) -> Option<Atte
     attempt.size = size;
     attempt.protected = row.flag("protected").unwrap_or(false);
     let note: Option<Arc<str>> = note.map(Into::into);
-    attempt.guest_name = note.clone().filter(|_| reading.noted_names);
+    attempt.guest_name = note.clone().filter(|note| reading.noted_names && is_host_name(note));
     attempt.note = note;
     Some(attempt)
 }

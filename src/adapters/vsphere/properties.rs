@@ -17,9 +17,12 @@ const MOST_OBJECTS: usize = 100_000;
 /// A server may hand out pages without an object for ever.
 const MOST_PAGES: usize = 2_000;
 
+/// A way from objects of a kind to others: its name, the kind, the property, and the ways that go on from there.
+type Way = (&'static str, &'static str, &'static str, &'static [&'static str]);
+
 /// From the topmost folder to all that is below: folders in folders, data centers, hosts and clusters, and virtual
 /// appliances, whose machines are in no folder. An ESXi host has the same tree, only smaller.
-const WAYS: &[(&str, &str, &str, &[&str])] = &[
+const WAYS: &[Way] = &[
     ("folder", "Folder", "childEntity", &["folder", "vms", "hosts", "stores", "computes", "appliances", "parts"]),
     ("vms", "Datacenter", "vmFolder", &["folder"]),
     ("hosts", "Datacenter", "hostFolder", &["folder"]),
@@ -94,10 +97,39 @@ pub(super) fn each(
     client: &mut Client,
     content: &Content,
     wanted: &[(&str, &[&str])],
-    mut take: impl FnMut(&Object),
+    take: impl FnMut(&Object),
 ) -> Result<(), Failure> {
+    let view = view(client, content, wanted)?;
+    let from = view.as_ref().map_or_else(|| from_the_top(content), from_view);
+    let done = pages(client, content, &question(wanted, &from), take);
+    if let Some(view) = view.filter(|_| !done.as_ref().is_err_and(|failure| failure.is_of_the_connection())) {
+        // A session has room for many, and takes them with it when it ends.
+        let _ = client.call("DestroyView", &body("DestroyView", &view, ""));
+    }
+    done
+}
+
+/// A view of all objects of these kinds: a server keeps those at hand, and walks the whole tree for each look otherwise. `None`
+/// where it makes none.
+fn view(client: &mut Client, content: &Content, wanted: &[(&str, &[&str])]) -> Result<Option<Reference>, Failure> {
+    let Some(views) = &content.views else { return Ok(None) };
+    let mut arguments = content.root.element("container");
+    // An appliance for its machines: whether they are in the view isn't written anywhere.
+    for kind in wanted.iter().map(|(kind, _)| *kind).chain(["VirtualApp"]) {
+        let _ = write!(arguments, "<type>{kind}</type>");
+    }
+    arguments.push_str("<recursive>true</recursive>");
+    match client.call("CreateContainerView", &body("CreateContainerView", views, &arguments)) {
+        Ok(reply) => Ok(reply.child("returnval").and_then(Reference::read)),
+        Err(failure) if matches!(failure, Failure::Fault { .. }) && !failure.is_fault("NotAuthenticated") => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// All pages of an answer.
+fn pages(client: &mut Client, content: &Content, question: &str, mut take: impl FnMut(&Object)) -> Result<(), Failure> {
     let mut method = "RetrievePropertiesEx";
-    let mut asked = body(method, &content.collector, &question(content, wanted));
+    let mut asked = body(method, &content.collector, question);
     let mut count = 0;
     for _ in 0..MOST_PAGES {
         let reply = client.call(method, &asked)?;
@@ -124,7 +156,7 @@ pub(super) fn each(
 }
 
 /// Which properties of which objects. Children stand in the order that the schema asks for.
-fn question(content: &Content, wanted: &[(&str, &[&str])]) -> String {
+fn question(wanted: &[(&str, &[&str])], from: &str) -> String {
     let mut text = String::from("<specSet>");
     // Writing to a string can't fail.
     for (kind, paths) in wanted {
@@ -134,17 +166,27 @@ fn question(content: &Content, wanted: &[(&str, &[&str])]) -> String {
         }
         text.push_str("</propSet>");
     }
-    let _ = write!(text, "<objectSet>{}<skip>true</skip>", content.root.element("obj"));
-    for (name, kind, path, next) in WAYS {
-        let _ = write!(
-            text,
-            "<selectSet xsi:type=\"TraversalSpec\"><name>{name}</name><type>{kind}</type><path>{path}</path><skip>false</skip>"
-        );
-        for name in *next {
-            let _ = write!(text, "<selectSet><name>{name}</name></selectSet>");
-        }
-        text.push_str("</selectSet>");
-    }
-    let _ = write!(text, "</objectSet></specSet><options><maxObjects>{PAGE}</maxObjects></options>");
+    let _ = write!(text, "<objectSet>{from}</objectSet></specSet><options><maxObjects>{PAGE}</maxObjects></options>");
     text
+}
+
+/// All that is below the topmost folder.
+fn from_the_top(content: &Content) -> String {
+    WAYS.iter().fold(format!("{}<skip>true</skip>", content.root.element("obj")), |text, way| text + &select(way))
+}
+
+/// All that is in a view, and the machines of its appliances.
+fn from_view(view: &Reference) -> String {
+    let start: Way = ("view", "ContainerView", "view", &["appliances", "parts"]);
+    let rest = WAYS.iter().filter(|(name, ..)| start.3.contains(name));
+    std::iter::once(&start)
+        .chain(rest)
+        .fold(format!("{}<skip>true</skip>", view.element("obj")), |text, way| text + &select(way))
+}
+
+fn select((name, kind, path, next): &Way) -> String {
+    let next: String = next.iter().map(|name| format!("<selectSet><name>{name}</name></selectSet>")).collect();
+    format!(
+        "<selectSet xsi:type=\"TraversalSpec\"><name>{name}</name><type>{kind}</type><path>{path}</path><skip>false</skip>{next}</selectSet>"
+    )
 }

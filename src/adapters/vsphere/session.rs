@@ -54,6 +54,8 @@ pub(super) struct Content {
     pub(super) root: Reference,
     /// What tells properties.
     pub(super) collector: Reference,
+    /// What makes views; not every server has it.
+    pub(super) views: Option<Reference>,
     sessions: Reference,
 }
 
@@ -64,6 +66,7 @@ impl Content {
         Ok(Self {
             root: of("rootFolder").ok_or(Failure::Lacks("its topmost folder"))?,
             collector: of("propertyCollector").ok_or(Failure::Lacks("what tells properties"))?,
+            views: of("viewManager"),
             sessions: of("sessionManager").ok_or(Failure::Lacks("what sessions are asked of"))?,
         })
     }

@@ -55,6 +55,7 @@ fn every_secret_is_known_and_in_the_example() {
         "[[notify.receivers]] secret",
         "[[notify.receivers]] token",
         "[[notify.receivers]] url",
+        "[[proxmox]] token_secret",
         "[[s3]] secret_key",
         "[store] url",
         "[webhook] token",

@@ -44,6 +44,11 @@ async fn an_empty_list_for_lack_of_rights_is_unknown_and_the_right_is_named() {
             "{privilege}: {state}: {problems}"
         );
     }
+    // One guest is kept from it.
+    let mut hidden = permissions();
+    hidden["/vms/101"] = json!({});
+    let (problems, _) = looked(&pve, "access/permissions", Answer::Data(hidden), "qemu/100");
+    assert!(problems.contains("it lacks VM.Audit on /vms/101,"), "{problems}");
     // Under a running daemon what was known becomes unknown, and is known again when the right is back.
     let place = tempfile::tempdir().unwrap();
     let daemon = watching(place.path(), &section(&[pve.url()], &pve.fingerprint, "")).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -36,6 +37,8 @@ pub enum Answer {
 struct Shared {
     answers: Mutex<BTreeMap<String, Answer>>,
     asked: Mutex<Vec<String>>,
+    /// Each answer takes so long.
+    latency: Duration,
 }
 
 /// A node that answers for its cluster.
@@ -61,6 +64,11 @@ impl Pve {
 
     /// On a port that was its own before.
     pub async fn at(port: u16, answers: BTreeMap<String, Value>) -> Self {
+        Self::slow(port, answers, Duration::ZERO).await
+    }
+
+    /// Takes so long for each answer.
+    pub async fn slow(port: u16, answers: BTreeMap<String, Value>, latency: Duration) -> Self {
         use sha2::Digest as _;
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -74,9 +82,8 @@ impl Pve {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared::default());
-        *shared.answers.lock().unwrap() =
-            answers.into_iter().map(|(path, value)| (path, Answer::Data(value))).collect();
+        let answers = answers.into_iter().map(|(path, value)| (path, Answer::Data(value))).collect();
+        let shared = Arc::new(Shared { answers: Mutex::new(answers), latency, ..Shared::default() });
         let its = shared.clone();
         let task = tokio::spawn(async move {
             let mut open = tokio::task::JoinSet::new();
@@ -133,6 +140,7 @@ async fn serve(stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>, s
         shared.asked.lock().unwrap().push(target.clone());
         let path = target.strip_prefix("/api2/json/").unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
+        tokio::time::sleep(shared.latency).await;
         let found = shared.answers.lock().unwrap().get(path).cloned();
         let answer = match found {
             _ if !authorized => Answer::Status(401, "authentication failure", String::new()),
