@@ -12,7 +12,7 @@ use crate::domain::look::{ErrorKind, LookError};
 use crate::domain::verdict::elapsed;
 
 /// More is not read of one. In bytes.
-const LARGEST: u64 = 128 << 20;
+const LARGEST: u64 = 64 << 20;
 
 /// What is written in it, if it isn't older than `stale_after`.
 pub fn read(path: &Path, stale_after: Duration, now: Timestamp) -> Result<String, LookError> {

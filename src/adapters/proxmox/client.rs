@@ -21,8 +21,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A question with its whole answer takes no longer: Proxmox VE itself gives a slow storage 30 seconds.
 const ANSWER: Duration = Duration::from_secs(45);
 
-/// The volumes of a hundred thousand backups have some thirty MB.
-const LARGEST: usize = 128 << 20;
+/// The volumes of a hundred thousand backups have some thirty MB, on one storage. In memory it is many times as much.
+const LARGEST: usize = 32 << 20;
 
 /// So much of an error is shown.
 const SHOWN: usize = 300;

@@ -49,7 +49,9 @@ impl Overview {
             match row.plain("type") {
                 Some("cluster") => it.quorate = row.flag("quorate"),
                 Some("node") => {
-                    let name = row.text("name").ok_or_else(|| odd("cluster/status", "has a node without a name"))?;
+                    let name = row.text("name").filter(|name| is_plain(name));
+                    let name =
+                        name.ok_or_else(|| odd("cluster/status", "has a node without a name, or one that can't be"))?;
                     it.nodes.insert(name, row.flag("online").unwrap_or(false));
                 }
                 _ => {}

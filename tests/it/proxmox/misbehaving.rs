@@ -108,6 +108,11 @@ async fn what_is_no_answer_makes_it_unknown_and_passes() {
         ),
         ("cluster/status", Answer::Data(json!([])), "has no nodes"),
         (
+            "cluster/status",
+            Answer::Data(json!([{"type": "node", "name": "../../access", "online": 1}])),
+            "a node without a name, or one that can't be",
+        ),
+        (
             "nodes/pve1/tasks",
             Answer::Status(403, "Permission check failed (/, Sys.Audit)", String::new()),
             "Permission check failed (/, Sys.Audit)",
