@@ -1,12 +1,14 @@
 //! A demo estate with one trouble of each sort, to see what firedrill says without backups of one's own.
 //!
-//! Two nodes, a dozen guests, a month of archives with their logs, three databases, the containers of a monitoring stack. Archives are whole but small, and sparse: they take no room.
+//! Two nodes, a dozen guests, a month of archives with their logs, three databases, what the API of the cluster tells, an ESXi host, the
+//! containers of a monitoring stack. Archives are whole but small, and sparse: they take no room.
 
 mod archives;
 mod cluster;
 mod containers;
 mod estate;
 mod files;
+mod house;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -19,7 +21,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::environments::{Criteria, Environment};
 use crate::config::root::Root;
-use crate::config::{Config, automation, docker, dump, proxmox, store, verify, vzdump, web};
+use crate::config::{Config, automation, docker, dump, esxi, proxmox, store, verify, vzdump, web};
 use crate::domain::automation::action::Kind;
 use crate::domain::automation::rule::Mode;
 use crate::domain::look::Medium;
@@ -38,6 +40,7 @@ pub fn write(directory: &Path, now: Timestamp) -> anyhow::Result<Config> {
     estate::write(directory, &zone, now)?;
     cluster::write(directory, now)?;
     containers::write(directory, now)?;
+    house::write(directory, now)?;
     config(directory, zone)
 }
 
@@ -62,7 +65,7 @@ pub async fn keep_running(directory: PathBuf) {
             tracing::debug!(%error, "the demo's running backup could not be written on");
         }
         // What nobody writes any more isn't relied on.
-        for file in [containers::file(&directory), cluster::file(&directory)] {
+        for file in [containers::file(&directory), cluster::file(&directory), house::file(&directory)] {
             if let Err(error) = files::append(&file, b"\n") {
                 tracing::debug!(%error, path = %file.display(), "the demo's answers could not be written again");
             }
@@ -144,10 +147,13 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         scan_interval: quickly,
         ..proxmox::Proxmox::recorded("cluster".parse()?, &cluster::file(directory))
     };
-    let host = format!("file://{}", containers::file(directory).display());
+    let host =
+        esxi::Esxi::recorded_in("esx1".parse()?, &house::file(directory)).context("the path of the demo estate")?;
+    let host = esxi::Esxi { scan_interval: quickly, ..host };
+    let engine = format!("file://{}", containers::file(directory).display());
     let stack = docker::Docker {
         scan_interval: quickly,
-        ..docker::Docker::at("monitoring".parse()?, host, vec!["node-exporter".into()])
+        ..docker::Docker::at("monitoring".parse()?, engine, vec!["node-exporter".into()])
     };
     let environment = |name: &str, tags: &[&str], names: &[&str], interval: Option<Duration>| Environment {
         name: name.into(),
@@ -179,6 +185,7 @@ fn config(directory: &Path, zone: TimeZone) -> anyhow::Result<Config> {
         dump: vec![databases],
         docker: vec![stack],
         proxmox: vec![api],
+        esxi: vec![host],
         store: store::Store {
             url: Some(format!("sqlite://{}", directory.join("firedrill.db").display()).into()),
             ..store::Store::default()

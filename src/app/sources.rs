@@ -187,6 +187,10 @@ fn of_docker(it: &docker::Docker) -> anyhow::Result<WatchedSource> {
 }
 
 fn of_esxi(it: &esxi::Esxi) -> anyhow::Result<WatchedSource> {
+    if let Some(file) = it.file() {
+        let source = EstateSource::recorded(it.spec().into(), file);
+        return Ok(WatchedSource { source: Box::new(source), paths: Vec::new() });
+    }
     let trust = trust(it.ca_file.as_deref(), it.thumbprint);
     let server = VsphereServer { url: it.url.clone(), trust };
     let password = it.password(|name| std::env::var(name).ok().filter(|it| !it.is_empty()))?;

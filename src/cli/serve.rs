@@ -38,7 +38,7 @@ pub(super) struct Serve {
     /// How log messages look [default: logfmt]
     #[arg(long = "log.format", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// Write a demo estate (two nodes, their archives and troubles, three databases, what the API of the cluster and the containers of a monitoring stack tell) and watch that instead of a
+    /// Write a demo estate (two nodes, their archives and troubles, three databases, what the API of the cluster, an ESXi host and the containers of a monitoring stack tell) and watch that instead of a
     /// configuration; of one that is named the s3 sections are watched beside it. Without DIRECTORY it lies in the
     /// temporary directory
     #[arg(long, value_name = "DIRECTORY", num_args = 0..=1)]

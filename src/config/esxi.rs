@@ -1,14 +1,14 @@
 //! `[[esxi]]`: ESXi hosts and vCenters.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Deserialize as _;
 
 use super::errors::Complaints;
 use super::secret;
-use super::section::{Section, estate};
-use crate::domain::ids::ItemId;
+use super::section::{Section, estate, scan_interval, scan_timeout};
+use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{Medium, PlaceSpec, SourceKind, SourceSpec};
 use crate::domain::policy::Matcher;
 use crate::domain::secret::Secret;
@@ -17,10 +17,11 @@ use crate::domain::thumbprint::Thumbprint;
 estate! {
     /// An ESXi host, or a vCenter with all of its hosts.
     pub struct Esxi {
-        /// Where it is: `https://esxi1.example.org`.
+        /// Where it is: `https://esxi1.example.org`; or `file:///PATH` of a recorded reply.
         #[serde(deserialize_with = "address")]
         pub url: url::Url,
         /// Who asks.
+        #[serde(default)]
         pub username: String,
         /// Its password; `VSPHERE_PASSWORD` of the environment where it isn't given.
         #[serde(default)]
@@ -43,6 +44,26 @@ fn address<'de, D: serde::Deserializer<'de>>(from: D) -> Result<url::Url, D::Err
 }
 
 impl Esxi {
+    /// What somebody recorded of a server, with defaults for all else.
+    pub fn recorded_in(name: SourceName, file: &Path) -> Option<Self> {
+        Some(Self {
+            name,
+            url: url::Url::from_file_path(file).ok()?,
+            username: String::new(),
+            password: None,
+            password_file: None,
+            ca_file: None,
+            thumbprint: None,
+            scan_interval: scan_interval(),
+            scan_timeout: scan_timeout(),
+        })
+    }
+
+    /// The file with a recorded reply, where it is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        (self.url.scheme() == "file").then(|| self.url.to_file_path().ok()).flatten()
+    }
+
     /// The password. `environment` tells variables.
     pub fn password(&self, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<Secret> {
         let given = secret::given(&self.password, "password_file", &self.password_file)?;
@@ -85,11 +106,12 @@ impl Section for Esxi {
             && url.password().is_none()
             && matches!(url.path(), "/" | "/sdk" | "/sdk/")
             && url.query().is_none();
-        if !good {
-            let sentence = "must be https://HOST or https://HOST:PORT, without a name or a password";
+        let is_file = self.file().is_some();
+        if !good && !is_file {
+            let sentence = "must be https://HOST or https://HOST:PORT, without a name or a password; or file:///PATH";
             complaints.add(format!("{key}.url"), sentence.to_owned());
         }
-        if self.username.is_empty() {
+        if self.username.is_empty() && !is_file {
             complaints.add(format!("{key}.username"), "is empty".to_owned());
         }
         if self.password.is_some() && self.password_file.is_some() {

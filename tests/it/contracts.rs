@@ -217,9 +217,9 @@ async fn what_is_exported_is_what_is_described() {
     };
     let exported = exported(&text).into_keys().filter(|name| name.starts_with("firedrill_"));
     let exported: BTreeSet<String> = exported.map(family).collect();
-    // Nothing waits there, nobody is notified, and there is neither S3 nor vSphere.
+    // Nothing waits there, nobody is notified, and there is no S3.
     let absent = |name: &String| {
-        ["firedrill_notifications_", "firedrill_tfstate_", "firedrill_bucket_", "firedrill_s3_", "firedrill_esxi_"]
+        ["firedrill_notifications_", "firedrill_tfstate_", "firedrill_bucket_", "firedrill_s3_"]
             .iter()
             .any(|it| name.starts_with(it))
             || ["firedrill_receiver_up", "firedrill_actions_oldest_timestamp_seconds"].contains(&name.as_str())

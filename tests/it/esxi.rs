@@ -456,3 +456,60 @@ async fn a_house_with_troubles_is_shown_whole_and_alarms() {
     until("the alerts fire, and none about the host that is in maintenance", firing).await;
     assert!(all_panels_have_data(&prometheus, "esxi").await > 15);
 }
+
+#[test]
+fn a_recorded_reply_says_the_same_and_one_that_is_none_is_said_so() {
+    let place = tempfile::tempdir().unwrap();
+    let (file, config) = (place.path().join("esxi.xml"), place.path().join("firedrill.toml"));
+    let text = format!(
+        "[[esxi]]\nname = \"lab\"\nurl = \"file://{}\"\nscan_interval = \"1s\"\nscan_timeout = \"3s\"\n",
+        file.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let scanned = || crate::support::run(&["scan", "--config.file", config.to_str().unwrap()]);
+    let reply = |inner: &str| {
+        let envelope = "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"><e:Body>";
+        std::fs::write(&file, format!("{envelope}{inner}</e:Body></e:Envelope>\n\n")).unwrap();
+    };
+    let host = stand_in::host("ha-host", "esx1");
+    let waits = stand_in::vm("1", "erp", &[("runtime.question", "<id>1</id>")]);
+    let of = |objects: &str| {
+        format!(
+            "<RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval>{objects}</returnval></RetrievePropertiesExResponse>"
+        )
+    };
+    reply(&of(&(host + &waits)));
+    let output = scanned();
+    assert!(
+        stdout(&output).contains("lab: machine erp: it waits for an answer"),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    assert_eq!(output.status.code(), Some(1));
+    for (inner, said) in [
+        (of(&waits), "shows"),
+        ("<Fault/>".to_owned(), "lacks"),
+        ("<LoginResponse xmlns=\"urn:vim25\"/>".to_owned(), "lacks"),
+        ("<unclosed>".to_owned(), "esxi.xml"),
+    ] {
+        reply(&inner);
+        let output = scanned();
+        assert_eq!(output.status.code(), Some(2), "{inner}");
+        assert!(
+            stdout(&output).contains("could not look") && stdout(&output).contains(said),
+            "{said}: {}",
+            stdout(&output)
+        );
+    }
+    let long_ago = std::fs::metadata("/proc/self").unwrap().modified().unwrap() - Duration::from_secs(3600);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(long_ago).unwrap();
+    let output = scanned();
+    assert!(
+        output.status.code() == Some(2) && stdout(&output).contains("nothing of it is relied on"),
+        "{}",
+        stdout(&output)
+    );
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(scanned().status.code(), Some(2));
+}

@@ -150,7 +150,7 @@ impl Client {
 }
 
 /// What is in the envelope: the reply to a method, or a fault.
-fn opened(envelope: Element, method: &str, status: u16) -> Result<Element, Failure> {
+pub(super) fn opened(envelope: Element, method: &str, status: u16) -> Result<Element, Failure> {
     if &*envelope.name != "Envelope" || envelope.space != Space::Soap {
         return Err(Failure::Status(status));
     }

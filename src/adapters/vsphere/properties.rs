@@ -135,16 +135,7 @@ fn pages(client: &mut Client, content: &Content, question: &str, mut take: impl 
         let reply = client.call(method, &asked)?;
         // Without any there is nothing, or nothing more.
         let Some(page) = reply.child("returnval") else { return Ok(()) };
-        for element in page.all("objects") {
-            let object = Object::read(element).ok_or(Failure::Lacks("of which object it speaks"))?;
-            if object.missing.values().any(|fault| &**fault == "NotAuthenticated") {
-                return Err(Failure::Fault { name: "NotAuthenticated".to_owned(), words: String::new() });
-            }
-            if !object.is_gone() {
-                take(&object);
-            }
-            count += 1;
-        }
+        count += of_page(page, &mut take)?;
         if count > MOST_OBJECTS {
             return Err(Failure::TooMuch("objects"));
         }
@@ -153,6 +144,22 @@ fn pages(client: &mut Client, content: &Content, question: &str, mut take: impl 
         asked = body(method, &content.collector, &format!("<token>{}</token>", escaped(token)));
     }
     Err(Failure::TooMuch("pages"))
+}
+
+/// The objects of one page; how many there were.
+pub(super) fn of_page(page: &Element, mut take: impl FnMut(&Object)) -> Result<usize, Failure> {
+    let mut count = 0;
+    for element in page.all("objects") {
+        let object = Object::read(element).ok_or(Failure::Lacks("of which object it speaks"))?;
+        if object.missing.values().any(|fault| &**fault == "NotAuthenticated") {
+            return Err(Failure::Fault { name: "NotAuthenticated".to_owned(), words: String::new() });
+        }
+        if !object.is_gone() {
+            take(&object);
+        }
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Which properties of which objects. Children stand in the order that the schema asks for.
