@@ -24,7 +24,7 @@ use crate::engine::ports::{Archives, OpenArchive, Source};
 
 /// Who answers.
 enum Answering {
-    Server(Session),
+    Server(Box<Session>),
     /// A reply that somebody recorded.
     Recorded(PathBuf),
 }
@@ -41,7 +41,7 @@ pub struct EstateSource {
 impl EstateSource {
     /// Over the one place of the spec. Connects nowhere yet.
     pub fn new(spec: Arc<SourceSpec>, server: &Server, account: Account) -> anyhow::Result<Self> {
-        Ok(Self::with(spec, Answering::Server(Session::new(Client::new(server)?, account))))
+        Ok(Self::with(spec, Answering::Server(Box::new(Session::new(Client::new(server)?, account)))))
     }
 
     /// Of a file with the reply to `RetrievePropertiesEx`, all of it in one page.
