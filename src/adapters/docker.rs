@@ -17,7 +17,8 @@ use super::machine::waiter::Waiter;
 use crate::domain::container::{Container, ContainerBook};
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{ErrorKind, Look, LookError, PlaceListing, PlaceLook, SourceSpec};
-use crate::engine::ports::{Archives, OpenArchive, Source};
+use crate::engine::archives::NoArchives;
+use crate::engine::ports::{Archives, Source};
 
 /// So many containers of one engine are watched. Each is asked for by itself.
 const MOST_CONTAINERS: usize = 1000;
@@ -104,7 +105,7 @@ impl Source for Containers {
     }
 
     fn archives(&self) -> Arc<dyn Archives> {
-        Arc::new(NoArchives)
+        Arc::new(NoArchives("a container engine holds no backups"))
     }
 
     fn look(&mut self, now: Timestamp) -> Look {
@@ -117,15 +118,6 @@ impl Source for Containers {
             Err(error) => (Err(error), EstateLook::default()),
         };
         Look { places: vec![PlaceLook { listing, capacity: None }], estate }
-    }
-}
-
-/// A source without backups.
-struct NoArchives;
-
-impl Archives for NoArchives {
-    fn open(&self, _: &crate::domain::proof::ArchiveId) -> std::io::Result<Box<dyn OpenArchive>> {
-        Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "a container engine holds no backups"))
     }
 }
 

@@ -22,8 +22,8 @@ use self::tasks::Logs;
 use super::machine::waiter::Waiter;
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
-use crate::domain::proof::ArchiveId;
-use crate::engine::ports::{Archives, OpenArchive, Source};
+use crate::engine::archives::NoArchives;
+use crate::engine::ports::{Archives, Source};
 
 /// A storage whose backups are looked at.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl Source for Cluster {
     }
 
     fn archives(&self) -> Arc<dyn Archives> {
-        Arc::new(OnlyListed)
+        Arc::new(NoArchives("the API of Proxmox VE lists backups and gives none of them out"))
     }
 
     fn look(&mut self, now: Timestamp) -> Look {
@@ -95,15 +95,5 @@ impl Source for Cluster {
         let guests = Some(Ok(Arc::new(found.overview.book())));
         let cluster = Some(found.cluster.map(Arc::new));
         Look { places, estate: EstateLook { guests, cluster, ..EstateLook::default() } }
-    }
-}
-
-/// The API lists backups, and gives none of them out.
-struct OnlyListed;
-
-impl Archives for OnlyListed {
-    fn open(&self, _: &ArchiveId) -> std::io::Result<Box<dyn OpenArchive>> {
-        let text = "the API of Proxmox VE lists backups and gives none of them out";
-        Err(std::io::Error::new(std::io::ErrorKind::Unsupported, text))
     }
 }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::errors::Complaints;
-use super::section::{Section, estate, scan_interval, scan_timeout};
+use super::section::{Section, estate, estate_spec, scan_interval, scan_timeout};
 use crate::domain::ids::{ItemId, SourceName};
-use crate::domain::look::{Medium, PlaceSpec, SourceKind, SourceSpec};
-use crate::domain::policy::Matcher;
+use crate::domain::look::SourceSpec;
 
 /// Where Docker listens, where nothing else is said.
 fn host() -> String {
@@ -90,20 +89,7 @@ impl Docker {
 
 impl Section for Docker {
     fn spec(&self) -> SourceSpec {
-        SourceSpec {
-            name: self.name.clone(),
-            kind: SourceKind::new("docker"),
-            places: vec![PlaceSpec {
-                path: self.host.as_str().into(),
-                medium: Medium::Local,
-                node: None,
-                readable: true,
-            }],
-            expected: Vec::new(),
-            exclude: Matcher::default(),
-            scan_interval: self.scan_interval,
-            scan_timeout: self.scan_timeout,
-        }
+        estate_spec(&self.name, "docker", &self.host, (self.scan_interval, self.scan_timeout))
     }
 
     fn items(&self) -> &'static str {

@@ -7,10 +7,9 @@ use serde::Deserialize as _;
 
 use super::errors::Complaints;
 use super::secret;
-use super::section::{Section, estate, scan_interval, scan_timeout};
+use super::section::{Section, estate, estate_spec, scan_interval, scan_timeout};
 use crate::domain::ids::{ItemId, SourceName};
-use crate::domain::look::{Medium, PlaceSpec, SourceKind, SourceSpec};
-use crate::domain::policy::Matcher;
+use crate::domain::look::SourceSpec;
 use crate::domain::secret::Secret;
 use crate::domain::thumbprint::Thumbprint;
 
@@ -74,20 +73,7 @@ impl Esxi {
 
 impl Section for Esxi {
     fn spec(&self) -> SourceSpec {
-        SourceSpec {
-            name: self.name.clone(),
-            kind: SourceKind::new("esxi"),
-            places: vec![PlaceSpec {
-                path: self.url.as_str().into(),
-                medium: Medium::Local,
-                node: None,
-                readable: true,
-            }],
-            expected: Vec::new(),
-            exclude: Matcher::default(),
-            scan_interval: self.scan_interval,
-            scan_timeout: self.scan_timeout,
-        }
+        estate_spec(&self.name, "esxi", self.url.as_str(), (self.scan_interval, self.scan_timeout))
     }
 
     fn items(&self) -> &'static str {

@@ -10,9 +10,9 @@ use super::environments::Criteria;
 use super::errors::Complaints;
 use super::secret;
 use super::section::{Section, estate, scan_interval, scan_timeout};
+use super::vzdump::check_guests;
 use crate::domain::ids::{ItemId, SourceName};
 use crate::domain::look::{Medium, PlaceSpec, SourceKind, SourceSpec};
-use crate::domain::policy::Traits;
 use crate::domain::secret::Secret;
 use crate::domain::thumbprint::Thumbprint;
 
@@ -176,16 +176,7 @@ impl Section for Proxmox {
                 complaints.add(format!("{key}.storages.{index}.name"), format!("{} is listed twice", storage.name));
             }
         }
-        let exclude = self.exclude.matcher();
-        for (index, item) in self.expected.iter().enumerate() {
-            if !item.is_guest() {
-                let sentence = format!("{item} is no guest; write qemu/100 or lxc/100");
-                complaints.add(format!("{key}.expected.{index}"), sentence);
-            }
-            if exclude.matches(Traits { id: item, name: None, tags: &[], notes: None }) {
-                complaints.add(format!("{key}.expected.{index}"), format!("{item} is expected and excluded"));
-            }
-        }
+        check_guests(&self.expected, &self.exclude, key, complaints);
         self.exclude.check(&format!("{key}.exclude"), complaints);
     }
 }

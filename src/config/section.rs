@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::environments::Criteria;
 use super::errors::Complaints;
 use crate::domain::ids::{ItemId, SourceName};
-use crate::domain::look::SourceSpec;
+use crate::domain::look::{Medium, PlaceSpec, SourceKind, SourceSpec};
+use crate::domain::policy::Matcher;
 
 /// A failed backup must reach a person within ten minutes: two for the scan leave eight for rule and notification.
 pub(super) const fn scan_interval() -> Duration {
@@ -143,6 +144,24 @@ macro_rules! source {
             }
         }
     };
+}
+
+/// What the domain knows of a source without backups: one place, and when it is looked at.
+pub(super) fn estate_spec(
+    name: &SourceName,
+    kind: &'static str,
+    place: &str,
+    (scan_interval, scan_timeout): (Duration, Duration),
+) -> SourceSpec {
+    SourceSpec {
+        name: name.clone(),
+        kind: SourceKind::new(kind),
+        places: vec![PlaceSpec { path: place.into(), medium: Medium::Local, node: None, readable: true }],
+        expected: Vec::new(),
+        exclude: Matcher::default(),
+        scan_interval,
+        scan_timeout,
+    }
 }
 
 /// Makes the struct of a source without backups: its own keys, and those that all such have.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::environments::Criteria;
 use super::errors::Complaints;
 use super::root::{Root, check_all, servers};
 use super::section::{Section, source};
@@ -60,14 +61,19 @@ impl Section for Vzdump {
         if let Some(path) = self.guests_dir.as_ref().filter(|path| !path.is_absolute()) {
             complaints.add(format!("{key}.guests_dir"), format!("{} is not an absolute path", path.display()));
         }
-        for (index, item) in self.expected.iter().enumerate().filter(|(_, item)| !item.is_guest()) {
+        check_guests(&self.expected, &self.exclude, key, complaints);
+    }
+}
+
+/// Complains about what is expected and can't be.
+pub(super) fn check_guests(expected: &[ItemId], exclude: &Criteria, key: &str, complaints: &mut Complaints) {
+    let exclude = exclude.matcher();
+    for (index, item) in expected.iter().enumerate() {
+        if !item.is_guest() {
             complaints.add(format!("{key}.expected.{index}"), format!("{item} is no guest; write qemu/100 or lxc/100"));
         }
-        let exclude = self.exclude.matcher();
-        for (index, item) in self.expected.iter().enumerate() {
-            if exclude.matches(Traits { id: item, name: None, tags: &[], notes: None }) {
-                complaints.add(format!("{key}.expected.{index}"), format!("{item} is expected and excluded"));
-            }
+        if exclude.matches(Traits { id: item, name: None, tags: &[], notes: None }) {
+            complaints.add(format!("{key}.expected.{index}"), format!("{item} is expected and excluded"));
         }
     }
 }

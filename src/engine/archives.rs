@@ -43,6 +43,15 @@ impl Archives for ArchivesByRoot {
     }
 }
 
+/// Of a source that holds none, or gives none out: why.
+pub struct NoArchives(pub &'static str);
+
+impl Archives for NoArchives {
+    fn open(&self, _: &ArchiveId) -> io::Result<Box<dyn OpenArchive>> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

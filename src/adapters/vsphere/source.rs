@@ -1,6 +1,5 @@
 //! A source that knows an estate, and no backups of it yet: what backs up its machines is seen where the backups are.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +17,9 @@ use crate::adapters::machine::answer_file;
 use crate::domain::esxi::EsxiBook;
 use crate::domain::look::estate::EstateLook;
 use crate::domain::look::{Look, LookError, PlaceListing, PlaceLook, SourceSpec};
-use crate::domain::proof::ArchiveId;
 use crate::domain::secret::Secret;
-use crate::engine::ports::{Archives, OpenArchive, Source};
+use crate::engine::archives::NoArchives;
+use crate::engine::ports::{Archives, Source};
 
 /// Who answers.
 enum Answering {
@@ -113,7 +112,7 @@ impl Source for EstateSource {
     }
 
     fn archives(&self) -> Arc<dyn Archives> {
-        Arc::new(NoArchives)
+        Arc::new(NoArchives("a vSphere server tells of no backups"))
     }
 
     fn look(&mut self, now: Timestamp) -> Look {
@@ -126,14 +125,5 @@ impl Source for EstateSource {
         let Ok(book) = found else { return Look { places, estate: EstateLook::default() } };
         self.tell(&book);
         Look { places, estate: EstateLook { esxi: Some(Ok(Arc::new(book))), ..EstateLook::default() } }
-    }
-}
-
-/// There are none.
-struct NoArchives;
-
-impl Archives for NoArchives {
-    fn open(&self, archive: &ArchiveId) -> io::Result<Box<dyn OpenArchive>> {
-        Err(io::Error::new(io::ErrorKind::NotFound, format!("{} holds no archives", archive.source)))
     }
 }
