@@ -28,6 +28,20 @@ const TROUBLES: &[(&str, &str, &str)] = &[
     ("FiredrillBackupCorrupt", "cluster", "qemu/109"),
     ("FiredrillLeftovers", "cluster", ""),
     ("FiredrillSourceUnknown", "offsite", ""),
+    ("FiredrillContainerDown", "monitoring", ""),
+    ("FiredrillContainerUnhealthy", "monitoring", ""),
+    ("FiredrillEsxiConsolidationNeeded", "esx1", ""),
+    ("FiredrillEsxiDatastoreFilling", "esx1", ""),
+    ("FiredrillEsxiDatastoreInaccessible", "esx1", ""),
+    ("FiredrillEsxiQuestionPending", "esx1", ""),
+    ("FiredrillEsxiSnapshotOld", "esx1", ""),
+    ("FiredrillEsxiSnapshotsDeep", "esx1", ""),
+    ("FiredrillGuestNotInJob", "cluster", "qemu/108"),
+    ("FiredrillHaServiceFailed", "cluster", ""),
+    ("FiredrillProxmoxNodeDown", "cluster", ""),
+    ("FiredrillProxmoxReplicationFailing", "cluster", ""),
+    ("FiredrillProxmoxStorageFilling", "cluster", ""),
+    ("FiredrillSnapshotsDamaged", "cluster", ""),
 ];
 
 async fn firing(prometheus: &Prometheus) -> BTreeSet<(String, String, String)> {
