@@ -27,9 +27,10 @@ const SMALL_CROWD: [usize; 2] = [400, 100];
 const CROWDED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 
-/// Within this a scrape is answered, however many there are. Generous for a machine that has nothing else to do.
-const ELSEWHERE_LIMIT: Duration = Duration::from_secs(1);
-const CROWDED_LIMIT: Duration = Duration::from_secs(5);
+/// Within this a scrape is answered, however many there are: as long as Prometheus waits for one. Without turns nobody is answered
+/// at all, so a machine that is busy with other tests may take its time.
+const ELSEWHERE_LIMIT: Duration = Duration::from_secs(10);
+const CROWDED_LIMIT: Duration = Duration::from_secs(10);
 
 const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
 const LAST_REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
