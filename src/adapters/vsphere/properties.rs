@@ -32,6 +32,9 @@ const WAYS: &[Way] = &[
     ("parts", "VirtualApp", "resourcePool", &["appliances", "parts"]),
 ];
 
+/// From an appliance to its machines, also those of appliances in it.
+const APPLIANCES: &[&str] = &["appliances", "parts"];
+
 /// What the server says of one object.
 #[derive(Debug)]
 pub(super) struct Object {
@@ -99,23 +102,30 @@ pub(super) fn each(
     wanted: &[(&str, &[&str])],
     take: impl FnMut(&Object),
 ) -> Result<(), Failure> {
-    let view = view(client, content, wanted)?;
-    let from = view.as_ref().map_or_else(|| from_the_top(content), from_view);
+    let kinds: Vec<&str> = wanted.iter().map(|(kind, _)| *kind).collect();
+    let Some(all) = view(client, content, &kinds)? else {
+        return pages(client, content, &question(wanted, &from_the_top(content)), take);
+    };
+    // Whether the machines of appliances are in a view isn't written anywhere. In a view of their own they cost nothing where there are
+    // none; as ways that go on from each machine they do.
+    let appliances = view(client, content, &["VirtualApp"])?;
+    let from = from_view(&all, &[]) + &appliances.as_ref().map_or_else(String::new, |it| from_view(it, APPLIANCES));
     let done = pages(client, content, &question(wanted, &from), take);
-    if let Some(view) = view.filter(|_| !done.as_ref().is_err_and(|failure| failure.is_of_the_connection())) {
-        // A session has room for many, and takes them with it when it ends.
-        let _ = client.call("DestroyView", &body("DestroyView", &view, ""));
+    if !done.as_ref().is_err_and(Failure::is_of_the_connection) {
+        for view in std::iter::once(all).chain(appliances) {
+            // A session has room for many, and takes them with it when it ends.
+            let _ = client.call("DestroyView", &body("DestroyView", &view, ""));
+        }
     }
     done
 }
 
 /// A view of all objects of these kinds: a server keeps those at hand, and walks the whole tree for each look otherwise. `None`
 /// where it makes none.
-fn view(client: &mut Client, content: &Content, wanted: &[(&str, &[&str])]) -> Result<Option<Reference>, Failure> {
+fn view(client: &mut Client, content: &Content, kinds: &[&str]) -> Result<Option<Reference>, Failure> {
     let Some(views) = &content.views else { return Ok(None) };
     let mut arguments = content.root.element("container");
-    // An appliance for its machines: whether they are in the view isn't written anywhere.
-    for kind in wanted.iter().map(|(kind, _)| *kind).chain(["VirtualApp"]) {
+    for kind in kinds {
         let _ = write!(arguments, "<type>{kind}</type>");
     }
     arguments.push_str("<recursive>true</recursive>");
@@ -173,22 +183,25 @@ fn question(wanted: &[(&str, &[&str])], from: &str) -> String {
         }
         text.push_str("</propSet>");
     }
-    let _ = write!(text, "<objectSet>{from}</objectSet></specSet><options><maxObjects>{PAGE}</maxObjects></options>");
+    let _ = write!(text, "{from}</specSet><options><maxObjects>{PAGE}</maxObjects></options>");
     text
 }
 
 /// All that is below the topmost folder.
 fn from_the_top(content: &Content) -> String {
-    WAYS.iter().fold(format!("{}<skip>true</skip>", content.root.element("obj")), |text, way| text + &select(way))
+    objects(&content.root, WAYS.iter())
 }
 
-/// All that is in a view, and the machines of its appliances.
-fn from_view(view: &Reference) -> String {
-    let start: Way = ("view", "ContainerView", "view", &["appliances", "parts"]);
-    let rest = WAYS.iter().filter(|(name, ..)| start.3.contains(name));
-    std::iter::once(&start)
-        .chain(rest)
-        .fold(format!("{}<skip>true</skip>", view.element("obj")), |text, way| text + &select(way))
+/// All that is in a view, and what these ways lead to from there.
+fn from_view(view: &Reference, next: &'static [&'static str]) -> String {
+    let start: Way = ("view", "ContainerView", "view", next);
+    objects(view, std::iter::once(&start).chain(WAYS.iter().filter(|(name, ..)| next.contains(name))))
+}
+
+/// What is asked about: not the first object itself, but what these ways lead to from it.
+fn objects<'a>(first: &Reference, ways: impl Iterator<Item = &'a Way>) -> String {
+    let ways: String = ways.map(select).collect();
+    format!("<objectSet>{}<skip>true</skip>{ways}</objectSet>", first.element("obj"))
 }
 
 fn select((name, kind, path, next): &Way) -> String {
