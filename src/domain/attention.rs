@@ -42,15 +42,14 @@ pub fn shows_other_than_backups(view: &SourceView) -> bool {
 /// What needs a person in the estate of a source; nothing is said of parts that the last look couldn't see.
 pub fn troubles(view: &SourceView, now: Timestamp) -> Vec<Trouble> {
     let mut found = Found(Vec::new());
-    if !view.health.any_blind() {
-        if let Some(book) = &view.estate.containers {
-            containers(book, &mut found);
-        }
-        if let Some(book) = &view.estate.esxi {
-            esxi(book, now, &mut found);
-        }
+    let saw = |part| view.health.saw(part);
+    if let Some(book) = view.estate.containers.as_ref().filter(|_| saw("containers")) {
+        containers(book, &mut found);
     }
-    if let Some(book) = view.estate.cluster.as_ref().filter(|_| view.health.saw("cluster", &view.spec.places)) {
+    if let Some(book) = view.estate.esxi.as_ref().filter(|_| saw("esxi")) {
+        esxi(book, now, &mut found);
+    }
+    if let Some(book) = view.estate.cluster.as_ref().filter(|_| saw("cluster")) {
         cluster(book, now, &mut found);
         for item in view.items.iter().filter(|item| item.standing == Standing::Judged) {
             found.add(
@@ -108,7 +107,7 @@ fn cluster(book: &ClusterBook, now: Timestamp, found: &mut Found) {
         found.add(damaged > 0, what, || format!("damaged snapshots: {damaged}"));
     }
     for (id, it) in &book.replications {
-        let what = || format!("replication {id}");
+        let what = || format!("replication {id} to {}", it.target);
         found.add(it.failures > 0, what, || format!("it failed {} times in a row", it.failures));
         let due = it.next_sync.filter(|_| it.enabled && !it.running && it.failures == 0);
         let late = due.filter(|at| now.duration_since(*at) > LATE);
@@ -208,7 +207,6 @@ mod tests {
     fn a_cluster_with_troubles() {
         let minutes = |minutes: i64| Some(now() - SignedDuration::from_mins(minutes));
         let job = |failures, next_sync, enabled| ReplicationJob {
-            guest: 100,
             target: "b".into(),
             enabled,
             last_sync: None,
@@ -248,8 +246,8 @@ mod tests {
             "storage nas: it can't be used",
             "storage pbs of a: 86 % full",
             "storage pbs of a: damaged snapshots: 2",
-            "replication 1: it failed 3 times in a row",
-            "replication 2: it is due for 1h",
+            "replication 1 to b: it failed 3 times in a row",
+            "replication 2 to b: it is due for 1h",
             "HA of vm:100: error",
         ];
         assert_eq!(shown(|found| cluster(&book, now(), found)), expected);

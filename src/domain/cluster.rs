@@ -63,8 +63,6 @@ pub type StorageId = (Arc<str>, Option<Arc<str>>);
 /// A job that copies a guest to another node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplicationJob {
-    /// The guest.
-    pub guest: u32,
     /// Where to.
     pub target: Arc<str>,
     /// Whether it runs at all.

@@ -271,8 +271,8 @@ pub struct Health {
     pub problems: Vec<LookError>,
     /// Which roots the last scan could not see.
     pub blind: Vec<bool>,
-    /// Names of the parts of the estate that the last scan could not see.
-    pub unseen: Vec<&'static str>,
+    /// Names of the parts of the estate that the last scan saw.
+    pub seen: Vec<&'static str>,
     /// The guests should be known and never were: nobody can tell whose archives these are.
     pub guests_never_seen: bool,
     /// Errors since the start, in the order of [`ErrorKind::ALL`].
@@ -290,10 +290,10 @@ impl Health {
         self.blind.get(root).copied().unwrap_or(true)
     }
 
-    /// Whether the last scan saw this part of the estate, if its source has it: it told of places that are only listed.
-    pub fn saw(&self, part: &str, places: &[PlaceSpec]) -> bool {
-        let is_lost = |(place, blind): (&PlaceSpec, &bool)| !place.readable && *blind;
-        self.last_scan.is_some() && !self.unseen.contains(&part) && !places.iter().zip(&self.blind).any(is_lost)
+    /// Whether the last scan saw this part of the estate, whatever became of the places: that a storage is down is known by a
+    /// cluster that can be asked, and what lies there isn't.
+    pub fn saw(&self, part: &str) -> bool {
+        self.seen.contains(&part)
     }
 
     /// Whether the last scan could not see some root.
@@ -313,7 +313,7 @@ impl Health {
             last_success: if problems.is_empty() { Some(now) } else { self.last_success },
             duration: took,
             guests_never_seen: !guests_known && matches!(look.estate.guests, Some(Err(_))),
-            unseen: look.estate.unseen(),
+            seen: look.estate.seen(),
             blind: look.places.iter().map(|root| root.listing.is_err()).collect(),
             problems,
             errors,

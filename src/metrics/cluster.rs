@@ -142,7 +142,7 @@ fn is(so: bool) -> f64 {
 
 /// What is known of a cluster now; nothing while it couldn't be asked.
 fn book(view: &SourceView) -> Option<&ClusterBook> {
-    view.estate.cluster.as_deref().filter(|_| view.health.saw("cluster", &view.spec.places))
+    view.estate.cluster.as_deref().filter(|_| view.health.saw("cluster"))
 }
 
 fn of_each(

@@ -1,5 +1,7 @@
 //! Containers that something depends on.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::family::{Description, Family, seconds};
@@ -85,7 +87,7 @@ fn is(so: bool) -> f64 {
 
 /// The containers of engines that could be asked: of the others nobody knows how they are now.
 fn each(inventory: &Inventory, mut visit: impl FnMut(&str, &str, &Container)) {
-    let asked = |view: &&std::sync::Arc<SourceView>| !view.health.any_blind();
+    let asked = |view: &&Arc<SourceView>| view.health.saw("containers");
     for view in inventory.sources.iter().filter(asked) {
         for (name, container) in view.estate.containers.iter().flat_map(|book| &book.0) {
             visit(view.spec.name.as_str(), name, container);

@@ -139,7 +139,7 @@ pub fn collect(inventory: &Inventory, _now: Timestamp, out: &mut dyn FnMut(Famil
 
 /// What the last look saw, of each source whose last look saw something.
 pub(super) fn books(inventory: &Inventory) -> impl Iterator<Item = (&SourceView, &EsxiBook)> {
-    let of_one = |view: &'_ Arc<SourceView>| !view.health.is_blind(0);
+    let of_one = |view: &'_ Arc<SourceView>| view.health.saw("esxi");
     let seen = inventory.sources.iter().filter(move |view| of_one(view));
     seen.filter_map(|view| Some((&**view, view.estate.esxi.as_deref()?)))
 }

@@ -113,35 +113,60 @@ impl Proofs {
             _ => self.pending += 1,
         }
     }
+
+    fn total(&self) -> u32 {
+        self.passed + self.failed + self.pending + self.running
+    }
 }
 
-/// Everything that the names are about.
+/// Everything that the names are about; nothing of what a part is missing of: a sum over what could be seen looks as if the rest
+/// weren't there.
 #[derive(Debug, Default)]
 struct Counted {
-    backups: Runs,
-    exports: Runs,
+    backups: Option<Runs>,
+    exports: Option<Runs>,
     estate: Option<Estate>,
-    proofs: Proofs,
+    proofs: Option<Proofs>,
 }
 
 impl Counted {
     fn of(inventory: &Inventory, now: Timestamp) -> Self {
-        let mut it = Self::default();
-        for view in &inventory.sources {
-            let seen = view.listings.iter().zip(&view.health.blind).filter(|(_, blind)| !**blind);
-            for attempt in seen.flat_map(|(listing, _)| listing).flat_map(|listing| &listing.attempts) {
-                it.backups.add(attempt, now);
-                if attempt.file.to_ascii_lowercase().ends_with(".ova") {
-                    it.exports.add(attempt, now);
-                }
-            }
+        let runs = |wanted: fn(&Attempt) -> bool| {
+            // As of the last look that could see them; a source that was never seen may hold anything.
+            let never_seen = inventory.sources.iter().any(|view| view.listings.iter().all(Option::is_none));
+            let mut runs = Runs::default();
+            let seen = inventory.sources.iter().flat_map(|view| view.listings.iter().flatten());
+            let attempts = seen.flat_map(|listing| &listing.attempts);
+            attempts.filter(|attempt| wanted(attempt)).for_each(|attempt| runs.add(attempt, now));
+            (!never_seen).then_some(runs)
+        };
+        Self {
+            backups: runs(|_| true),
+            exports: runs(|attempt| attempt.file.to_ascii_lowercase().ends_with(".ova")),
+            estate: estate(inventory),
+            proofs: proofs(inventory),
         }
-        for (_, book) in super::esxi::books(inventory) {
-            it.estate.get_or_insert_default().add(book);
-        }
-        each_judged(inventory, |_, item, _| it.proofs.add(item));
-        it
     }
+}
+
+/// `None` without a vSphere server, and while one of them can't be looked at.
+fn estate(inventory: &Inventory) -> Option<Estate> {
+    let servers = || inventory.sources.iter().filter(|view| view.spec.kind.as_str() == "esxi");
+    let all_seen = servers().count() > 0 && servers().all(|view| view.health.saw("esxi"));
+    let mut sum = Estate::default();
+    super::esxi::books(inventory).for_each(|(_, book)| sum.add(book));
+    all_seen.then_some(sum)
+}
+
+/// `None` where nothing is verified, and while the store can't tell what is proven.
+fn proofs(inventory: &Inventory) -> Option<Proofs> {
+    let (mut sum, mut known, mut unknown) = (Proofs::default(), false, false);
+    each_judged(inventory, |_, item, _| {
+        known |= matches!(item.proof, ItemProof::Known(_));
+        unknown |= matches!(item.proof, ItemProof::Unknown(_));
+        sum.add(item);
+    });
+    (known && !unknown).then_some(sum)
 }
 
 /// Of what ended, from 0 to 100.
@@ -160,21 +185,21 @@ fn of_estate(counted: &Counted, value: fn(&Estate) -> u32) -> Option<f64> {
 }
 
 static SINGLES: [Single; 29] = singles! {
-    "esxi_backups_total": "Backups that are known, however they ended.", |it| Some(it.backups.total().into());
-    "esxi_backups_completed_total": "Backups that are there, whole as far as is known.", |it| Some(it.backups.completed.into());
-    "esxi_backups_failed_total": "Backups that came to nothing, as long as something tells of them.", |it| Some(it.backups.failed.into());
-    "esxi_backups_pending_total": "Backups that were written just now and are judged soon.", |it| Some(it.backups.pending.into());
-    "esxi_backups_running_total": "Backups that are being made.", |it| Some(it.backups.running.into());
-    "esxi_backups_running": "Backups that are being made.", |it| Some(it.backups.running.into());
-    "esxi_backups_last_24h": "Backups that were begun within the last 24 hours.", |it| Some(it.backups.last_day.into());
-    "esxi_backups_success_rate": "Complete backups among those that ended, from 0 to 100.", |it| rate(it.backups.completed, it.backups.failed);
-    "esxi_backup_avg_duration_seconds": "How long a backup took, of those whose logs tell.", |it| it.backups.average();
-    "esxi_ovf_exports_total": "OVA files that are known, however their export ended.", |it| Some(it.exports.total().into());
-    "esxi_ovf_exports_completed_total": "OVA files that are there.", |it| Some(it.exports.completed.into());
-    "esxi_ovf_exports_failed_total": "OVA files that came to nothing.", |it| Some(it.exports.failed.into());
-    "esxi_ovf_exports_running": "OVA files that are being written.", |it| Some(it.exports.running.into());
-    "esxi_ovf_total_exported_gb": "Size of all OVA files, in GiB.", |it| Some(it.exports.bytes as f64 / GIB);
-    "esxi_ovf_export_avg_duration_seconds": "How long an export took, of those whose logs tell.", |it| it.exports.average();
+    "esxi_backups_total": "Backups that are known, however they ended.", |it| Some(it.backups.as_ref()?.total().into());
+    "esxi_backups_completed_total": "Backups that are there, whole as far as is known.", |it| Some(it.backups.as_ref()?.completed.into());
+    "esxi_backups_failed_total": "Backups that came to nothing, as long as something tells of them.", |it| Some(it.backups.as_ref()?.failed.into());
+    "esxi_backups_pending_total": "Backups that were written just now and are judged soon.", |it| Some(it.backups.as_ref()?.pending.into());
+    "esxi_backups_running_total": "Backups that are being made.", |it| Some(it.backups.as_ref()?.running.into());
+    "esxi_backups_running": "Backups that are being made.", |it| Some(it.backups.as_ref()?.running.into());
+    "esxi_backups_last_24h": "Backups that were begun within the last 24 hours.", |it| Some(it.backups.as_ref()?.last_day.into());
+    "esxi_backups_success_rate": "Complete backups among those that ended, from 0 to 100.", |it| { let it = it.backups.as_ref()?; rate(it.completed, it.failed) };
+    "esxi_backup_avg_duration_seconds": "How long a backup took, of those whose logs tell.", |it| it.backups.as_ref()?.average();
+    "esxi_ovf_exports_total": "OVA files that are known, however their export ended.", |it| Some(it.exports.as_ref()?.total().into());
+    "esxi_ovf_exports_completed_total": "OVA files that are there.", |it| Some(it.exports.as_ref()?.completed.into());
+    "esxi_ovf_exports_failed_total": "OVA files that came to nothing.", |it| Some(it.exports.as_ref()?.failed.into());
+    "esxi_ovf_exports_running": "OVA files that are being written.", |it| Some(it.exports.as_ref()?.running.into());
+    "esxi_ovf_total_exported_gb": "Size of all OVA files, in GiB.", |it| Some(it.exports.as_ref()?.bytes as f64 / GIB);
+    "esxi_ovf_export_avg_duration_seconds": "How long an export took, of those whose logs tell.", |it| it.exports.as_ref()?.average();
     "esxi_servers_total": "ESXi hosts.", |it| of_estate(it, |it| it.servers);
     "esxi_servers_active": "ESXi hosts that can be reached.", |it| of_estate(it, |it| it.active);
     "esxi_vms_total": "Virtual machines, without templates.", |it| of_estate(it, |it| it.vms);
@@ -183,12 +208,12 @@ static SINGLES: [Single; 29] = singles! {
     "esxi_snapshots_total": "Snapshots of virtual machines.", |it| of_estate(it, |it| it.snapshots);
     "esxi_storage_paths_total": "Datastores.", |it| of_estate(it, |it| it.paths);
     "esxi_storage_paths_active": "Datastores that a host can use.", |it| of_estate(it, |it| it.usable);
-    "esxi_verifications_total": "Newest backups that are verified or to be.", |it| Some((it.proofs.passed + it.proofs.failed + it.proofs.pending + it.proofs.running).into());
-    "esxi_verifications_passed": "Newest backups that were verified and found intact.", |it| Some(it.proofs.passed.into());
-    "esxi_verifications_failed": "Newest backups that were verified and found damaged.", |it| Some(it.proofs.failed.into());
-    "esxi_verifications_pending": "Newest backups that are not proven yet.", |it| Some(it.proofs.pending.into());
-    "esxi_verifications_running": "Newest backups that are being verified.", |it| Some(it.proofs.running.into());
-    "esxi_verifications_success_rate": "Intact ones among the newest backups that were verified, from 0 to 100.", |it| rate(it.proofs.passed, it.proofs.failed);
+    "esxi_verifications_total": "Newest backups that are verified or to be.", |it| Some(it.proofs.as_ref()?.total().into());
+    "esxi_verifications_passed": "Newest backups that were verified and found intact.", |it| Some(it.proofs.as_ref()?.passed.into());
+    "esxi_verifications_failed": "Newest backups that were verified and found damaged.", |it| Some(it.proofs.as_ref()?.failed.into());
+    "esxi_verifications_pending": "Newest backups that are not proven yet.", |it| Some(it.proofs.as_ref()?.pending.into());
+    "esxi_verifications_running": "Newest backups that are being verified.", |it| Some(it.proofs.as_ref()?.running.into());
+    "esxi_verifications_success_rate": "Intact ones among the newest backups that were verified, from 0 to 100.", |it| { let it = it.proofs.as_ref()?; rate(it.passed, it.failed) };
 };
 
 /// All names that can be shown.

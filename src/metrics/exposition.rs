@@ -78,7 +78,7 @@ impl Exposition {
             let was_stale =
                 old.health.last_scan.is_none_or(|scan| elapsed(scan, self.rendered) > old.spec.stale_after());
             let same_sight = old.health.blind == new.health.blind
-                && old.health.unseen == new.health.unseen
+                && old.health.seen == new.health.seen
                 && old.health.guests_never_seen == new.health.guests_never_seen;
             // Locks, buckets and servers are among what is shown, and change without any backup.
             let same_items = Arc::ptr_eq(&old.items, &new.items) && old.estate.is_same(&new.estate);

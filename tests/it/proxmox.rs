@@ -183,6 +183,44 @@ async fn backups_of_another_cluster_on_the_same_share_are_not_ours() {
     shows(&daemon, &[UP, &state("qemu/102", "ok")]).await;
 }
 
+/// What lies on a storage that is down isn't known; that it is down is, and its rule must be able to fire.
+#[tokio::test]
+async fn a_storage_or_a_node_that_is_down_is_told_of_though_its_backups_are_unknown() {
+    let now = now();
+    let pve = Pve::start(cluster(now)).await;
+    let place = tempfile::tempdir().unwrap();
+    let daemon = watching(place.path(), &section(&[pve.url()], &pve.fingerprint, "")).await;
+    shows(&daemon, &[UP, &of("storage_active", ",storage=\"nas\",node=\"\"", "1")]).await;
+    let mut resources = cluster(now)["cluster/resources"].clone();
+    for row in resources.as_array_mut().unwrap().iter_mut().filter(|row| row["storage"] == "nas") {
+        row["status"] = json!("unknown");
+    }
+    pve.say("cluster/resources", Answer::Data(resources));
+    let down = of("storage_active", ",storage=\"nas\",node=\"\"", "0");
+    shows(&daemon, &[DOWN, &state("qemu/100", "unknown"), &down, &of("node_up", ",node=\"pve2\"", "1")]).await;
+    pve.say("cluster/resources", Answer::Data(cluster(now)["cluster/resources"].clone()));
+    shows(&daemon, &[UP]).await;
+    // A node with a storage of its own.
+    let mut status = cluster(now)["cluster/status"].clone();
+    status[2]["online"] = json!(0);
+    pve.say("cluster/status", Answer::Data(status));
+    let local = of("storage_active", ",storage=\"local\",node=\"pve2\"", "0");
+    shows(&daemon, &[DOWN, &of("node_up", ",node=\"pve2\"", "0"), &local]).await;
+    // Sums over what isn't known whole: as of the last look where one was, nothing of a source that was never seen.
+    let compat = crate::support::get(&daemon.url("/api/metrics")).await.unwrap().1;
+    assert!(compat.contains("\nesxi_backups_failed_total 3\n"), "{compat}");
+    assert!(
+        !compat.contains("\nesxi_verifications_") && !compat.contains("\nesxi_servers_"),
+        "nothing is verified: {compat}"
+    );
+    let never = section(&["https://127.0.0.1:1".to_owned()], &pve.fingerprint, "");
+    assert!(daemon.process.stop().success());
+    let daemon = watching(place.path(), &never).await;
+    shows(&daemon, &[DOWN]).await;
+    let compat = crate::support::get(&daemon.url("/api/metrics")).await.unwrap().1;
+    assert!(!compat.contains("esxi_"), "could-not-look is no 0: {compat}");
+}
+
 /// Each node mounts the share by itself, and nobody told Proxmox VE that it is shared.
 #[tokio::test]
 async fn a_share_that_is_not_called_shared_is_counted_once() {

@@ -42,7 +42,6 @@ pub(super) fn uncovered(answer: &Value) -> Result<BTreeSet<ItemId>, &'static str
 pub(super) fn replications(answer: &Value, into: &mut BTreeMap<Arc<str>, ReplicationJob>) -> Result<(), &'static str> {
     for row in rows(answer)? {
         let job = ReplicationJob {
-            guest: row.vmid("guest").ok_or("has a job without a guest")?,
             target: row.text("target").unwrap_or_default(),
             enabled: !row.flag("disable").unwrap_or(false),
             last_sync: row.time("last_sync"),

@@ -90,10 +90,10 @@ macro_rules! parts {
         }
 
         impl EstateLook {
-            /// Names of the parts that couldn't be seen.
-            pub fn unseen(&self) -> Vec<&'static str> {
+            /// Names of the parts that were seen.
+            pub fn seen(&self) -> Vec<&'static str> {
                 let mut names = Vec::new();
-                $(if matches!(self.$name, Some(Err(_))) {
+                $(if matches!(self.$name, Some(Ok(_))) {
                     names.push(stringify!($name));
                 })*
                 names
